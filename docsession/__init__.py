@@ -1,0 +1,1 @@
+"""The document session of RavenDB on PostgreSQL."""

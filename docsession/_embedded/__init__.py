@@ -1,0 +1,1 @@
+"""Floor 4: a PostgreSQL server that the store runs itself."""

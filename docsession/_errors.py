@@ -1,0 +1,298 @@
+"""The errors of docsession: one tree, every one with a short code.
+
+    DocSessionError
+     +-- RavenException (RuntimeError)            a request that could not be answered
+     |    +-- ConflictException
+     |    |    +-- ConcurrencyException           another session changed the document first
+     |    +-- DatabaseDoesNotExistException
+     |    +-- TableDoesNotExistException          a table of docsession is missing
+     |    +-- CollectionMismatchException         an id is taken by another collection
+     |    +-- PermissionDeniedException           the role lacks a right
+     |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
+     |    |    +-- AuthenticationException        user or password refused
+     |    |    +-- PoolTimeoutException           no connection became free in time
+     |    +-- ConnectionLostException             the connection broke after something was sent
+     |    |    +-- UnknownOutcomeException        … during a flush: committed or not is not known yet
+     |    +-- RequestTimeoutException             the server took longer than allowed
+     |    +-- TransactionRetryException           deadlock or serialization failure: gone as a whole
+     +-- InvalidOperationException (RuntimeError) a call that the state forbids
+     |    +-- NonUniqueObjectException            two instances for one id
+     |    +-- SessionClosedException
+     |    +-- SessionBusyException                used by a second thread or task
+     |    +-- StoreClosedException
+     |    +-- EventLoopException                  an async store used from another event loop
+     +-- TooManyRequestsException (ValueError)    the session has used up its requests
+     +-- InvalidArgumentException (ValueError)
+     |    +-- InvalidArgumentTypeException (TypeError)
+     +-- ConversionException (ValueError)
+     |    +-- UnsupportedValueException           a value that cannot be stored
+     |    +-- DocumentMismatchException           a document that does not fit the class
+     +-- EmbeddedServerException (RuntimeError)
+     +-- MigrationException (RuntimeError)
+     +-- MissingDependencyException (ImportError)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class DocSessionError(Exception):
+    """The base of every error that docsession raises.
+
+    Attributes:
+        code: A short, stable code; the documentation has a section for each.
+        retryable: True where the same unit of work may be tried again as it is.
+    """
+
+    code: ClassVar[str] = "ds000"
+    retryable: bool = False
+
+
+class RavenException(DocSessionError, RuntimeError):
+    """A request that the database refused, or could not answer.
+
+    Attributes:
+        sqlstate: PostgreSQL's five-character code, where the server gave one.
+    """
+
+    code = "ds100"
+    sqlstate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One document of a conflict.
+
+    Attributes:
+        id: The document's id.
+        expected: The change vector that the session expected; "" means that it must not exist.
+        actual: The change vector found in the database; None where the document does not exist.
+    """
+
+    id: str
+    expected: str
+    actual: str | None
+
+    def __str__(self) -> str:
+        if self.actual is None:
+            return f"{self.id!r} was deleted meanwhile (expected change vector {self.expected})"
+        if self.expected == "":
+            return f"{self.id!r} exists already (change vector {self.actual})"
+        return f"{self.id!r} was changed meanwhile (expected change vector {self.expected}, actual {self.actual})"
+
+
+class ConflictException(RavenException):
+    """The base of conflicts between sessions."""
+
+    code = "ds110"
+
+
+class ConcurrencyException(ConflictException):
+    """Another session changed, deleted or created a document first; nothing of the flush was written.
+
+    Attributes:
+        conflicts: Every document in conflict.
+        id, expected, actual: Those of the first one.
+    """
+
+    code = "ds111"
+
+    def __init__(self, message: str, conflicts: Sequence[Conflict] = ()) -> None:
+        super().__init__(message)
+        self.conflicts = tuple(conflicts)
+        first = self.conflicts[0] if self.conflicts else None
+        self.id = first.id if first else None
+        self.expected = first.expected if first else None
+        self.actual = first.actual if first else None
+
+
+class DatabaseDoesNotExistException(RavenException):
+    """The server has no such database (a schema), or no such PostgreSQL database."""
+
+    code = "ds120"
+
+
+class TableDoesNotExistException(RavenException):
+    """A table of docsession is missing and may not be made on first use."""
+
+    code = "ds121"
+
+
+class CollectionMismatchException(RavenException):
+    """An id belongs to a document of another collection."""
+
+    code = "ds122"
+
+
+class PermissionDeniedException(RavenException):
+    """The database role lacks a right that the request needs."""
+
+    code = "ds123"
+
+
+class ConnectionFailedException(RavenException):
+    """The server could not be reached; nothing was sent."""
+
+    code = "ds130"
+    retryable = True
+
+
+class AuthenticationException(ConnectionFailedException):
+    """The server refused the user or the password."""
+
+    code = "ds131"
+    retryable = False
+
+
+class PoolTimeoutException(ConnectionFailedException):
+    """No connection of the pool became free in time."""
+
+    code = "ds132"
+
+
+class ConnectionLostException(RavenException):
+    """The connection broke after something had been sent."""
+
+    code = "ds133"
+    retryable = True
+
+
+class UnknownOutcomeException(ConnectionLostException):
+    """The connection broke during a flush, or the flush before: whether it committed is not known yet.
+
+    Call `save_changes()` again: it asks the server first, and then either adopts what was
+    committed or sends the flush again.
+    """
+
+    code = "ds134"
+    retryable = False
+
+
+class RequestTimeoutException(RavenException):
+    """The server took longer than the timeout allows; the request was ended."""
+
+    code = "ds135"
+
+
+class TransactionRetryException(RavenException):
+    """A deadlock or a serialization failure: the transaction is gone as a whole and may be repeated."""
+
+    code = "ds136"
+    retryable = True
+
+
+class InvalidOperationException(DocSessionError, RuntimeError):
+    """A call that the state of the session or store does not allow."""
+
+    code = "ds200"
+
+
+class NonUniqueObjectException(InvalidOperationException):
+    """A second instance for an id that the session already tracks."""
+
+    code = "ds201"
+
+
+class SessionClosedException(InvalidOperationException):
+    """The session was closed."""
+
+    code = "ds202"
+
+
+class SessionBusyException(InvalidOperationException):
+    """The session is in the middle of another operation, of another thread or task."""
+
+    code = "ds203"
+
+
+class StoreClosedException(InvalidOperationException):
+    """The store was closed."""
+
+    code = "ds204"
+
+
+class EventLoopException(InvalidOperationException):
+    """An async store was used from another event loop than that of its first use."""
+
+    code = "ds205"
+
+
+class TooManyRequestsException(DocSessionError, ValueError):
+    """The session has used up its requests, most often by a select N+1."""
+
+    code = "ds210"
+
+
+class InvalidArgumentException(DocSessionError, ValueError):
+    """An argument that cannot be used."""
+
+    code = "ds220"
+
+
+class InvalidArgumentTypeException(InvalidArgumentException, TypeError):
+    """An argument of the wrong type."""
+
+    code = "ds221"
+
+
+class ConversionException(DocSessionError, ValueError):
+    """An entity and its document do not convert into each other.
+
+    Attributes:
+        id: The document's id, where it is known.
+        path: Where in the document, as in `lines[2].price`; "" is the document itself.
+    """
+
+    code = "ds300"
+
+    def __init__(self, message: str, *, id: str | None = None, path: str = "") -> None:
+        super().__init__(message)
+        self.id = id
+        self.path = path
+
+
+class UnsupportedValueException(ConversionException):
+    """An entity holds a value that cannot be stored without loss; nothing was sent."""
+
+    code = "ds301"
+
+
+class DocumentMismatchException(ConversionException):
+    """A document does not fit the class it was asked as.
+
+    Attributes:
+        expected: What the class wants there.
+        found: What the document holds there.
+    """
+
+    code = "ds302"
+
+    def __init__(
+        self, message: str, *, id: str | None = None, path: str = "", expected: str = "", found: str = ""
+    ) -> None:
+        super().__init__(message, id=id, path=path)
+        self.expected = expected
+        self.found = found
+
+
+class EmbeddedServerException(DocSessionError, RuntimeError):
+    """The embedded PostgreSQL could not be started, shared or stopped."""
+
+    code = "ds400"
+
+
+class MigrationException(DocSessionError, RuntimeError):
+    """The schema could not be brought to another revision."""
+
+    code = "ds410"
+
+
+class MissingDependencyException(DocSessionError, ImportError):
+    """A package that an option needs is not installed; the message names the extra."""
+
+    code = "ds420"

@@ -1,0 +1,1 @@
+"""Floor 4: request executors, which carry statements to PostgreSQL."""

@@ -1,0 +1,47 @@
+"""What a user sets for one session."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class OptimisticConcurrencyMode(enum.Enum):
+    """Which documents `save_changes()` checks against the version that the session loaded.
+
+    NONE: none, the last write wins. WRITES: those that it writes or deletes. WRITES_AND_READS: every
+    tracked document.  (RavenDB: OptimisticConcurrencyMode)
+    """
+
+    NONE = "None"
+    WRITES = "Writes"
+    WRITES_AND_READS = "WritesAndReads"
+
+
+class TransactionMode(enum.Enum):
+    """RavenDB: TransactionMode."""
+
+    SINGLE_NODE = "SingleNode"
+    CLUSTER_WIDE = "ClusterWide"
+
+
+@dataclass(slots=True)
+class SessionOptions:
+    """Options of one session (RavenDB: SessionOptions).
+
+    Attributes:
+        database: The database (a schema) that the session works on; None is the store's.
+        no_tracking: True: entities that are loaded are not tracked and cannot be saved.
+        optimistic_concurrency_mode: None takes the convention's.
+        no_caching, request_executor, transaction_mode,
+            disable_atomic_document_writes_in_cluster_wide_transaction: Not in this version yet;
+            setting one raises `InvalidArgumentException` when the session is opened.
+    """
+
+    database: str | None = None
+    no_tracking: bool | None = None
+    no_caching: bool | None = None
+    request_executor: object | None = None
+    transaction_mode: TransactionMode | None = None
+    disable_atomic_document_writes_in_cluster_wide_transaction: bool | None = None
+    optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None

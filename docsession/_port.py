@@ -1,0 +1,108 @@
+"""The port between the session and PostgreSQL: what a request is, and who carries it.
+
+A parameter's Python type decides its SQL type, because types are part of a prepared statement's
+key: `str` is text, `int` bigint, `bytes` jsonb, `Timestamp` timestamptz, `TextArray` text[].
+Nothing else may be sent. Rows come back as tuples in which text is `str`, bigint `int`, bool `bool`,
+timestamptz a `Timestamp`'s int, and jsonb the bytes as PostgreSQL sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+JSONB_VERSION = b"\x01"
+"""What PostgreSQL puts before the text of a jsonb value in its binary format.
+
+A `bytes` parameter starts with it, and so does every jsonb of a row; `NULL_JSONB` is SQL's null.
+Kept by those who hand such bytes on, so that nothing is copied on the way.
+"""
+NULL_JSONB = b""
+
+Row: TypeAlias = tuple[Any, ...]
+Rows: TypeAlias = list[Row]
+
+
+class Timestamp(int):
+    """A moment as PostgreSQL's binary format has it: microseconds since 2000-01-01T00:00:00Z."""
+
+    __slots__ = ()
+
+
+class TextArray(tuple[str, ...]):
+    """Values for one parameter of type text[]."""
+
+    __slots__ = ()
+
+
+class Statement:
+    """One SQL statement with its parameters, `$1` style.
+
+    Attributes:
+        sql: The text, with every identifier quoted; equal texts share one prepared statement.
+        params: One value per `$n`, each of a type named in this module's docstring.
+    """
+
+    __slots__ = ("params", "sql")
+
+    def __init__(self, sql: bytes, params: Sequence[object] = ()) -> None:
+        self.sql = sql
+        self.params = params
+
+    def __repr__(self) -> str:
+        return f"<Statement {self.sql.decode()[:200]!r} with {len(self.params)} parameters>"
+
+
+class Request:
+    """Statements that go to the server in one round trip.
+
+    Attributes:
+        statements: In the order in which the server runs them.
+        transaction: True puts them between BEGIN and COMMIT; False runs one statement by itself
+            (several without a transaction are reads, each by itself).
+        write: True where the statements change something: such a request is never repeated by the
+            executor, and its loss is an `UnknownOutcomeException`.
+        sent: Set by the executor right before the first byte leaves. From then on the outcome of a
+            write that fails for want of an answer is not known.
+    """
+
+    __slots__ = ("sent", "statements", "transaction", "write")
+
+    def __init__(self, statements: Sequence[Statement], *, transaction: bool = False, write: bool = False) -> None:
+        self.statements = statements
+        self.transaction = transaction
+        self.write = write
+        self.sent = False
+
+
+class RequestExecutor(Protocol):
+    """Carries requests to one PostgreSQL server.
+
+    Everything is `async def`; a blocking executor never suspends, so that its coroutines end at
+    the first `send(None)`.
+    """
+
+    async def run(self, request: Request) -> list[Rows]:
+        """Send *request* in one round trip and return the rows of each statement, in order.
+
+        (The statements BEGIN and COMMIT that the executor adds have no entry in the result.)
+
+        Raises:
+            RavenException: The server refused a statement (`sqlstate`, and the psycopg error as
+                its cause); a transaction was rolled back as a whole.
+            ConnectionFailedException: Nothing was sent.
+            ConnectionLostException: The connection broke; for a write `UnknownOutcomeException`.
+        """
+        ...
+
+    async def run_apart(self, request: Request) -> list[Rows]:
+        """The same on the connection that is kept apart from the pool, for id ranges and DDL."""
+        ...
+
+    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """Yield the rows of one statement, *size* at a time from the server, in bounded memory."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...

@@ -1,0 +1,1 @@
+"""Floor 3: the unit of work, written once for both faces."""
