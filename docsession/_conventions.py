@@ -1,0 +1,168 @@
+"""What a user sets for a whole store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from docsession._errors import InvalidArgumentException, InvalidOperationException
+from docsession._options import OptimisticConcurrencyMode
+
+
+class ShouldIgnoreEntityChanges(Protocol):
+    """A rule that keeps changes of some entities from being saved (RavenDB: ShouldIgnoreEntityChanges)."""
+
+    def check(self, session: object, entity: object, document_id: str, /) -> bool:
+        """Return True where changes of *entity* are not to be saved."""
+        ...
+
+
+class DocumentConventions:
+    """The conventions of a store (RavenDB: DocumentConventions).
+
+    What shapes data or SQL is frozen when the store is initialised; limits stay settable.
+
+    Attributes:
+        max_number_of_requests_per_session: How many requests a session may send; 30.
+        verify_on_save: True decodes every document that is about to be written with its class first,
+            so that one which could not be loaded again is refused; about 4 µs a document.
+        should_ignore_entity_changes: A rule that keeps changes of some entities from being saved.
+    """
+
+    def __init__(self) -> None:
+        self.max_number_of_requests_per_session = 30
+        self.verify_on_save = True
+        self.should_ignore_entity_changes: ShouldIgnoreEntityChanges | None = None
+        self._frozen = False
+        self._auto_create = True
+        self._identity_parts_separator = "/"
+        self._node_tag = "A"
+        self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
+        self._find_collection_name: Callable[[type], str | None] | None = None
+        self._find_identity_property_name: Callable[[type], str | None] | None = None
+        self._transform_prefix: Callable[[str], str] | None = None
+        self._document_id_generator: Callable[[str, object], str] | None = None
+        self._aliases: dict[str, type] = {}
+
+    def freeze(self) -> None:
+        """Forbid further changes of what shapes data or SQL; the store calls it when it is initialised."""
+        self._frozen = True
+
+    def is_frozen(self) -> bool:
+        """Return True once the store that uses these conventions is initialised."""
+        return self._frozen
+
+    def _assert_not_frozen(self, name: str) -> None:
+        if self._frozen:
+            raise InvalidOperationException(
+                f"{name} shapes stored data and is frozen once the store is initialised; set it before the first use"
+            )
+
+    @property
+    def auto_create(self) -> bool:
+        """True makes databases and tables on first use; False, for production, leaves that to `docsession upgrade`."""
+        return self._auto_create
+
+    @auto_create.setter
+    def auto_create(self, value: bool) -> None:
+        self._assert_not_frozen("auto_create")
+        self._auto_create = value
+
+    @property
+    def identity_parts_separator(self) -> str:
+        """What stands between an id's prefix and the rest; one character, "/"."""
+        return self._identity_parts_separator
+
+    @identity_parts_separator.setter
+    def identity_parts_separator(self, value: str) -> None:
+        self._assert_not_frozen("identity_parts_separator")
+        if len(value) != 1 or not value.isprintable() or value.isalnum():
+            raise InvalidArgumentException(f"identity_parts_separator must be one character like '/', not {value!r}")
+        self._identity_parts_separator = value
+
+    @property
+    def node_tag(self) -> str:
+        """What generated ids end in, as the A of `companies/1-A`."""
+        return self._node_tag
+
+    @node_tag.setter
+    def node_tag(self, value: str) -> None:
+        self._assert_not_frozen("node_tag")
+        if not (value.isascii() and value.isalnum()):
+            raise InvalidArgumentException(f"node_tag must be ASCII letters or digits, not {value!r}")
+        self._node_tag = value
+
+    @property
+    def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:
+        """What sessions check that do not say so themselves; NONE."""
+        return self._optimistic_concurrency_mode or OptimisticConcurrencyMode.NONE
+
+    @optimistic_concurrency_mode.setter
+    def optimistic_concurrency_mode(self, value: OptimisticConcurrencyMode) -> None:
+        self._assert_not_frozen("optimistic_concurrency_mode")
+        self._optimistic_concurrency_mode = value
+
+    @property
+    def use_optimistic_concurrency(self) -> bool:
+        """The same setting in RavenDB's older words: True is the mode WRITES."""
+        return self.optimistic_concurrency_mode is not OptimisticConcurrencyMode.NONE
+
+    @use_optimistic_concurrency.setter
+    def use_optimistic_concurrency(self, value: bool) -> None:
+        self.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES if value else OptimisticConcurrencyMode.NONE
+
+    @property
+    def find_collection_name(self) -> Callable[[type], str | None] | None:
+        """Class -> collection name; None, or a result of None, takes the English plural of the class name."""
+        return self._find_collection_name
+
+    @find_collection_name.setter
+    def find_collection_name(self, value: Callable[[type], str | None] | None) -> None:
+        self._assert_not_frozen("find_collection_name")
+        self._find_collection_name = value
+
+    @property
+    def find_identity_property_name(self) -> Callable[[type], str | None] | None:
+        """Class -> name of the attribute that holds the id; None, or a result of None, takes `Id` or `id`."""
+        return self._find_identity_property_name
+
+    @find_identity_property_name.setter
+    def find_identity_property_name(self, value: Callable[[type], str | None] | None) -> None:
+        self._assert_not_frozen("find_identity_property_name")
+        self._find_identity_property_name = value
+
+    @property
+    def transform_class_collection_name_to_document_id_prefix(self) -> Callable[[str], str] | None:
+        """Collection name -> prefix of generated ids; None: lower case if there is at most one capital."""
+        return self._transform_prefix
+
+    @transform_class_collection_name_to_document_id_prefix.setter
+    def transform_class_collection_name_to_document_id_prefix(self, value: Callable[[str], str] | None) -> None:
+        self._assert_not_frozen("transform_class_collection_name_to_document_id_prefix")
+        self._transform_prefix = value
+
+    @property
+    def document_id_generator(self) -> Callable[[str, object], str] | None:
+        """(database, entity) -> id of a new entity; None takes HiLo ranges."""
+        return self._document_id_generator
+
+    @document_id_generator.setter
+    def document_id_generator(self, value: Callable[[str, object], str] | None) -> None:
+        self._assert_not_frozen("document_id_generator")
+        self._document_id_generator = value
+
+    @property
+    def aliases(self) -> dict[str, type]:
+        """The classes that stored data may name, by the alias it names them by."""
+        return dict(self._aliases)
+
+    def register(self, cls: type, alias: str | None = None) -> None:
+        """Let values of *cls* stand in untyped places, under *alias* (the class's name by default).
+
+        Raises:
+            InvalidArgumentException: Another class has that alias.
+        """
+        self._assert_not_frozen("register")
+        name = alias or cls.__name__
+        if self._aliases.setdefault(name, cls) is not cls:
+            raise InvalidArgumentException(f"the alias {name!r} belongs to {self._aliases[name].__qualname__} already")
