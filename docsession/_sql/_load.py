@@ -1,0 +1,165 @@
+"""The statements that read documents: by id, by prefix, and with what they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from docsession._port import Statement, TextArray
+from docsession._sql._tables import COLUMNS, TableStatements
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """Documents to bring along: those that the strings at a path name.
+
+    Attributes:
+        path: JSON keys; a list on the way stands for each of its items.
+        tables: Where those documents are looked for.
+        prefixes: With more than one table: which ids are looked for in each.
+    """
+
+    path: tuple[str, ...]
+    tables: tuple[TableStatements, ...]
+    prefixes: tuple[tuple[str, ...], ...] = ()
+
+
+def load_one(table: TableStatements, key: str) -> Statement:
+    """Rows (id, data, metadata, version, last_modified)."""
+    return Statement(table.load_one, (key,))
+
+
+def load_many(parts: Sequence[tuple[TableStatements, Sequence[str]]]) -> Statement:
+    """The same for ids of one or more tables; with more than one the table's position comes sixth."""
+    if len(parts) == 1:
+        table, keys = parts[0]
+        return Statement(table.load_many, (TextArray(keys),))
+    return Statement(_union(tuple(table.name for table, _ in parts)), [TextArray(keys) for _, keys in parts])
+
+
+def load_with_includes(
+    parts: Sequence[tuple[TableStatements, Sequence[str]]],
+    includes: Sequence[Include],
+    separator: str,
+    known: Sequence[str],
+) -> tuple[Statement, list[TableStatements]]:
+    """Return the statement that loads ids and what they refer to in one request, and its tables.
+
+    Rows as in `load_many`, the sixth column being the position of the row's table in that list; the
+    first `len(parts)` positions are the ids asked for. Documents with an id in *known* are left out
+    of the included ones.
+    """
+    text, tables = _including(
+        tuple(table for table, _ in parts),
+        tuple((len(include.path), include.tables, bool(include.prefixes)) for include in includes),
+    )
+    params: list[object] = [TextArray(keys) for _, keys in parts]
+    if any(include.tables for include in includes):
+        params.append(TextArray(known))
+    for include in includes:
+        params += include.path
+        for prefixes in include.prefixes:
+            params += (separator, TextArray(prefixes))
+    return Statement(text, params), list(tables)
+
+
+@lru_cache(1024)
+def _union(names: tuple[str, ...]) -> bytes:
+    branches = (f"SELECT {COLUMNS}, {i} FROM {name} WHERE id = ANY(${i + 1})" for i, name in enumerate(names))
+    return " UNION ALL ".join(branches).encode()
+
+
+@lru_cache(1024)
+def _including(
+    tables: tuple[TableStatements, ...], includes: tuple[tuple[int, tuple[TableStatements, ...], bool], ...]
+) -> tuple[bytes, tuple[TableStatements, ...]]:
+    page = " UNION ALL ".join(
+        f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE id = ANY(${i + 1})" for i, table in enumerate(tables)
+    )
+    known = parameter = len(tables) + any(targets for _, targets, _ in includes)
+    ctes = [f"page AS MATERIALIZED ({page})"]
+    wanted: dict[TableStatements, list[str]] = {}
+    for number, (depth, targets, filtered) in enumerate(includes):
+        keys = [f"${parameter + 1 + i}" for i in range(depth)]
+        parameter += depth
+        ctes.append(f"refs{number} AS MATERIALIZED ({_references('page', keys)})")
+        for target in targets:
+            source = f"SELECT id FROM refs{number}"
+            if filtered:
+                parameter += 2
+                source += f" WHERE split_part(id, ${parameter - 1}, 1) = ANY(${parameter})"
+            wanted.setdefault(target, []).append(source)
+    branches = [f"SELECT {COLUMNS}, part FROM page"]
+    for position, (target, sources) in enumerate(wanted.items(), len(tables)):
+        inner = " UNION ALL ".join(sources)
+        branches.append(
+            f"SELECT {COLUMNS}, {position} FROM {target.name} WHERE id IN ({inner}) AND NOT id = ANY(${known})"
+        )
+    return f"WITH {', '.join(ctes)} {' UNION ALL '.join(branches)}".encode(), tables + tuple(wanted)
+
+
+def _references(page: str, keys: Sequence[str]) -> str:
+    """The distinct strings at a path of the documents of *page*, through lists on the way."""
+    laterals = []
+    value = "page.data"
+    for i, key in enumerate(keys):
+        item = f"{value} -> {key}"
+        laterals.append(
+            f"CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof({item}) WHEN 'array' THEN {item} "
+            f"ELSE jsonb_build_array({item}) END) AS v{i}(value)"
+        )
+        value = f"v{i}.value"
+    return (
+        f"SELECT DISTINCT ({value} #>> '{{}}') COLLATE \"C\" AS id FROM {page} {' '.join(laterals)} "
+        f"WHERE jsonb_typeof({value}) = 'string'"
+    )
+
+
+def load_starting_with(
+    tables: Sequence[TableStatements],
+    prefix: str,
+    *,
+    matches: str | None,
+    exclude: str | None,
+    start: int,
+    page_size: int | None,
+    start_after: str | None,
+) -> Statement:
+    """Documents whose id begins with *prefix*, in the order of their ids.
+
+    *matches* and *exclude* are regular expressions on the whole rest of the id.
+    """
+    conditions = ["id >= $1"]
+    params: list[object] = [prefix]
+    end = next_prefix(prefix)
+    if end is not None:
+        params.append(end)
+        conditions.append(f"id < ${len(params)}")
+    if start_after is not None:
+        params.append(start_after)
+        conditions.append(f"id > ${len(params)}")
+    for pattern, operator in ((matches, "~"), (exclude, "!~")):
+        if pattern is not None:
+            params += (len(prefix) + 1, pattern)
+            conditions.append(f"substr(id, ${len(params) - 1}::int) {operator} ${len(params)}")
+    where = " AND ".join(conditions)
+    branches = (f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE {where}" for i, table in enumerate(tables))
+    sql = f"SELECT {COLUMNS}, part FROM ({' UNION ALL '.join(branches)}) AS found ORDER BY id"
+    if page_size is not None:
+        params.append(page_size)
+        sql += f" LIMIT ${len(params)}"
+    if start:
+        params.append(start)
+        sql += f" OFFSET ${len(params)}"
+    return Statement(sql.encode(), params)
+
+
+def next_prefix(prefix: str) -> str | None:
+    """Return the first string, in code point order, after all that begin with *prefix*; None if none is."""
+    for i in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[i])
+        if point < 0x10FFFF:
+            following = 0xE000 if point == 0xD7FF else point + 1  # surrogates are no characters
+            return prefix[:i] + chr(following)
+    return None
