@@ -1,0 +1,42 @@
+# Everything here makes its own virtual environment in .venv first; Python 3.11 or newer and make are all it takes.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench soak clean
+
+help:
+	@echo "make demo    install, start an embedded PostgreSQL and show the session on the ISO lists of the world"
+	@echo "make test    all that CI runs"
+	@echo "make lint    ruff, mypy and the import contracts"
+	@echo "make docs    build the documentation into docs/_build/html"
+	@echo "make bench   measure against raw psycopg and SQLAlchemy"
+	@echo "make soak    the long tests"
+	@echo "make clean   remove what the others made"
+
+demo:
+	@scripts/venv.sh .venv demo
+	@.venv/bin/python -m demo
+
+test:
+	@scripts/test.sh
+
+lint:
+	@scripts/venv.sh .venv dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+docs:
+	@scripts/venv.sh .venv dev
+	.venv/bin/sphinx-build -W --keep-going --quiet --builder html docs docs/_build/html
+
+bench:
+	@scripts/venv.sh .venv dev
+	.venv/bin/python benchmarks/run.py
+
+soak:
+	@scripts/venv.sh .venv test
+	.venv/bin/python -m pytest -m soak tests
+
+clean:
+	rm -rf .venv .venv-3.11 .venv-3.13 docs/_build dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
