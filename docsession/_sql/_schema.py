@@ -1,0 +1,234 @@
+"""The tables of a database, as SQLAlchemy describes them and as PostgreSQL is told to make them.
+
+A database is a schema. `build_metadata` and `collection_table` describe tables without naming one, as Alembic's
+revisions do; whoever needs SQL for a given database gets it from the functions below, qualified and quoted.
+
+What makes or drops something is one `DO` block that takes the database's lock itself, to be run alone and outside a
+transaction. It waits by trying again and again, each time in a transaction of its own: a blocking wait holds a
+snapshot, for which a migration's `CREATE INDEX CONCURRENTLY` waits, so that neither would ever end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import BigInteger, Column, MetaData, PrimaryKeyConstraint, String, Table, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.elements import quoted_name
+
+from docsession._sql._instant import create_instant_statement
+from docsession._sql._quoting import qualified, quote_identifier, quote_literal
+
+SYSTEM_PREFIX = "docsession_"
+COLLECTIONS_TABLE = "docsession_collections"
+HILO_TABLE = "docsession_hilo"
+VERSION_TABLE = "docsession_alembic_version"
+"""Where Alembic records the revision of a database; no part of the MetaData, since Alembic makes it itself."""
+
+HEAD_REVISION = "0001"
+"""The newest revision in `migrations/versions`: the one that `create_database_statements` builds."""
+
+COLLECTION_COLUMNS = ("id", "data", "metadata", "version", "last_modified")
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE when the lock of a database did not become free in time: nothing was done, try again later."""
+
+LOCK_WAIT_SECONDS = 60
+
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+
+
+def _name(name: str) -> quoted_name:
+    return quoted_name(name, quote=True)
+
+
+def _key_text() -> Text:
+    """The type of ids and names: compared by code point, so that no locale update disturbs an index."""
+    return Text(collation="C")
+
+
+def build_metadata() -> MetaData:
+    """Return new MetaData with the system tables, without a schema."""
+    metadata = MetaData()
+    Table(
+        COLLECTIONS_TABLE,
+        metadata,
+        Column("prefix", _key_text(), nullable=False),
+        Column("collection", _key_text(), nullable=False),
+        Column("table", _key_text(), nullable=False),
+        PrimaryKeyConstraint("prefix", "collection"),
+    )
+    Table(
+        HILO_TABLE,
+        metadata,
+        Column("collection", _key_text(), primary_key=True),
+        Column("max", BigInteger, nullable=False),
+    )
+    return metadata
+
+
+def collection_table(metadata: MetaData, table_name: str) -> Table:
+    """Return the table of a collection in *metadata*, adding it where it is not there yet."""
+    known = metadata.tables.get(table_name)
+    if known is not None:
+        return known
+    return Table(
+        _name(table_name),
+        metadata,
+        Column("id", _key_text(), primary_key=True),
+        Column("data", postgresql.JSONB, nullable=False),
+        Column("metadata", postgresql.JSONB),
+        Column("version", BigInteger, autoincrement=False, nullable=False),
+        Column("last_modified", postgresql.TIMESTAMP(timezone=True), nullable=False),
+    )
+
+
+def version_table(metadata: MetaData) -> Table:
+    """Return the table that Alembic keeps the revision in, exactly as Alembic makes it."""
+    return Table(
+        VERSION_TABLE,
+        metadata,
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+    )
+
+
+def lock_key(database: str) -> int:
+    """Return the key of the advisory lock that guards the schema *database*, a signed 64-bit number.
+
+    PostgreSQL keeps advisory locks apart by server database, so the schema's name is enough.
+    """
+    digest = hashlib.sha256(b"docsession\0" + database.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def try_lock_statement(database: str) -> str:
+    """Return the query that takes the lock of *database* until the end of the transaction, or answers false at once."""
+    return f"SELECT pg_catalog.pg_try_advisory_xact_lock({lock_key(database)})"
+
+
+def create_database_statements(database: str) -> list[str]:
+    """Return what makes *database*: schema, system tables, function, Alembic's revision.
+
+    Each statement is to be run alone, outside a transaction. They may be run by any number of processes at once, and
+    again: a database that has a revision already, this one or another, is left as it is.
+
+    Raises:
+        InvalidArgumentException: *database* cannot be a name.
+    """
+    metadata = build_metadata()
+    version = version_table(metadata)
+    version_name = qualified(database, VERSION_TABLE)
+    tables = "".join(
+        f"{_create_table(table, database)};\n" for table in metadata.tables.values() if table is not version
+    )
+    body = (
+        f"IF pg_catalog.to_regclass({quote_literal(version_name)}) IS NULL THEN\n"
+        # CREATE SCHEMA IF NOT EXISTS wants the right to create schemas even where there is nothing to do.
+        f"IF pg_catalog.to_regnamespace({quote_literal(quote_identifier(database))}) IS NULL THEN\n"
+        f"CREATE SCHEMA {quote_identifier(database)};\n"
+        "END IF;\n"
+        f"{tables}"
+        f"{create_instant_statement(database)};\n"
+        f"{_create_table(version, database)};\n"
+        f"INSERT INTO {version_name} (version_num) VALUES ('{HEAD_REVISION}');\n"
+        "END IF;\n"
+    )
+    return [_locked(database, body)]
+
+
+def create_collection_statements(database: str, table: str) -> list[str]:
+    """Return what makes the table of a collection in *database*, which must exist.
+
+    To be run as those of `create_database_statements`. Another table of that name is refused with SQLSTATE 42P07.
+
+    Raises:
+        InvalidArgumentException: *database* or *table* cannot be a name.
+    """
+    name = qualified(database, table)
+    body = (
+        f"{_create_table(collection_table(MetaData(), table), database)};\n"
+        f"IF NOT {_is_collection(f'{quote_literal(name)}::pg_catalog.regclass')} THEN\n"
+        "RAISE EXCEPTION 'there is a table % already, and it is not one of docsession', "
+        f"{quote_literal(name)} USING ERRCODE = 'duplicate_table';\n"
+        "END IF;\n"
+    )
+    return [_locked(database, body)]
+
+
+def drop_database_statements(database: str) -> list[str]:
+    """Return what drops *database* with all its documents.
+
+    To be run as those of `create_database_statements`. SQLSTATE 3F000 says that there is no such database. A schema
+    that is none of docsession's, or that holds tables beside docsession's own, is refused with SQLSTATE 2BP01 and left
+    as it is.
+
+    Raises:
+        InvalidArgumentException: *database* cannot be a name.
+    """
+    schema = quote_identifier(database)
+    catalogue = qualified(database, COLLECTIONS_TABLE)
+    body = (
+        f"IF pg_catalog.to_regnamespace({quote_literal(schema)}) IS NULL THEN\n"
+        f"RAISE EXCEPTION 'there is no database %', {quote_literal(schema)} USING ERRCODE = 'invalid_schema_name';\n"
+        "END IF;\n"
+        f"IF pg_catalog.to_regclass({quote_literal(catalogue)}) IS NULL THEN\n"
+        f"RAISE EXCEPTION 'the schema % is no database of docsession', {quote_literal(schema)} "
+        "USING ERRCODE = 'dependent_objects_still_exist';\n"
+        "END IF;\n"
+        f"foreign_tables := (SELECT pg_catalog.string_agg(relname::pg_catalog.text, ', ' ORDER BY relname) "
+        "FROM pg_catalog.pg_class\n"
+        f"WHERE relnamespace OPERATOR(pg_catalog.=) {quote_literal(schema)}::pg_catalog.regnamespace\n"
+        "AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.\"char\"[])\n"
+        f"AND NOT pg_catalog.starts_with(relname::pg_catalog.text, '{SYSTEM_PREFIX}')\n"
+        f'AND NOT EXISTS (SELECT FROM {catalogue} AS c WHERE c."table" OPERATOR(pg_catalog.=) '
+        "relname::pg_catalog.text)\n"
+        # A collection whose first flush failed has a table and no entry in the catalogue.
+        f"AND NOT {_is_collection('oid')});\n"
+        "IF foreign_tables IS NOT NULL THEN\n"
+        f"RAISE EXCEPTION 'the schema % holds tables that are not of docsession: %', {quote_literal(schema)}, "
+        "foreign_tables USING ERRCODE = 'dependent_objects_still_exist';\n"
+        "END IF;\n"
+        f"DROP SCHEMA {schema} CASCADE;\n"
+    )
+    return [_locked(database, body, "foreign_tables pg_catalog.text;\n")]
+
+
+def _is_collection(oid: str) -> str:
+    """Return the condition that the table with *oid* has the columns of a collection."""
+    columns = ", ".join(f"'{column}'" for column in COLLECTION_COLUMNS)
+    return (
+        "((SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute\n"
+        f"WHERE attrelid OPERATOR(pg_catalog.=) {oid} AND attname OPERATOR(pg_catalog.=) "
+        f"ANY (ARRAY[{columns}]::pg_catalog.name[])) OPERATOR(pg_catalog.=) {len(COLLECTION_COLUMNS)})"
+    )
+
+
+def _create_table(table: Table, database: str) -> str:
+    """Return CREATE TABLE IF NOT EXISTS for *table* in *database*."""
+    placed = table.to_metadata(MetaData(), schema=_name(database))
+    return str(CreateTable(placed, if_not_exists=True).compile(dialect=_DIALECT)).strip()
+
+
+def _locked(database: str, body: str, declarations: str = "") -> str:
+    """Return the `DO` block that waits for the lock of *database* and then runs *body*, in one transaction."""
+    key = lock_key(database)
+    block = (
+        "DECLARE\n"
+        f"give_up pg_catalog.timestamptz := pg_catalog.clock_timestamp() "
+        f"OPERATOR(pg_catalog.+) '{LOCK_WAIT_SECONDS}s'::pg_catalog.interval;\n"
+        f"{declarations}"
+        "BEGIN\n"
+        f"WHILE NOT pg_catalog.pg_try_advisory_xact_lock({key}) LOOP\n"
+        "IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) give_up THEN\n"
+        f"RAISE EXCEPTION 'another process has been changing the schema % for {LOCK_WAIT_SECONDS} seconds', "
+        f"{quote_literal(quote_identifier(database))} USING ERRCODE = 'lock_not_available';\n"
+        "END IF;\n"
+        "COMMIT;\n"
+        "PERFORM pg_catalog.pg_sleep(0.05);\n"
+        "END LOOP;\n"
+        f"{body}"
+        "END"
+    )
+    return f"DO {quote_literal(block)}"
