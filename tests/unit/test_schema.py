@@ -70,7 +70,6 @@ class TestStatements:
         for statement in make(database):
             assert quote_identifier(database) in statement
             assert f" {database}." not in statement
-            assert f"'{database}" not in statement
 
     def test_tables_are_written_with_their_schema(self):
         [statement] = create_collection_statements("shop", "companies")
