@@ -1,0 +1,111 @@
+"""Who runs the server: the user who calls, and for root, whom PostgreSQL refuses, another one."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from docsession._errors import EmbeddedServerException
+
+_CANDIDATES = ("postgres", "nobody")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The user that the server's processes run as.
+
+    Attributes:
+        name: For messages.
+        uid, gid: What the processes run with.
+        switched: True where this is not the calling user (who is root then).
+    """
+
+    name: str
+    uid: int
+    gid: int
+    switched: bool
+
+    def run(
+        self, command: Sequence[str | Path], *, output: IO[bytes] | int, environment: dict[str, str], keep: int = -1
+    ) -> int:
+        """Run *command* to its end as this user and return its exit code.
+
+        It gets a session of its own (a Ctrl-C of the terminal does not reach it), a clean
+        environment and no open file but *output* and *keep*.
+
+        Raises:
+            EmbeddedServerException: It cannot be run at all.
+        """
+        try:
+            return subprocess.run(  # noqa: S603 - programs of our own wheel, never through a shell's quoting
+                [os.fspath(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output != subprocess.DEVNULL else subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                umask=0o077,
+                start_new_session=True,
+                pass_fds=() if keep < 0 else (keep,),
+                user=self.uid if self.switched else None,
+                group=self.gid if self.switched else None,
+                extra_groups=() if self.switched else None,
+                check=False,
+            ).returncode
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EmbeddedServerException(
+                f"{command[0]} cannot be run as the user {self.name}: {error}. "
+                "Start as an ordinary user, or give the store the URL of a server."
+            ) from error
+
+    def can_run(self, program: Path) -> bool:
+        try:
+            return self.run([program, "--version"], output=subprocess.DEVNULL, environment={}) == 0
+        except EmbeddedServerException:
+            return False
+
+    def can_enter(self, directory: Path) -> bool:
+        """Whether this user can traverse *directory*; tried, because modes alone do not tell."""
+        if not self.switched:
+            return os.access(directory, os.X_OK)
+        command: list[str | Path] = ["/bin/sh", "-c", 'cd -- "$1"', "sh", directory]
+        return self.run(command, output=subprocess.DEVNULL, environment={}) == 0
+
+    def give(self, path: Path) -> None:
+        """Make *path*, which is our own, belong to this user."""
+        if self.switched:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+def server_account() -> Account:
+    """Return the user who runs the server: the calling one, and for root `postgres`, else `nobody`.
+
+    Raises:
+        EmbeddedServerException: Root, and there is neither.
+    """
+    uid = os.geteuid()
+    if uid != 0:
+        return Account(_name(uid), uid, os.getegid(), switched=False)
+    for name in _CANDIDATES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
+    raise EmbeddedServerException(
+        "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as. "
+        "Start as an ordinary user, or make a user `postgres`."
+    )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
