@@ -71,7 +71,7 @@ on_debian_15() {
 }
 
 on_embedded_16() {
-    DOCSESSION_TEST_EMBEDDED=16 "$bin/python" -m pytest -q "${database_tests[@]}"
+    DOCSESSION_TEST_MAJOR=16 "$bin/python" -m pytest -q "${database_tests[@]}"
 }
 
 leg "ruff, import contracts" lint
