@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from types import MappingProxyType
 
 from docsession._errors import EmbeddedServerException
 
 _CANDIDATES = ("postgres", "nobody")
+_CLEAN: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,28 @@ class Account:
     switched: bool
 
     def run(
-        self, command: Sequence[str | Path], *, output: IO[bytes] | int, environment: dict[str, str], keep: int = -1
-    ) -> int:
-        """Run *command* to its end as this user and return its exit code.
+        self,
+        command: Sequence[str | Path],
+        *,
+        errors: int = subprocess.STDOUT,
+        environment: Mapping[str, str] = _CLEAN,
+        keep: int = -1,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run *command* to its end as this user; what it says is in `stdout`.
 
-        It gets a session of its own (a Ctrl-C of the terminal does not reach it), a clean
-        environment and no open file but *output* and *keep*.
+        It gets a session of its own (a Ctrl-C of the terminal does not reach it), none of our
+        environment, and no open file but the descriptors *errors* (its stderr) and *keep*.
 
         Raises:
             EmbeddedServerException: It cannot be run at all.
         """
         try:
-            return subprocess.run(  # noqa: S603 - programs of our own wheel, never through a shell's quoting
+            return subprocess.run(  # noqa: S603 - programs of our own wheel
                 [os.fspath(part) for part in command],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT if output != subprocess.DEVNULL else subprocess.DEVNULL,
-                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=dict(environment),
                 cwd="/",
                 umask=0o077,
                 start_new_session=True,
@@ -56,7 +62,7 @@ class Account:
                 group=self.gid if self.switched else None,
                 extra_groups=() if self.switched else None,
                 check=False,
-            ).returncode
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedServerException(
                 f"{command[0]} cannot be run as the user {self.name}: {error}. "
@@ -64,8 +70,11 @@ class Account:
             ) from error
 
     def can_run(self, program: Path) -> bool:
+        """Whether this user can run *program*; tried, because modes alone do not tell."""
+        if not self.switched:
+            return os.access(program, os.X_OK)
         try:
-            return self.run([program, "--version"], output=subprocess.DEVNULL, environment={}) == 0
+            return self.run([program, "--version"]).returncode == 0
         except EmbeddedServerException:
             return False
 
@@ -73,8 +82,7 @@ class Account:
         """Whether this user can traverse *directory*; tried, because modes alone do not tell."""
         if not self.switched:
             return os.access(directory, os.X_OK)
-        command: list[str | Path] = ["/bin/sh", "-c", 'cd -- "$1"', "sh", directory]
-        return self.run(command, output=subprocess.DEVNULL, environment={}) == 0
+        return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", directory]).returncode == 0
 
     def give(self, path: Path) -> None:
         """Make *path*, which is our own, belong to this user."""

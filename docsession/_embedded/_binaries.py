@@ -43,10 +43,6 @@ class Binaries:
     def initdb(self) -> Path:
         return self.install / "bin" / "initdb"
 
-    def reachable_by(self, account: Account) -> bool:
-        """Whether *account* can run the server; tried, because modes alone do not tell."""
-        return account.can_run(self.postgres)
-
     def copy_for(self, account: Account, base: Path) -> Binaries:
         """Return a copy below *base* that *account* can run, made where it is missing.
 
@@ -63,7 +59,7 @@ class Binaries:
                 f"PostgreSQL's programs in {self.install} cannot be reached by the user {account.name}, "
                 f"and could not be copied to {target}: {error}. Make room there, or start as an ordinary user."
             ) from error
-        if not copied.reachable_by(account):
+        if not account.can_run(copied.postgres):
             raise EmbeddedServerException(
                 f"The user {account.name} can run PostgreSQL's programs neither in {self.install} nor in {target} "
                 "(is that file system mounted with noexec?). Start as an ordinary user."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -11,15 +12,17 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from docsession._embedded._account import Account
 from docsession._embedded._binaries import Binaries
 from docsession._embedded._locks import open_lock, try_lock
 from docsession._embedded._places import Place, write_private
+from docsession._embedded._postmaster import Running, answers, is_postmaster, read_pid_file
 from docsession._errors import EmbeddedServerException
 
+_log = logging.getLogger("docsession.embedded")
 SUPERUSER = "postgres"
 _LOCALE = "C.UTF-8"
 _SOCKET_PORT = 5432
@@ -27,28 +30,13 @@ _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit":
 _DEFAULTS = {"max_connections": "200"}
 # The server's own lines are in the log before it says that it is ready; sessions that outlive a killed postmaster
 # end at their next wait; a fast shutdown writes what is still in memory.
+_READY = frozenset({"ready", "standby"})
 _START_SECONDS = 120.0
 _ORPHAN_SECONDS = 20.0
 _STOP_SECONDS = 60.0
 _QUIT_SECONDS = 10.0
 _LOG_BYTES = 10_000_000
 _TAIL_LINES = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A server that accepts connections, as its postmaster.pid tells.
-
-    Attributes:
-        port: The number in the socket's name, and of 127.0.0.1 where *tcp* is true.
-        intact: False where postmaster.pid was damaged: PostgreSQL then stops by itself within a minute.
-    """
-
-    pid: int
-    port: int
-    socket_directory: Path
-    tcp: bool
-    intact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +59,6 @@ class Cluster:
         self.place = place
         self.account = account
         self._binaries = binaries
-        self._started_with: Path | None = None
 
     def make(self, *, durable: bool) -> None:
         """Make the data directory where there is none: beside its place, then renamed, so never half.
@@ -93,6 +80,8 @@ class Cluster:
             self.account.give(fresh)
             self._initdb(fresh / "data", word, durable=durable)
             (fresh / "data").rename(data)
+            if durable:
+                _sync(self.place.directory)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -100,30 +89,31 @@ class Cluster:
         """Return the server that runs here, waiting for one that is just starting or ending; None where there is none.
 
         Raises:
-            EmbeddedServerException: Processes of a server without its postmaster do not end.
+            EmbeddedServerException: It does not become ready, or sessions of a killed one do not end.
         """
-        deadline = time.monotonic() + _ORPHAN_SECONDS
-        record = self._record()
+        begin, since = self._log_size(), time.monotonic()
         while True:
-            found = _read_pid_file(self.place.data)
-            if found is not None and _is_postmaster(found[0].pid, self.place.data):
-                return self._ready(found[0].pid)
-            if self._is_free():
+            found = read_pid_file(self.place.data)
+            if found is not None and is_postmaster(found[0].pid, self.place.data):
+                if found[1] in _READY:
+                    return found[0]
+                if time.monotonic() - since > _START_SECONDS:
+                    raise self._failure(f"did not become ready within {_START_SECONDS:.0f} s", begin)
+            elif self._is_free():
                 return None
-            # Its processes live, but postmaster.pid is gone or names another one.
-            pid = record.get("pid")
-            if isinstance(pid, int) and _is_postmaster(pid, self.place.data):
-                return Running(
-                    pid, int(str(record["port"])), Path(str(record["socket"])), bool(record["tcp"]), intact=False
-                )
-            if found is not None and _answers(found[0]):  # in another container that shares this directory
-                return found[0]
-            if time.monotonic() > deadline:
-                raise EmbeddedServerException(
-                    f"The server of {self.place.directory} was killed, and a session of it is still at work after "
-                    f"{_ORPHAN_SECONDS:.0f} s. See who holds {self.place.server_lock} (fuser, lsof), end it, try again."
-                )
-            time.sleep(0.01)
+            else:  # its processes live, but postmaster.pid is gone, not whole, or names another one
+                other = self._recorded()
+                if other is not None:
+                    return other
+                if found is not None and answers(found[0]):
+                    return replace(found[0], visible=False)
+                if time.monotonic() - since > _ORPHAN_SECONDS:
+                    raise EmbeddedServerException(
+                        f"The server of {self.place.directory} was killed, and a session of it is still at work after "
+                        f"{_ORPHAN_SECONDS:.0f} s. See who holds {self.place.server_lock} (fuser, lsof), end it, and "
+                        "try again."
+                    )
+            time.sleep(0.005)
 
     def fits(self, running: Running, wish: Wish) -> str:
         """Return why *running* is not what *wish* asks for; "" where it is."""
@@ -177,9 +167,12 @@ class Cluster:
         Raises:
             EmbeddedServerException: It does not stop.
         """
+        if not running.visible:
+            _log.warning("%s: its server runs in another container, and is left running", self.place.directory)
+            return
         begin = self._log_size()
         for sent, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, _QUIT_SECONDS)):
-            if _is_postmaster(running.pid, self.place.data):
+            if is_postmaster(running.pid, self.place.data):
                 try:
                     os.kill(running.pid, sent)
                 except ProcessLookupError:
@@ -188,10 +181,17 @@ class Cluster:
                     raise self._failure(f"may not be stopped by uid {os.geteuid()}", begin) from error
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
-                if not _is_postmaster(running.pid, self.place.data) and self._is_free():
+                if not is_postmaster(running.pid, self.place.data) and self._is_free():
+                    self._leave_socket_directory(running)
                     return
                 time.sleep(0.005)
         raise self._failure(f"did not stop within {_STOP_SECONDS + _QUIT_SECONDS:.0f} s (process {running.pid})", begin)
+
+    def kill(self, pid: int) -> None:
+        """End a server that nobody will use again, without waiting."""
+        with contextlib.suppress(OSError):
+            if is_postmaster(pid, self.place.data):
+                os.kill(pid, signal.SIGQUIT)
 
     def _initdb(self, data: Path, password_file: Path, *, durable: bool) -> None:
         # From 17 on PostgreSQL has a C.UTF-8 of its own, the same on every machine.
@@ -208,13 +208,11 @@ class Cluster:
             "--no-instructions",
             *([] if durable else ["--no-sync"]),
         ]
-        with tempfile.TemporaryFile() as output:
-            code = self.account.run(command, output=output, environment={"TZ": "UTC"})
-            output.seek(0)
-            said = output.read().decode(errors="replace").strip().splitlines()
-        if code != 0:
+        done = self.account.run(command, environment={"TZ": "UTC"})
+        if done.returncode != 0:
+            said = done.stdout.decode(errors="replace").strip().splitlines()
             raise EmbeddedServerException(
-                f"The data directory {self.place.data} cannot be made (initdb ended with {code}). "
+                f"The data directory {self.place.data} cannot be made (initdb ended with {done.returncode}). "
                 "See what initdb said below; is there room, and may the user "
                 f"{self.account.name} write there?\n" + "\n".join(said[-_TAIL_LINES:])
             )
@@ -233,6 +231,11 @@ class Cluster:
                 "data with pg_dump and pg_restore."
             )
 
+    def _leave_socket_directory(self, running: Running) -> None:
+        if not running.socket_directory.is_relative_to(self.place.directory):
+            with contextlib.suppress(OSError):
+                running.socket_directory.rmdir()
+
     def _sweep(self) -> None:
         """Remove what a killed start left: nobody else starts one while the start lock is held."""
         for left in self.place.directory.glob("data.new-*"):
@@ -245,33 +248,35 @@ class Cluster:
             "unix_socket_directories": f'"{directory}"',
             "unix_socket_permissions": "0700",
         }
-        # The shell leaves at once, so that the server is nobody's child and leaves no zombie behind.
-        command: list[str | Path] = ["/bin/sh", "-c", '"$@" &', "sh", self._binaries.postgres, "-D", self.place.data]
+        # The shell leaves at once, so that the server is nobody's child here and leaves no zombie behind.
+        command: list[str | Path] = ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh"]
+        command += [self._binaries.postgres, "-D", self.place.data]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         lock = open_lock(self.place.server_lock)
+        log = os.open(self.place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             if not try_lock(lock, shared=False):
                 raise self._failure("is still running", begin)
-            log = os.open(self.place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                self.account.run(command, output=log, environment={}, keep=lock)
-            finally:
-                os.close(log)
+            done = self.account.run(command, errors=log, keep=lock)
         finally:
+            os.close(log)
             os.close(lock)  # the server's processes keep it: the lock ends with the last of them
-        return self._ready(None, begin)
+        pid = int(done.stdout)
+        try:
+            return self._ready(pid, begin)
+        except BaseException:  # a Ctrl-C too: nobody would hold this server
+            self.kill(pid)
+            raise
 
-    def _ready(self, pid: int | None, begin: int | None = None) -> Running:
-        """Wait until the server accepts connections: *pid*, or the one that was just launched."""
-        begin = self._log_size() if begin is None else begin
+    def _ready(self, pid: int, begin: int) -> Running:
+        """Wait until the server accepts connections."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            found = _read_pid_file(self.place.data)
-            if found is not None and found[1] == "ready" and (pid is None or found[0].pid == pid):
+            ended = not is_postmaster(pid, self.place.data)  # asked first: it may end between two looks
+            found = read_pid_file(self.place.data)
+            if found is not None and found[0].pid == pid and found[1] in _READY:
                 return found[0]
-            # Asked first: the server may end between two looks.
-            ended = self._is_free() if pid is None else not _is_postmaster(pid, self.place.data)
             if ended:
                 raise self._failure("ended while it was starting", begin)
             time.sleep(0.005)
@@ -286,17 +291,28 @@ class Cluster:
             os.close(lock)
 
     def _record(self) -> dict[str, object]:
+        """What `start` noted of the last server."""
         try:
             read = json.loads(self.place.record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return read if isinstance(read, dict) else {}
 
+    def _recorded(self) -> Running | None:
+        """The last server where it lives, whatever its postmaster.pid says."""
+        match self._record():
+            case {"pid": int(pid), "port": int(port), "socket": str(directory), "tcp": bool(tcp)}:
+                if is_postmaster(pid, self.place.data):
+                    return Running(pid, port, Path(directory), tcp, intact=False)
+        return None
+
     def _choose_port(self, taken: set[int]) -> int:
         """The port of the last time where it is still free, else any free one."""
-        last = self._record()
-        wanted = [last["port"]] if last.get("tcp") and last.get("port") not in taken else []
-        for port in (*wanted, 0):
+        wanted = [0]
+        match self._record():
+            case {"tcp": True, "port": int(last)} if last not in taken:
+                wanted.insert(0, last)
+        for port in wanted:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
@@ -334,39 +350,9 @@ class Cluster:
         )
 
 
-def _read_pid_file(data: Path) -> tuple[Running, str] | None:
-    """Return the server that postmaster.pid names and its status; None where the file is missing or not whole."""
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        pid, port, directory, address = int(lines[0]), int(lines[3]), lines[4].strip(), lines[5].strip()
-        status = lines[7].strip() if len(lines) > 7 else ""
-    except (OSError, ValueError, IndexError):
-        return None
-    return Running(pid, port, Path(directory), bool(address)), status
-
-
-def _is_postmaster(pid: int, data: Path) -> bool:
-    """Whether the process is a live postmaster of *data*, and not another one that got its number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
-    except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self/cmdline").exists():
-            return False
-    else:
-        return os.fsencode(data) in command.split(b"\0")
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _answers(running: Running) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(os.fspath(running.socket_directory / f".s.PGSQL.{running.port}"))
-        except OSError:
-            return False
-    return True
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

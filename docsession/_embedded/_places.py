@@ -29,6 +29,7 @@ from docsession._errors import EmbeddedServerException, MissingDependencyExcepti
 _START_LOCK = "docsession.start.lock"
 # A socket's path has 107 bytes on Linux, 103 on macOS and the BSDs.
 _SOCKET_PATH_BYTES = 103
+_SYSTEM_BASES = ("/var/lib/docsession", "/var/tmp/docsession-0", "/tmp/docsession-0")  # noqa: S108 - ownership is checked
 # Characters that neither libpq's list of hosts nor PostgreSQL's list of directories takes as a separator or quote.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._ +@~-]+", re.ASCII)
 
@@ -40,10 +41,12 @@ class Place:
     Attributes:
         directory: The resolved path.
         note: Why it is not the expected one; "" where it is.
+        lasting: False in the temp directory, which the system may empty.
     """
 
     directory: Path
     note: str = ""
+    lasting: bool = True
 
     @property
     def start_lock(self) -> Path:
@@ -103,10 +106,7 @@ class Place:
         for temporary in dict.fromkeys((Path(tempfile.gettempdir()).resolve(), Path("/tmp"))):  # noqa: S108 - ownership is checked
             base = temporary / f"docsession-{os.geteuid()}"
             if _fits(base / name):
-                with contextlib.suppress(OSError):
-                    base.mkdir(mode=0o700)
-                _check_own(base)
-                base.chmod(0o711 if account.switched else 0o700)
+                _take_base(base, account)
                 return _own_directory(base / name, account)
         raise EmbeddedServerException(
             f"No directory is short enough for the server's socket: {own} and {tempfile.gettempdir()} are too long. "
@@ -118,7 +118,7 @@ def find_place(requested: str | os.PathLike[str] | None, major_version: int, acc
     """Find and make the directory of a server.
 
     Without *requested* it is the user's data directory (on Linux ~/.local/share/docsession/postgres-18), and a
-    private one in the temp directory where that cannot be written. Where root asks for a place that the server's
+    private one in the temp directory where that cannot be made. Where root asks for a place that the server's
     user cannot reach, as below its own 0700 home, a place is taken that this user can reach: no other
     directory's mode is ever changed.
 
@@ -131,10 +131,9 @@ def find_place(requested: str | os.PathLike[str] | None, major_version: int, acc
         text = os.fspath(requested)
         if not text or not text.isprintable():
             raise EmbeddedServerException(f"data_directory {text!r} must be a path without control characters.")
-        wanted = Path(text).expanduser().resolve()
-        place = _reachable(wanted, _slug(wanted), account)
+        place = _reachable(Path(os.path.expanduser(text)).resolve(), account)  # noqa: PTH111 - the other one raises
     try:
-        place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(place.directory, account)
     except OSError as error:
         raise EmbeddedServerException(
             f"{place.directory} cannot be made: {error.strerror}. Give a data_directory that can be written."
@@ -149,17 +148,14 @@ def system_base(account: Account, near: Path | None = None) -> Path:
     Raises:
         EmbeddedServerException: There is no place for one.
     """
-    candidates = [Path("/var/lib/docsession"), Path("/var/tmp/docsession-0"), Path("/tmp/docsession-0")]  # noqa: S108 - ownership is checked
+    candidates = [Path(base) for base in _SYSTEM_BASES]
     temporary = Path(tempfile.gettempdir()).resolve()
     if near is not None and near.is_relative_to(temporary):
         candidates.insert(0, temporary / "docsession-0")
     problems: list[str] = []
     for base in candidates:
         try:
-            with contextlib.suppress(FileExistsError):
-                base.mkdir(mode=0o711)
-            _check_own(base)
-            base.chmod(0o711)
+            _take_base(base, account)
         except (OSError, EmbeddedServerException) as error:
             problems.append(f"{base}: {error}")
             continue
@@ -191,25 +187,20 @@ def _default_place(major_version: int, account: Account) -> Place:
         ) from error
     name = f"postgres-{major_version}"
     wanted = Path(platformdirs.user_data_dir("docsession", appauthor=False)).resolve() / name
-    place = _reachable(wanted, name, account)
-    if place.note:
+    place = _reachable(wanted, account)
+    # There may be data in a directory that exists: where it cannot be used that is an error, never empty data elsewhere.
+    if place.note or wanted.exists():
         return place
     try:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(wanted, os.W_OK):
-            return place
-        reason = "it cannot be written"
+        _make(wanted, account)
     except OSError as error:
-        reason = error.strerror or str(error)
-    base = Path(tempfile.gettempdir()).resolve() / f"docsession-{os.geteuid()}"
-    with contextlib.suppress(FileExistsError):
-        base.mkdir(mode=0o700)
-    _check_own(base)
-    base.chmod(0o711 if account.switched else 0o700)
-    return Place(base / name, f"{wanted} cannot be used ({reason}); the temp directory may be emptied by the system")
+        base = Path(tempfile.gettempdir()).resolve() / f"docsession-{os.geteuid()}"
+        _take_base(base, account)
+        return Place(base / name, f"{wanted} cannot be made: {error.strerror}", lasting=False)
+    return place
 
 
-def _reachable(wanted: Path, name: str, account: Account) -> Place:
+def _reachable(wanted: Path, account: Account) -> Place:
     """Return *wanted*, or for root a place that the server's user can reach."""
     if not account.switched:
         return Place(wanted)
@@ -218,14 +209,36 @@ def _reachable(wanted: Path, name: str, account: Account) -> Place:
         ancestor = ancestor.parent
     if account.can_enter(ancestor):
         return Place(wanted)
-    base = system_base(account, near=wanted)
-    return Place(base / name, f"the user {account.name}, whom root runs the server as, cannot enter {ancestor}")
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted.name)[:32].strip("-.") or "postgres"
+    name = f"{readable}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
+    note = f"instead of {wanted}: the user {account.name}, whom root runs the server as, cannot enter {ancestor}"
+    return Place(system_base(account, near=wanted) / name, note)
+
+
+def _make(directory: Path, account: Account) -> None:
+    """Make *directory* and the parents it lacks; those of root can be traversed whatever its umask."""
+    missing = [path for path in directory.parents if not path.exists()]
+    for parent in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            parent.mkdir()
+            if account.switched:
+                parent.chmod(0o711)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+
+
+def _take_base(base: Path, account: Account) -> None:
+    """Make *base* ours: a directory of directories, which the server's user of root passes through."""
+    with contextlib.suppress(FileExistsError):
+        base.mkdir(mode=0o700)
+    _check_own(base)
+    base.chmod(0o711 if account.switched else 0o700)
 
 
 def _take(directory: Path, account: Account) -> None:
     """Make *directory* ours: refuse another user's, and one with files that are not ours."""
     _check_own(directory)
-    names = set(os.listdir(directory))  # noqa: PTH208 - a set of names is what is wanted
+    names = {path.name for path in directory.iterdir()} - {"lost+found"}
     if names and _START_LOCK not in names:
         what = "is the data directory of another PostgreSQL" if "PG_VERSION" in names else "holds other files"
         raise EmbeddedServerException(
@@ -262,8 +275,3 @@ def _check_own(path: Path) -> None:
 def _fits(directory: Path) -> bool:
     path = os.fsencode(directory / ".s.PGSQL.65535")
     return len(path) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(os.fspath(directory)) is not None
-
-
-def _slug(path: Path) -> str:
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name)[:32].strip("-.") or "postgres"
-    return f"{readable}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"

@@ -1,11 +1,8 @@
-"""EmbeddedServer, and who holds which server in this process."""
+"""EmbeddedServer, what a store sees of the embedded PostgreSQL."""
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +11,13 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from docsession._embedded._account import server_account
-from docsession._embedded._binaries import find_binaries
-from docsession._embedded._cluster import SUPERUSER, Cluster, Running, Wish
-from docsession._embedded._locks import exclusive, open_lock, release, try_lock
-from docsession._embedded._places import find_place, system_base
+from docsession._embedded._cluster import SUPERUSER, Wish
+from docsession._embedded._holders import Hold, join, leave
+from docsession._embedded._postmaster import Running
 from docsession._errors import EmbeddedServerException
 
-_log = logging.getLogger("docsession.embedded")
 _DATABASE = "postgres"
-# Longer than a start and a stop by another process may take.
-_LOCK_SECONDS = 240.0
-# What this module decides by itself.
+# What is decided here, not by the caller.
 _OWN_SETTINGS = frozenset(
     {
         "config_file",
@@ -43,22 +35,6 @@ _OWN_SETTINGS = frozenset(
 )
 
 
-class _Hold:
-    """The share of this process in one server, whatever the number of its holders here."""
-
-    def __init__(self, cluster: Cluster, descriptor: int) -> None:
-        self.cluster = cluster
-        self.descriptor = descriptor
-        self.for_child = -1
-        self.holders = 0
-        self.running: Running | None = None
-        self.password = ""
-
-
-_lock = threading.RLock()
-_holds: dict[Path, _Hold] = {}
-
-
 class EmbeddedServer:
     """A PostgreSQL server of one's own, shared by all who ask for its directory; make one with `start`.
 
@@ -70,9 +46,9 @@ class EmbeddedServer:
         major_version: 16 or 18.
     """
 
-    def __init__(self, hold: _Hold, major_version: int) -> None:
+    def __init__(self, hold: Hold, token: object, major_version: int) -> None:
         self._hold = hold
-        self._stopped = False
+        self._token = token
         self.major_version = major_version
 
     @classmethod
@@ -100,12 +76,12 @@ class EmbeddedServer:
             MissingDependencyException: The extra `embedded` is not installed.
             EmbeddedServerException: The server cannot be started or joined; the message says why and what to do.
         """
-        wish = Wish(tcp, durable, {name: str(value) for name, value in (settings or {}).items()})
-        own = sorted(_OWN_SETTINGS.intersection(name.lower() for name in wish.settings))
+        wish = Wish(tcp, durable, {_setting(name): str(value) for name, value in (settings or {}).items()})
+        own = sorted(_OWN_SETTINGS.intersection(wish.settings))
         if own:
             raise EmbeddedServerException(f"{', '.join(own)}: set by docsession itself, leave out of settings.")
         try:
-            return cls(_join(data_directory, major_version, wish), major_version)
+            return cls(*join(data_directory, major_version, wish), major_version)
         except OSError as error:
             raise EmbeddedServerException(
                 f"The embedded PostgreSQL {major_version} cannot be started: {error}. "
@@ -118,13 +94,7 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerException: It was the last and the server did not stop.
         """
-        with _lock:
-            if self._stopped:
-                return
-            self._stopped = True
-            self._hold.holders -= 1
-            if self._hold.holders <= 0:
-                _leave(self._hold)
+        leave(self._hold, self._token)
 
     @property
     def conninfo(self) -> dict[str, str | int]:
@@ -173,7 +143,7 @@ class EmbeddedServer:
 
     @property
     def _running(self) -> Running:
-        if self._stopped or self._hold.running is None:
+        if self._token not in self._hold.holders or self._hold.running is None:
             raise EmbeddedServerException(f"The server of {self.data_directory} was left. Start it again.")
         return self._hold.running
 
@@ -187,84 +157,13 @@ class EmbeddedServer:
 
     @override
     def __repr__(self) -> str:
-        state = "left" if self._stopped else "on TCP too" if self.tcp else "on its socket"
-        return f"<EmbeddedServer PostgreSQL {self.major_version} {state}, {str(self.data_directory)!r}>"
+        state = "held" if self._token in self._hold.holders else "left"
+        return f"<EmbeddedServer PostgreSQL {self.major_version} in {str(self.data_directory)!r}, {state}>"
+
+    @override
+    def __reduce__(self) -> str:
+        raise TypeError("An EmbeddedServer is held by one process: start it in the other process too.")
 
 
-def _join(data_directory: str | os.PathLike[str] | None, major_version: int, wish: Wish) -> _Hold:
-    """Start or join under the start lock, and count one holder more."""
-    binaries = find_binaries(major_version)
-    account = server_account()
-    place = find_place(data_directory, major_version, account)
-    with _lock, exclusive(place.start_lock, _LOCK_SECONDS):
-        hold = _holds.get(place.directory)
-        if hold is None:
-            if not binaries.reachable_by(account):
-                binaries = binaries.copy_for(account, system_base(account))
-            hold = _Hold(Cluster(place, binaries, account), open_lock(place.holders_lock))
-            if not try_lock(hold.descriptor, shared=True):
-                release(hold.descriptor)
-                raise EmbeddedServerException(f"{place.holders_lock} is held by another program. End it, try again.")
-        try:
-            said = _run(hold, wish)
-        except BaseException:
-            if hold.holders == 0:
-                release(hold.descriptor)
-            raise
-        if hold.holders == 0:
-            _holds[place.directory] = hold
-        hold.holders += 1
-    _log.info(
-        "PostgreSQL %d %s in %s%s", major_version, said, place.directory, f" ({place.note})" if place.note else ""
-    )
-    return hold
-
-
-def _run(hold: _Hold, wish: Wish) -> str:
-    """See that a server runs that *wish* fits; returns what was done."""
-    cluster = hold.cluster
-    cluster.make(durable=wish.durable)
-    hold.password = cluster.place.password()
-    running = cluster.running()
-    if running is not None:
-        why = cluster.fits(running, wish)
-        if not why:
-            hold.running = running
-            return "joined"
-        alone = hold.holders == 0 and try_lock(hold.descriptor, shared=False)
-        # Also after a refusal: a change of a lock gives the old one up first.
-        try_lock(hold.descriptor, shared=True)
-        if not alone:
-            raise EmbeddedServerException(
-                f"The server of {cluster.place.directory} is in use, and {why}. "
-                "Ask for the same everywhere, end the other users of the server, or give another data_directory."
-            )
-        cluster.stop(running)
-    hold.running = cluster.start(wish)
-    return "started"
-
-
-def _leave(hold: _Hold) -> None:
-    """Give up this process's share; the last process stops the server."""
-    place = hold.cluster.place
-    _holds.pop(place.directory, None)
-    try:
-        with exclusive(place.start_lock, _LOCK_SECONDS):
-            if try_lock(hold.descriptor, shared=False):
-                running = hold.cluster.running()
-                if running is not None:
-                    hold.cluster.stop(running)
-    except OSError as error:
-        raise EmbeddedServerException(f"The server of {place.directory} cannot be stopped: {error}.") from error
-    finally:
-        release(hold.descriptor)
-
-
-@atexit.register
-def _leave_all() -> None:
-    with _lock:
-        for hold in list(_holds.values()):
-            try:
-                _leave(hold)
-            except EmbeddedServerException:
-                _log.exception("The embedded server could not be stopped")
+def _setting(name: str) -> str:
+    return name.lower().replace("-", "_")
