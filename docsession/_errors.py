@@ -7,6 +7,7 @@
      |    +-- DatabaseDoesNotExistException
      |    +-- TableDoesNotExistException          a table of docsession is missing
      |    +-- CollectionMismatchException         an id is taken by another collection
+     |    +-- DocumentDoesNotExistException       a document that has to exist does not
      |    +-- PermissionDeniedException           the role lacks a right
      |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
      |    |    +-- AuthenticationException        user or password refused
@@ -111,6 +112,20 @@ class ConcurrencyException(ConflictException):
         self.actual = first.actual if first else None
 
 
+class _GuardFailed(RavenException):
+    """A guard inside a statement refused the whole flush; the session turns it into the error of its reason.
+
+    Attributes:
+        marker: Which guard: "conflict", "catalogue" or "mismatch".
+        found: The number of rows that the guard found.
+    """
+
+    def __init__(self, message: str, marker: str, found: int | None) -> None:
+        super().__init__(message)
+        self.marker = marker
+        self.found = found
+
+
 class DatabaseDoesNotExistException(RavenException):
     """The server has no such database (a schema), or no such PostgreSQL database."""
 
@@ -127,6 +142,12 @@ class CollectionMismatchException(RavenException):
     """An id belongs to a document of another collection."""
 
     code = "ds122"
+
+
+class DocumentDoesNotExistException(RavenException):
+    """A document that has to exist does not."""
+
+    code = "ds124"
 
 
 class PermissionDeniedException(RavenException):

@@ -8,7 +8,7 @@ timestamptz a `Timestamp`'s int, and jsonb the bytes as PostgreSQL sends them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 JSONB_VERSION = b"\x01"
@@ -64,15 +64,19 @@ class Request:
             executor, and its loss is an `UnknownOutcomeException`.
         sent: Set by the executor right before the first byte leaves. From then on the outcome of a
             write that fails for want of an answer is not known.
+        cancelled: Set by an async executor that was cancelled after a write had been sent: it waits
+            for the answer and returns it, and the caller raises `CancelledError` once it has
+            applied the answer.
     """
 
-    __slots__ = ("sent", "statements", "transaction", "write")
+    __slots__ = ("cancelled", "sent", "statements", "transaction", "write")
 
     def __init__(self, statements: Sequence[Statement], *, transaction: bool = False, write: bool = False) -> None:
         self.statements = statements
         self.transaction = transaction
         self.write = write
         self.sent = False
+        self.cancelled = False
 
 
 class RequestExecutor(Protocol):
@@ -95,8 +99,12 @@ class RequestExecutor(Protocol):
         """
         ...
 
-    async def run_apart(self, request: Request) -> list[Rows]:
-        """The same on the connection that is kept apart from the pool, for id ranges and DDL."""
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """The same on the connection that is kept apart from the pool, for id ranges and DDL.
+
+        One at a time: *make* is called when the connection is free, and may find that nothing
+        is left to be done (None), because somebody did it meanwhile.
+        """
         ...
 
     def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:

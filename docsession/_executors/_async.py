@@ -1,117 +1,309 @@
-"""The async executor: a pool of psycopg connections on one event loop."""
+"""The async executor: the tasks of one event loop share a pool, and each holds a connection only during a request."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from time import monotonic
 
 import psycopg
-from psycopg import AsyncRawCursor
+from psycopg import AsyncRawCursor, capabilities
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from typing_extensions import override
 
-from docsession._executors._adapters import ADAPTERS
-from docsession._executors._psycopg import PoolSettings
-from docsession._errors import RavenException, StoreClosedException
+from docsession._errors import ConnectionFailedException, EventLoopException, StoreClosedException
+from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
+from docsession._executors._translate import (
+    TooManyConnectionsException,
+    translate,
+    translate_connect,
+    translate_lost,
+    translate_streamed,
+    without_secrets,
+)
+from docsession._executors._wire import LinkLostError, Wire
 from docsession._port import Request, Row, Rows, Statement
 
 
-class AsyncExecutor:
-    """Carries requests over a pool."""
+class AsyncPooledConnection(psycopg.AsyncConnection[TupleRow]):
+    """A connection with our conversation on it.
+
+    Attributes:
+        wire: The conversation.
+        is_extra: True for one that was made beside the pool and does not go back there.
+    """
+
+    wire: Wire
+    is_extra = False
+
+    @override
+    def __del__(self, *_: object) -> None:
+        """Let the connection go without psycopg's warning: a store that is never closed ends with its process."""
+
+
+class AsyncConnections:
+    """The connections of one process and event loop: the pool, and the one that is kept apart.
+
+    Attributes:
+        pid: The process. A forked child makes its own connections.
+        loop: The event loop of the first use.
+        apart_lock: Held by whoever uses the connection that is kept apart.
+    """
 
     def __init__(self, settings: PoolSettings) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.get_running_loop()
+        self.apart_lock = asyncio.Lock()
         self._settings = settings
-        self._lock = None
-        self._apart_lock = asyncio.Lock()
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]] | None = None
-        self._apart: psycopg.AsyncConnection[TupleRow] | None = None
-        self._closed = False
+        self._lock = asyncio.Lock()
+        self._pool: AsyncConnectionPool[AsyncPooledConnection] | None = None
+        self._apart: AsyncPooledConnection | None = None
+        self._is_unreachable = False
+        self._is_closed = False
 
-    def _kwargs(self) -> dict[str, object]:
-        s = self._settings
-        return dict(
-            s.conninfo,
-            autocommit=True,
-            context=ADAPTERS,
-            cursor_factory=AsyncRawCursor,
-            prepare_threshold=s.prepare_threshold,
-            application_name=s.application_name,
-            connect_timeout=s.connect_timeout,
-            client_encoding="UTF8",
-        )
+    async def acquire(self) -> AsyncPooledConnection:
+        """Take a living connection out of the pool.
 
-    async def _open(self) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
-        if True:
-            if self._closed:
-                raise StoreClosedException("the store is closed")
-            if self._pool is None:
-                s = self._settings
-                self._pool = AsyncConnectionPool(
-                    kwargs=self._kwargs(), min_size=s.min_size, max_size=s.max_size, timeout=s.timeout, open=False
-                )
-                await self._pool.open()
-            return self._pool
-
-    async def run(self, request: Request) -> list[Rows]:
+        Raises:
+            ConnectionFailedException: There is none; an error of its own for each reason.
+        """
         pool = self._pool or await self._open()
-        try:
-            connection = await pool.getconn()
+        while True:
             try:
-                return await self._exchange(connection, request)
-            finally:
-                await pool.putconn(connection)
-        except psycopg.Error as error:
-            raised = RavenException(str(error))
-            raised.sqlstate = error.sqlstate
-            raise raised from error
+                connection = await pool.getconn(UNREACHABLE_PATIENCE if self._is_unreachable else PATIENCE)
+            except PoolTimeout:
+                return await self._wait(pool)
+            except PoolClosed:
+                raise StoreClosedException("the store is closed") from None
+            if connection.wire.is_alive():
+                return connection
+            await self._discard(pool, connection)
 
-    async def run_apart(self, request: Request) -> list[Rows]:
-        async with self._apart_lock:
-            if self._apart is None or self._apart.closed:
-                self._apart = await psycopg.AsyncConnection.connect(**self._kwargs())  # type: ignore[arg-type]
-            try:
-                return await self._exchange(self._apart, request)
-            except psycopg.Error as error:
-                raised = RavenException(str(error))
-                raised.sqlstate = error.sqlstate
-                raise raised from error
+    async def release(self, connection: AsyncPooledConnection) -> None:
+        """Give *connection* back, or give it up where something is left on it."""
+        pool = self._pool
+        if connection.is_extra or pool is None:
+            await connection.close()
+        elif connection.wire.is_clean():
+            await pool.putconn(connection)
+        else:
+            await self._discard(pool, connection)
 
-    async def _exchange(self, connection: psycopg.AsyncConnection[TupleRow], request: Request) -> list[Rows]:
-        statements = request.statements
-        cursors = []
-        request.sent = True
-        if len(statements) == 1 and not request.transaction:
-            statement = statements[0]
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(statement.sql, statement.params)
-            return [await cursor.fetchall() if cursor.description else []]
-        try:
-            async with connection.pipeline():
-                if request.transaction:
-                    await connection.execute(b"BEGIN")
-                for statement in statements:
-                    cursor = connection.cursor(binary=True)
-                    await cursor.execute(statement.sql, statement.params)
-                    cursors.append(cursor)
-                if request.transaction:
-                    await connection.execute(b"COMMIT")
-        except BaseException:
-            if not connection.closed:
-                await connection.rollback()
-            raise
-        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
-
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
-        pool = self._pool or await self._open()
-        async with pool.connection() as connection, connection.cursor() as cursor:
-            async for row in cursor.stream(statement.sql, statement.params, binary=True, size=size):
-                yield row
+    async def apart(self) -> AsyncPooledConnection:
+        """Return the connection that is kept apart; the caller holds `apart_lock`."""
+        if self._is_closed:
+            raise StoreClosedException("the store is closed")
+        connection = self._apart
+        if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
+            if connection is not None:
+                await connection.close()
+            connection = self._apart = await self._connect()
+        return connection
 
     async def close(self) -> None:
-        if True:
-            self._closed = True
+        """Close everything; what is in use is closed when it comes back."""
+        async with self._lock:
+            self._is_closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
-        if self._apart is not None:
-            await self._apart.close()
+        async with self.apart_lock:
+            if self._apart is not None:
+                await self._apart.close()
+
+    async def _open(self) -> AsyncConnectionPool[AsyncPooledConnection]:
+        """Open the pool; the first connection is made here, so that its failure is seen at once."""
+        async with self._lock:
+            if self._pool is None:
+                async with self.apart_lock:
+                    await self.apart()
+                settings = self._settings
+                pool = AsyncConnectionPool(
+                    connection_class=AsyncPooledConnection,
+                    kwargs=settings.connect_arguments(),
+                    configure=self._configure,
+                    min_size=settings.min_size,
+                    max_size=settings.max_size,
+                    timeout=settings.timeout,
+                    max_idle=settings.max_idle,
+                    max_lifetime=settings.max_lifetime,
+                    # The pool does not try again by itself: the next request does, and tells its caller.
+                    reconnect_timeout=0,
+                    reconnect_failed=self._reconnect_failed,
+                    name=settings.application_name,
+                    open=False,
+                )
+                await pool.open()
+                self._pool = pool
+            return self._pool
+
+    async def _configure(self, connection: AsyncPooledConnection) -> None:
+        settings = self._settings
+        connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
+        self._is_unreachable = False
+
+    async def _reconnect_failed(self, _pool: AsyncConnectionPool[AsyncPooledConnection]) -> None:
+        self._is_unreachable = True
+
+    async def _connect(self) -> AsyncPooledConnection:
+        """Make a connection beside the pool.
+
+        Raises:
+            ConnectionFailedException: It cannot be made; an error of its own for each reason.
+        """
+        settings = self._settings
+        try:
+            connection = await AsyncPooledConnection.connect(**settings.connect_arguments())
+        except psycopg.Error as error:
+            failure = error
+        else:
+            await self._configure(connection)
+            return connection
+        raise translate_connect(failure, settings.place) from without_secrets(failure)
+
+    async def _wait(self, pool: AsyncConnectionPool[AsyncPooledConnection]) -> AsyncPooledConnection:
+        """Wait for the pool as long as the settings allow, unless the server cannot be reached."""
+        deadline = monotonic() + self._settings.timeout
+        refusal: ConnectionFailedException | None = None
+        while (left := deadline - monotonic()) > 0:
+            if self._is_unreachable:
+                try:
+                    connection = await self._connect()
+                except TooManyConnectionsException as error:
+                    refusal = error
+                else:
+                    connection.is_extra = True
+                    return connection
+            try:
+                connection = await pool.getconn(min(left, 1.0))
+            except PoolTimeout:
+                continue
+            except PoolClosed:
+                raise StoreClosedException("the store was closed meanwhile") from None
+            if connection.wire.is_alive():
+                return connection
+            await self._discard(pool, connection)
+        raise self._settings.exhausted() from refusal
+
+    @staticmethod
+    async def _discard(pool: AsyncConnectionPool[AsyncPooledConnection], connection: AsyncPooledConnection) -> None:
+        await connection.close()
+        await pool.putconn(connection)
+
+
+class AsyncExecutor:
+    """Carries requests over a pool of psycopg connections; it belongs to the event loop of its first use."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._connections: AsyncConnections | None = None
+        self._is_closed = False
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} to {self._settings.place}>"
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`; a read whose connection breaks is sent once more on another one.
+
+        A write that is cancelled once it has a connection is finished first: see `Request.cancelled`.
+        """
+        connections = self._current()
+        for is_last_try in (request.write, True):
+            connection = await connections.acquire()
+            carried = self._carry(connections, connection, request)
+            try:
+                return await (_finish(carried, request) if request.write else carried)
+            except LinkLostError as lost:
+                if is_last_try:
+                    raise translate_lost(lost, write=request.write) from lost.__cause__
+        raise AssertionError  # the last try returns or raises
+
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """See `RequestExecutor.run_apart`."""
+        connections = self._current()
+        async with connections.apart_lock:
+            request = make()
+            if request is None:
+                return []
+            connection = await connections.apart()
+            try:
+                return await connection.wait(connection.wire.exchange(request))
+            except LinkLostError as lost:
+                raise translate_lost(lost, write=request.write) from lost.__cause__
+            except psycopg.Error as error:
+                raise translate(error) from error
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`."""
+        connections = self._current()
+        connection = await connections.acquire()
+        try:
+            cursor = AsyncRawCursor(connection)
+            chunk = size if capabilities.has_stream_chunked() else 1
+            async for row in cursor.stream(statement.sql, statement.params, binary=True, size=chunk):
+                yield row
+        except psycopg.Error as error:
+            raise translate_streamed(error, is_lost=connection.closed) from error
+        finally:
+            await connections.release(connection)
+
+    async def close(self) -> None:
+        """Give back every connection; idempotent.
+
+        Raises:
+            EventLoopException: Another event loop uses the connections and still runs.
+        """
+        self._is_closed = True
+        connections = self._connections
+        if connections is None or connections.pid != os.getpid() or connections.loop.is_closed():
+            return
+        self._check_loop(connections)
+        await connections.close()
+
+    def _current(self) -> AsyncConnections:
+        """Return the connections of this process and event loop."""
+        if self._is_closed:
+            raise StoreClosedException("the store is closed")
+        connections = self._connections
+        if connections is None or connections.pid != os.getpid():
+            keep_for_parent(connections)
+            connections = self._connections = AsyncConnections(self._settings)
+        self._check_loop(connections)
+        return connections
+
+    @staticmethod
+    def _check_loop(connections: AsyncConnections) -> None:
+        if connections.loop is not asyncio.get_running_loop():
+            raise EventLoopException(
+                "an async store belongs to the event loop in which it was first used, and this is another one. "
+                "Make the store inside the loop, one for each loop"
+            )
+
+    @staticmethod
+    async def _carry(connections: AsyncConnections, connection: AsyncPooledConnection, request: Request) -> list[Rows]:
+        """Exchange *request* on *connection* and give that back.
+
+        Raises:
+            LinkLostError: The connection broke.
+        """
+        try:
+            return await connection.wait(connection.wire.exchange(request))
+        except psycopg.Error as error:
+            raise translate(error) from error
+        finally:
+            await connections.release(connection)
+
+
+async def _finish(carried: Coroutine[None, None, list[Rows]], request: Request) -> list[Rows]:
+    """Await *carried* to its end, whoever cancels; the cancellation is noted on *request*."""
+    task = asyncio.ensure_future(carried)
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            request.cancelled = True

@@ -1,116 +1,263 @@
-"""The blocking executor: a pool of psycopg connections, one per thread that is inside a request."""
+"""The blocking executor: threads share a pool, and each holds a connection only while it waits for an answer."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
 
 import psycopg
-from psycopg import RawCursor
+from psycopg import RawCursor, capabilities
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from typing_extensions import override
 
-from docsession._executors._adapters import ADAPTERS
-from docsession._executors._psycopg import PoolSettings
-from docsession._errors import RavenException, StoreClosedException
+from docsession._errors import ConnectionFailedException, StoreClosedException
+from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
+from docsession._executors._translate import (
+    TooManyConnectionsException,
+    translate,
+    translate_connect,
+    translate_lost,
+    translate_streamed,
+    without_secrets,
+)
+from docsession._executors._wire import LinkLostError, Wire
 from docsession._port import Request, Row, Rows, Statement
 
 
-class BlockingExecutor:
-    """Carries requests over a pool; its coroutines never suspend."""
+class PooledConnection(psycopg.Connection[TupleRow]):
+    """A connection with our conversation on it.
+
+    Attributes:
+        wire: The conversation.
+        is_extra: True for one that was made beside the pool and does not go back there.
+    """
+
+    wire: Wire
+    is_extra = False
+
+    @override
+    def __del__(self, *_: object) -> None:
+        """Let the connection go without psycopg's warning: a store that is never closed ends with its process."""
+
+
+class Connections:
+    """The connections of one process: the pool, and the one that is kept apart.
+
+    Attributes:
+        pid: The process. A forked child makes its own connections.
+        apart_lock: Held by whoever uses the connection that is kept apart.
+    """
 
     def __init__(self, settings: PoolSettings) -> None:
+        self.pid = os.getpid()
+        self.apart_lock = threading.Lock()
         self._settings = settings
-        self._lock = threading.RLock()
-        self._apart_lock = threading.Lock()
-        self._pool: ConnectionPool[psycopg.Connection[TupleRow]] | None = None
-        self._apart: psycopg.Connection[TupleRow] | None = None
-        self._closed = False
+        self._lock = threading.Lock()
+        self._pool: ConnectionPool[PooledConnection] | None = None
+        self._apart: PooledConnection | None = None
+        self._is_unreachable = False
+        self._is_closed = False
 
-    def _kwargs(self) -> dict[str, object]:
-        s = self._settings
-        return dict(
-            s.conninfo,
-            autocommit=True,
-            context=ADAPTERS,
-            cursor_factory=RawCursor,
-            prepare_threshold=s.prepare_threshold,
-            application_name=s.application_name,
-            connect_timeout=s.connect_timeout,
-            client_encoding="UTF8",
-        )
+    def acquire(self) -> PooledConnection:
+        """Take a living connection out of the pool.
 
-    def _open(self) -> ConnectionPool[psycopg.Connection[TupleRow]]:
-        with self._lock:
-            if self._closed:
-                raise StoreClosedException("the store is closed")
-            if self._pool is None:
-                s = self._settings
-                self._pool = ConnectionPool(
-                    kwargs=self._kwargs(), min_size=s.min_size, max_size=s.max_size, timeout=s.timeout, open=True
-                )
-            return self._pool
-
-    async def run(self, request: Request) -> list[Rows]:
+        Raises:
+            ConnectionFailedException: There is none; an error of its own for each reason.
+        """
         pool = self._pool or self._open()
-        try:
-            connection = pool.getconn()
+        while True:
             try:
-                return self._exchange(connection, request)
-            finally:
-                pool.putconn(connection)
-        except psycopg.Error as error:
-            raised = RavenException(str(error))
-            raised.sqlstate = error.sqlstate
-            raise raised from error
+                connection = pool.getconn(UNREACHABLE_PATIENCE if self._is_unreachable else PATIENCE)
+            except PoolTimeout:
+                return self._wait(pool)
+            except PoolClosed:
+                raise StoreClosedException("the store is closed") from None
+            if connection.wire.is_alive():
+                return connection
+            self._discard(pool, connection)
 
-    async def run_apart(self, request: Request) -> list[Rows]:
-        with self._apart_lock:
-            if self._apart is None or self._apart.closed:
-                self._apart = psycopg.Connection.connect(**self._kwargs())  # type: ignore[arg-type]
-            try:
-                return self._exchange(self._apart, request)
-            except psycopg.Error as error:
-                raised = RavenException(str(error))
-                raised.sqlstate = error.sqlstate
-                raise raised from error
+    def release(self, connection: PooledConnection) -> None:
+        """Give *connection* back, or give it up where something is left on it."""
+        pool = self._pool
+        if connection.is_extra or pool is None:
+            connection.close()
+        elif connection.wire.is_clean():
+            pool.putconn(connection)
+        else:
+            self._discard(pool, connection)
 
-    def _exchange(self, connection: psycopg.Connection[TupleRow], request: Request) -> list[Rows]:
-        statements = request.statements
-        cursors = []
-        request.sent = True
-        if len(statements) == 1 and not request.transaction:
-            statement = statements[0]
-            cursor = connection.cursor(binary=True)
-            cursor.execute(statement.sql, statement.params)
-            return [cursor.fetchall() if cursor.description else []]
-        try:
-            with connection.pipeline():
-                if request.transaction:
-                    connection.execute(b"BEGIN")
-                for statement in statements:
-                    cursor = connection.cursor(binary=True)
-                    cursor.execute(statement.sql, statement.params)
-                    cursors.append(cursor)
-                if request.transaction:
-                    connection.execute(b"COMMIT")
-        except BaseException:
-            if not connection.closed:
-                connection.rollback()
-            raise
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    def apart(self) -> PooledConnection:
+        """Return the connection that is kept apart; the caller holds `apart_lock`."""
+        if self._is_closed:
+            raise StoreClosedException("the store is closed")
+        connection = self._apart
+        if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
+            if connection is not None:
+                connection.close()
+            connection = self._apart = self._connect()
+        return connection
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
-        pool = self._pool or self._open()
-        with pool.connection() as connection, connection.cursor() as cursor:
-            for row in cursor.stream(statement.sql, statement.params, binary=True, size=size):
-                yield row
-
-    async def close(self) -> None:
+    def close(self) -> None:
+        """Close everything; what is in use is closed when it comes back."""
         with self._lock:
-            self._closed = True
+            self._is_closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
-        if self._apart is not None:
-            self._apart.close()
+        with self.apart_lock:
+            if self._apart is not None:
+                self._apart.close()
+
+    def _open(self) -> ConnectionPool[PooledConnection]:
+        """Open the pool; the first connection is made here, so that its failure is seen at once."""
+        with self._lock:
+            if self._pool is None:
+                with self.apart_lock:
+                    self.apart()
+                settings = self._settings
+                self._pool = ConnectionPool(
+                    connection_class=PooledConnection,
+                    kwargs=settings.connect_arguments(),
+                    configure=self._configure,
+                    min_size=settings.min_size,
+                    max_size=settings.max_size,
+                    timeout=settings.timeout,
+                    max_idle=settings.max_idle,
+                    max_lifetime=settings.max_lifetime,
+                    # The pool does not try again by itself: the next request does, and tells its caller.
+                    reconnect_timeout=0,
+                    reconnect_failed=self._reconnect_failed,
+                    name=settings.application_name,
+                    open=True,
+                )
+            return self._pool
+
+    def _configure(self, connection: PooledConnection) -> None:
+        settings = self._settings
+        connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
+        self._is_unreachable = False
+
+    def _reconnect_failed(self, _pool: ConnectionPool[PooledConnection]) -> None:
+        self._is_unreachable = True
+
+    def _connect(self) -> PooledConnection:
+        """Make a connection beside the pool.
+
+        Raises:
+            ConnectionFailedException: It cannot be made; an error of its own for each reason.
+        """
+        settings = self._settings
+        try:
+            connection = PooledConnection.connect(**settings.connect_arguments())
+        except psycopg.Error as error:
+            failure = error
+        else:
+            self._configure(connection)
+            return connection
+        raise translate_connect(failure, settings.place) from without_secrets(failure)
+
+    def _wait(self, pool: ConnectionPool[PooledConnection]) -> PooledConnection:
+        """Wait for the pool as long as the settings allow, unless the server cannot be reached."""
+        deadline = monotonic() + self._settings.timeout
+        refusal: ConnectionFailedException | None = None
+        while (left := deadline - monotonic()) > 0:
+            if self._is_unreachable:
+                try:
+                    connection = self._connect()
+                except TooManyConnectionsException as error:
+                    refusal = error
+                else:
+                    connection.is_extra = True
+                    return connection
+            try:
+                connection = pool.getconn(min(left, 1.0))
+            except PoolTimeout:
+                continue
+            except PoolClosed:
+                raise StoreClosedException("the store was closed meanwhile") from None
+            if connection.wire.is_alive():
+                return connection
+            self._discard(pool, connection)
+        raise self._settings.exhausted() from refusal
+
+    @staticmethod
+    def _discard(pool: ConnectionPool[PooledConnection], connection: PooledConnection) -> None:
+        connection.close()
+        pool.putconn(connection)
+
+
+class BlockingExecutor:
+    """Carries requests over a pool of psycopg connections; its coroutines never suspend."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._connections = Connections(settings)
+        self._is_closed = False
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} to {self._settings.place}>"
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`; a read whose connection breaks is sent once more on another one."""
+        connections = self._current()
+        for is_last_try in (request.write, True):
+            connection = connections.acquire()
+            try:
+                return connection.wait(connection.wire.exchange(request))
+            except LinkLostError as lost:
+                if is_last_try:
+                    raise translate_lost(lost, write=request.write) from lost.__cause__
+            except psycopg.Error as error:
+                raise translate(error) from error
+            finally:
+                connections.release(connection)
+        raise AssertionError  # the last try returns or raises
+
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """See `RequestExecutor.run_apart`."""
+        connections = self._current()
+        with connections.apart_lock:
+            request = make()
+            if request is None:
+                return []
+            connection = connections.apart()
+            try:
+                return connection.wait(connection.wire.exchange(request))
+            except LinkLostError as lost:
+                raise translate_lost(lost, write=request.write) from lost.__cause__
+            except psycopg.Error as error:
+                raise translate(error) from error
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`."""
+        connections = self._current()
+        connection = connections.acquire()
+        try:
+            cursor = RawCursor(connection)
+            chunk = size if capabilities.has_stream_chunked() else 1
+            for row in cursor.stream(statement.sql, statement.params, binary=True, size=chunk):
+                yield row
+        except psycopg.Error as error:
+            raise translate_streamed(error, is_lost=connection.closed) from error
+        finally:
+            connections.release(connection)
+
+    async def close(self) -> None:
+        """Give back every connection; idempotent."""
+        self._is_closed = True
+        if self._connections.pid == os.getpid():
+            self._connections.close()
+
+    def _current(self) -> Connections:
+        """Return the connections of this process: a forked child leaves its parent's alone and starts with none."""
+        if self._is_closed:
+            raise StoreClosedException("the store is closed")
+        connections = self._connections
+        if connections.pid != os.getpid():
+            keep_for_parent(connections)
+            connections = self._connections = Connections(self._settings)
+        return connections

@@ -1,11 +1,31 @@
-"""What the blocking and the async executor share."""
+"""What the blocking and the async executor share: settings, and how a connection is made from them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from docsession._errors import InvalidArgumentException
+from docsession._errors import InvalidArgumentException, PoolTimeoutException
+from docsession._executors._adapters import ADAPTERS
+
+LIVENESS = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+"""A server that vanished is noticed within a minute, where the system's default is two hours."""
+
+PATIENCE = 0.25
+"""Seconds to wait for the pool before looking why it has no connection to give."""
+
+UNREACHABLE_PATIENCE = 0.01
+"""The same while the pool's last attempt to connect has failed."""
+
+
+_of_the_parent: list[object] = []
+
+
+def keep_for_parent(connections: object) -> None:
+    """In a forked child, keep the parent's connections referred to, so that nothing ever closes them here."""
+    _of_the_parent.append(connections)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +35,18 @@ class PoolSettings:
     Attributes:
         conninfo: Connection parameters by libpq's names, as `parse_url` returns them; never shown.
         min_size: Connections that the pool keeps open once it is in use.
-        max_size: Connections that the pool opens at most (one more is kept apart for id ranges).
+        max_size: Connections that the pool opens at most; one more is kept apart for id ranges.
         timeout: Seconds to wait for a connection of the pool to become free.
         max_idle: Seconds after which an unused connection above `min_size` is closed.
         max_lifetime: Seconds after which a connection is replaced.
-        connect_timeout: Seconds to wait for the server to accept a connection.
-        prepare_threshold: Uses of a statement before it is prepared; None never prepares (pgbouncer < 1.21).
-        prepared_max: Prepared statements per connection.
+        connect_timeout: Seconds to wait for the server to accept a connection, per host.
+        prepare_threshold: Uses of a statement before it is prepared; None never prepares, which
+            pgbouncer before 1.21 needs.
+        prepared_max: Prepared statements per connection; the least recently used one gives way.
         application_name: What the server shows for the connections.
+
+    Raises:
+        InvalidArgumentException: A value out of its range.
     """
 
     conninfo: Mapping[str, str] = field(repr=False)
@@ -39,8 +63,48 @@ class PoolSettings:
     def __post_init__(self) -> None:
         if self.min_size < 0 or self.max_size < max(1, self.min_size):
             raise InvalidArgumentException(
-                f"pool sizes must be 0 <= min_size <= max_size and max_size >= 1, not {self.min_size} and {self.max_size}"
+                "a pool must have 0 <= min_size <= max_size and 1 <= max_size, "
+                f"not min_size {self.min_size!r} and max_size {self.max_size!r}"
             )
-        for name in ("timeout", "max_idle", "max_lifetime", "connect_timeout", "prepared_max"):
-            if getattr(self, name) <= 0:
-                raise InvalidArgumentException(f"{name} must be positive, not {getattr(self, name)!r}")
+        for name in ("timeout", "max_idle", "max_lifetime"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise InvalidArgumentException(f"{name} must be a number of seconds above 0, not {value!r}")
+        if self.connect_timeout < 1:
+            raise InvalidArgumentException(f"connect_timeout must be at least 1 second, not {self.connect_timeout!r}")
+        if self.prepare_threshold is not None and self.prepare_threshold < 0:
+            raise InvalidArgumentException(f"prepare_threshold must be None or >= 0, not {self.prepare_threshold!r}")
+        if self.prepared_max < 1:
+            raise InvalidArgumentException(f"prepared_max must be at least 1, not {self.prepared_max!r}")
+
+    @property
+    def place(self) -> str:
+        """Where the connections go, without a password."""
+        info = self.conninfo
+        hosts = (info.get("host") or info.get("hostaddr") or "the local socket").split(",")
+        ports = (info.get("port") or "5432").split(",")
+        if len(ports) == 1:
+            ports *= len(hosts)
+        where = ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+        user = f" as {info['user']!r}" if info.get("user") else ""
+        return f"{where}, database {info.get('dbname') or info.get('user') or 'of the same name as the user'!r}{user}"
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Return the arguments of `psycopg.Connection.connect`."""
+        return {
+            "connect_timeout": self.connect_timeout,
+            "application_name": self.application_name,
+            **LIVENESS,
+            **self.conninfo,
+            "client_encoding": "UTF8",
+            "autocommit": True,
+            "prepare_threshold": None,
+            "context": ADAPTERS,
+        }
+
+    def exhausted(self) -> PoolTimeoutException:
+        """Return the error for a pool that has had no free connection for `timeout` seconds."""
+        return PoolTimeoutException(
+            f"none of the pool's connections (max_size {self.max_size}) became free within {self.timeout:g} s. "
+            "Close streams that are read no longer, or raise max_size or timeout"
+        )

@@ -1,0 +1,147 @@
+"""psycopg's errors -> ours: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+import psycopg
+
+from docsession._errors import (
+    AuthenticationException,
+    ConnectionFailedException,
+    ConnectionLostException,
+    DatabaseDoesNotExistException,
+    PermissionDeniedException,
+    RavenException,
+    RequestTimeoutException,
+    TableDoesNotExistException,
+    TransactionRetryException,
+    UnknownOutcomeException,
+    _GuardFailed,
+)
+from docsession._executors._wire import LinkLostError
+
+E = TypeVar("E", bound=RavenException)
+
+MARKER = re.compile(r"docsession:([a-z]+)(?: (\d+))?")
+
+SCHEMA_IS_MISSING = "Run `docsession upgrade`, or let the convention `auto_create` make tables on first use"
+RULES: Mapping[str, tuple[type[RavenException], str]] = {
+    "08": (ConnectionLostException, "Repeat it"),
+    "28": (AuthenticationException, "Check the user and the password of the URL"),
+    "53": (RavenException, "The server is short of a resource: repeat it later"),
+    "25006": (RavenException, "The server is read-only, a replica perhaps: connect to the primary one"),
+    "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
+    "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),
+    "40001": (TransactionRetryException, "Nothing was written: repeat it"),
+    "40P01": (TransactionRetryException, "Nothing was written: repeat it"),
+    "42501": (PermissionDeniedException, "Grant the right to the role of the URL, or use another role"),
+    "42P01": (TableDoesNotExistException, SCHEMA_IS_MISSING),
+    "55P03": (RequestTimeoutException, "Another transaction held a lock for too long: repeat it"),
+    "57014": (RequestTimeoutException, "It was cancelled, or it took longer than `statement_timeout` allows"),
+    "57P01": (ConnectionLostException, "The server is shutting down; nothing was written: repeat it"),
+    "57P02": (ConnectionLostException, "The server is recovering from a crash; nothing was written: repeat it"),
+    "57P03": (ConnectionLostException, "The server is starting or stopping; nothing was written: repeat it"),
+}
+"""SQLSTATE, or its first two characters -> the error, and what to do."""
+
+RETRYABLE_CLASS = "53"
+
+# A refused connection has no SQLSTATE: libpq gives out the text alone.
+CANNOT_AUTHENTICATE = re.compile(
+    r"authentication failed|no password supplied|role \".*\" does not exist|no pg_hba\.conf entry"
+    r"|is not permitted to log in|pg_hba\.conf rejects",
+    re.IGNORECASE,
+)
+NO_DATABASE = re.compile(r"database \".*\" does not exist", re.IGNORECASE)
+MAY_NOT_CONNECT = re.compile(r"permission denied for database", re.IGNORECASE)
+TOO_MANY_CONNECTIONS = re.compile(
+    r"too many clients|remaining connection slots|too many connections|connection limit exceeded", re.IGNORECASE
+)
+
+
+def translate(error: psycopg.Error) -> RavenException:
+    """Return our error for a statement that the server refused; raise it from *error*."""
+    sqlstate = error.sqlstate
+    text = error.diag.message_primary or str(error)
+    if sqlstate is None:
+        return RavenException(text)
+    if sqlstate == "22P02" and (match := MARKER.search(text)):
+        return _with_state(_GuardFailed(text, match[1], int(match[2]) if match[2] else None), sqlstate)
+    kind, advice = RULES.get(sqlstate) or RULES.get(sqlstate[:2]) or (RavenException, error.diag.message_hint or "")
+    translated = _with_state(kind(f"PostgreSQL refused: {text} (SQLSTATE {sqlstate}). {advice}".rstrip(". ")), sqlstate)
+    if sqlstate.startswith(RETRYABLE_CLASS):
+        translated.retryable = True
+    return translated
+
+
+def translate_lost(lost: LinkLostError, *, write: bool) -> ConnectionLostException:
+    """Return our error for a connection that broke before the answer came."""
+    cause = lost.__cause__
+    reason = _first_line(cause)
+    sqlstate = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if write:
+        return _with_state(
+            UnknownOutcomeException(
+                f"the connection to PostgreSQL broke before the save was acknowledged ({reason}): whether it is "
+                "committed is not known yet. Call save_changes() again: it asks first, and sends again what is missing"
+            ),
+            sqlstate,
+        )
+    return _with_state(
+        ConnectionLostException(f"the connection to PostgreSQL broke, twice in a row ({reason}): repeat it"), sqlstate
+    )
+
+
+def translate_streamed(error: psycopg.Error, *, is_lost: bool) -> RavenException:
+    """Return our error for a stream that ended early."""
+    if is_lost:
+        return ConnectionLostException(
+            f"the connection to PostgreSQL broke while a stream was read ({_first_line(error)}): stream again"
+        )
+    return translate(error)
+
+
+def translate_connect(error: psycopg.Error, place: str) -> RavenException:
+    """Return our error for a connection that could not be made to *place*."""
+    text = str(error)
+    reason = _first_line(error)
+    if NO_DATABASE.search(text):
+        return DatabaseDoesNotExistException(
+            f"there is no such PostgreSQL database at {place} ({reason}). Create it, or name another one in the URL"
+        )
+    if MAY_NOT_CONNECT.search(text):
+        return PermissionDeniedException(f"the role may not connect to {place} ({reason}): grant it CONNECT")
+    if CANNOT_AUTHENTICATE.search(text):
+        return AuthenticationException(
+            f"PostgreSQL refused the user or the password for {place} ({reason}). Check those of the URL"
+        )
+    if TOO_MANY_CONNECTIONS.search(text):
+        return TooManyConnectionsException(
+            f"PostgreSQL has no connection left for {place} ({reason}). "
+            "Use smaller pools (max_size), or raise the server's max_connections"
+        )
+    return ConnectionFailedException(
+        f"cannot connect to {place} ({reason}). Check that the server runs, and host and port of the URL"
+    )
+
+
+class TooManyConnectionsException(ConnectionFailedException):
+    """The server is there, but has no connection left; those of the pool may still do."""
+
+
+def without_secrets(error: psycopg.Error) -> psycopg.Error:
+    """Return a copy of an error of connecting, which would carry libpq's parameters, the password among them."""
+    return type(error)(str(error))
+
+
+def _with_state(error: E, sqlstate: str | None) -> E:
+    error.sqlstate = sqlstate
+    return error
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines() if error is not None else []
+    return lines[0].rstrip(".:") if lines else "no answer came"

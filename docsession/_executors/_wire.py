@@ -1,0 +1,277 @@
+"""The conversation with the server on one connection, written once for both faces.
+
+`Wire.exchange` is a generator in psycopg's manner: it yields where it has to wait for the socket,
+and `Connection.wait` or `AsyncConnection.wait` drives it. It speaks to libpq through `psycopg.pq`:
+a cursor per statement would cost half as much again as the statement.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import psycopg
+from psycopg import capabilities, errors
+from psycopg.abc import PQGen
+from psycopg.adapt import Transformer
+from psycopg.generators import execute, fetch_many, send
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+from docsession._executors._adapters import ADAPTERS, encode, oids_of
+from docsession._port import Request, Rows, Statement
+
+BINARY = Format.BINARY
+TUPLES_OK = ExecStatus.TUPLES_OK
+COMMAND_OK = ExecStatus.COMMAND_OK
+FATAL_ERROR = ExecStatus.FATAL_ERROR
+PIPELINE_SYNC = ExecStatus.PIPELINE_SYNC
+PIPELINE_ABORTED = ExecStatus.PIPELINE_ABORTED
+
+BEGIN = Statement(b"BEGIN")
+COMMIT = Statement(b"COMMIT")
+
+STATEMENT_LOST = ("26000", "0A000")
+"""A prepared statement is gone (`DISCARD ALL`, a pooler), or its columns have other types now."""
+
+Key: TypeAlias = tuple[bytes, tuple[type, ...]]
+Command: TypeAlias = Key | bytes | None
+"""What one command of a pipeline was: preparing (the statement's key), closing (its name), or running."""
+
+
+class LinkLostError(Exception):
+    """The connection broke, and the answer with it; the cause is psycopg's error."""
+
+
+class Prepared:
+    """Which statements are prepared on a connection, and how often the others were seen.
+
+    Keys are text and parameter types, values the server's names. The least recently used one gives
+    way; what is left to close on the server is in `closing`.
+    """
+
+    __slots__ = ("_counts", "_number", "closing", "limit", "names", "threshold")
+
+    def __init__(self, threshold: int | None, limit: int) -> None:
+        self.threshold = threshold
+        self.limit = limit
+        self.names: OrderedDict[Key, bytes] = OrderedDict()
+        self.closing: list[bytes] = []
+        self._counts: OrderedDict[Key, int] = OrderedDict()
+        self._number = 0
+
+    def is_due(self, key: Key) -> bool:
+        """Count one more use of *key*, and return True where it is time to prepare it."""
+        if self.threshold is None:
+            return False
+        counts = self._counts
+        seen = counts.get(key, 0)
+        if seen >= self.threshold:
+            return True
+        counts[key] = seen + 1
+        if len(counts) > 4 * self.limit:
+            counts.popitem(last=False)
+        return False
+
+    def add(self, key: Key) -> bytes:
+        """Return the name under which *key* is to be prepared."""
+        self._number += 1
+        self._counts.pop(key, None)
+        self.names[key] = name = b"docsession_%d" % self._number
+        if len(self.names) > self.limit:
+            self.closing.append(self.names.popitem(last=False)[1])
+        return name
+
+    def forget(self) -> None:
+        """Start afresh, because the server's statements are not what they were."""
+        self.names.clear()
+
+
+class Wire:
+    """One connection: what is prepared on it, and how requests and answers cross it."""
+
+    __slots__ = ("_pgconn", "_poll", "_prepared", "_rows")
+
+    def __init__(self, pgconn: PGconn, prepare_threshold: int | None, prepared_max: int) -> None:
+        self._pgconn = pgconn
+        self._prepared = Prepared(prepare_threshold, prepared_max)
+        self._rows = Transformer(ADAPTERS)
+        poll = select.poll()
+        poll.register(pgconn.socket, select.POLLIN)
+        self._poll = poll.poll
+
+    def is_alive(self) -> bool:
+        """Return False where the server has closed the connection meanwhile (half a microsecond).
+
+        An idle connection has nothing to read: what there is may be a notice, which is taken, or the end.
+        """
+        if not self._poll(0):
+            return True
+        try:
+            self._pgconn.consume_input()
+        except psycopg.Error:
+            return False
+        return self._pgconn.status != ConnStatus.BAD and not self._poll(0)
+
+    def is_clean(self) -> bool:
+        """Return True where the connection may serve the next request."""
+        pgconn = self._pgconn
+        return pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
+
+    def exchange(self, request: Request) -> PQGen[list[Rows]]:
+        """Send *request* in one round trip and return each statement's rows.
+
+        Raises:
+            psycopg.Error: The server refused a statement, and nothing was done.
+            LinkLostError: The connection broke, and what was sent may have been done.
+        """
+        try:
+            return (yield from self._exchange(request))
+        except errors.Error as error:
+            if error.sqlstate not in STATEMENT_LOST or not self._prepared.names:
+                raise
+        self._prepared.forget()
+        return (yield from self._exchange(request))
+
+    def _exchange(self, request: Request) -> PQGen[list[Rows]]:
+        statements = request.statements
+        if request.transaction:
+            statements = (BEGIN, *statements, COMMIT)
+        # Everything is encoded before the first byte leaves, so that a value which cannot be sent does no harm.
+        encoded = [((s.sql, tuple(map(type, s.params))), encode(s.params)) for s in statements]
+        if len(encoded) == 1:
+            key, params = encoded[0]
+            name = self._prepared.names.get(key)
+            if name is not None or not self._prepared.is_due(key):
+                request.sent = True
+                return [self._load((yield from self._single(name, key, params)))]
+        request.sent = True
+        results = yield from self._pipeline(encoded, is_transaction=request.transaction)
+        if request.transaction:
+            if results[-1].command_status != b"COMMIT":
+                raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
+            results = results[1:-1]
+        return [self._load(result) for result in results]
+
+    def _single(self, name: bytes | None, key: Key, params: list[bytes | None]) -> PQGen[PGresult]:
+        """Run one statement by itself."""
+        pgconn = self._pgconn
+        formats = (BINARY,) * len(params)
+        results: list[PGresult]
+        try:
+            if name is not None:
+                self._prepared.names.move_to_end(key)
+                pgconn.send_query_prepared(name, params, formats, BINARY)
+            else:
+                pgconn.send_query_params(key[0], params, oids_of(key[1]), formats, BINARY)
+            results = yield from execute(pgconn)
+        except psycopg.OperationalError as error:
+            raise LinkLostError from error
+        # There may be two: the statement's, and the refusal of the commit that follows it.
+        for result in results:
+            if result.status == FATAL_ERROR:
+                raise _refusal(result, is_before_commit=False)
+        return results[0]
+
+    def _pipeline(
+        self, encoded: Sequence[tuple[Key, list[bytes | None]]], *, is_transaction: bool
+    ) -> PQGen[list[PGresult]]:
+        """Run several statements, or one that is prepared on the way, before one synchronisation point."""
+        pgconn = self._pgconn
+        commands: list[Command] = []
+        answers: list[PGresult] = []
+        lost: psycopg.Error | None = None
+        try:
+            pgconn.enter_pipeline_mode()
+            self._send(encoded, commands)
+            pgconn.pipeline_sync()
+            yield from send(pgconn)
+            while True:
+                results = yield from fetch_many(pgconn)
+                if not results:
+                    break
+                if results[0].status == PIPELINE_SYNC:
+                    pgconn.exit_pipeline_mode()
+                    break
+                answers.append(results[-1])
+        except psycopg.OperationalError as error:
+            lost = error
+        failed = next((i for i, answer in enumerate(answers) if answer.status == FATAL_ERROR), len(answers))
+        commit = len(commands) - 1
+        if is_transaction and failed > commit:
+            pass  # The commit is acknowledged, whatever became of the connection afterwards.
+        elif failed < len(answers):
+            self._settle(commands, answers)
+            yield from self._roll_back()
+            raise _refusal(answers[failed], is_before_commit=is_transaction and failed < commit)
+        elif lost is not None or len(answers) < len(commands):
+            raise LinkLostError from lost
+        return [answer for answer, command in zip(answers, commands, strict=False) if command is None]
+
+    def _send(self, encoded: Sequence[tuple[Key, list[bytes | None]]], commands: list[Command]) -> None:
+        """Hand every statement to libpq, preparing those that are used often."""
+        pgconn = self._pgconn
+        prepared = self._prepared
+        names = prepared.names
+        for key, params in encoded:
+            formats = (BINARY,) * len(params)
+            name = names.get(key)
+            if name is not None:
+                names.move_to_end(key)
+            elif prepared.is_due(key):
+                name = prepared.add(key)
+                while prepared.closing:
+                    commands.append(closed := prepared.closing.pop())
+                    if capabilities.has_send_close_prepared():
+                        pgconn.send_close_prepared(closed)
+                    else:
+                        pgconn.send_query_params(b"DEALLOCATE " + closed, None)
+                commands.append(key)
+                pgconn.send_prepare(name, key[0], oids_of(key[1]))
+            if name is not None:
+                pgconn.send_query_prepared(name, params, formats, BINARY)
+            else:
+                pgconn.send_query_params(key[0], params, oids_of(key[1]), formats, BINARY)
+            commands.append(None)
+
+    def _settle(self, commands: Sequence[Command], answers: Sequence[PGresult]) -> None:
+        """After a refusal, put right what was not prepared or closed because of it."""
+        for command, answer in zip(commands, answers, strict=False):
+            if isinstance(command, tuple) and answer.status != COMMAND_OK:
+                self._prepared.names.pop(command, None)
+            elif isinstance(command, bytes) and answer.status == PIPELINE_ABORTED:
+                self._prepared.closing.append(command)
+
+    def _roll_back(self) -> PQGen[None]:
+        """Leave the failed transaction; a connection that cannot is not clean and is given up."""
+        pgconn = self._pgconn
+        if pgconn.transaction_status == TransactionStatus.INERROR and pgconn.pipeline_status == PipelineStatus.OFF:
+            try:
+                pgconn.send_query(b"ROLLBACK")
+                yield from execute(pgconn)
+            except psycopg.OperationalError:
+                return
+
+    def _load(self, result: PGresult) -> Rows:
+        if result.status != TUPLES_OK:
+            return []
+        rows = self._rows
+        rows.set_pgresult(result)
+        return rows.load_rows(0, result.ntuples, tuple)
+
+
+def _refusal(result: PGresult, *, is_before_commit: bool) -> Exception:
+    """Return the error for a failed result.
+
+    It is the server's refusal where that is certain to be all that happened. libpq's own words (no
+    SQLSTATE), and a server that ends the connection where a commit may have come first, are a lost link.
+    """
+    error = errors.error_from_result(result)
+    severity = result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED)
+    if error.sqlstate is not None and (severity == b"ERROR" or is_before_commit):
+        return error
+    lost = LinkLostError(str(error))
+    lost.__cause__ = error
+    return lost
