@@ -1,1 +1,117 @@
-"""The document session of RavenDB on PostgreSQL."""
+"""The document session of RavenDB on PostgreSQL.
+
+Documents are JSONB rows; a session is a unit of work over them: one instance per id, every change
+found by comparing, and one request and transaction for each `save_changes()`.
+"""
+
+from docsession._conventions import DocumentConventions, ShouldIgnoreEntityChanges
+from docsession._documents._diff import ChangeType, DocumentsChanges
+from docsession._documents._ids import uuid7, uuid7_ids
+from docsession._documents._mapping import document
+from docsession._documents._metadata import MetadataAsDictionary
+from docsession._documents._paths import Ref
+from docsession._embedded import EmbeddedServer
+from docsession._errors import (
+    AuthenticationException,
+    CollectionMismatchException,
+    ConcurrencyException,
+    Conflict,
+    ConflictException,
+    ConnectionFailedException,
+    ConnectionLostException,
+    ConversionException,
+    DatabaseDoesNotExistException,
+    DocSessionError,
+    DocumentDoesNotExistException,
+    DocumentMismatchException,
+    EmbeddedServerException,
+    EventLoopException,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+    InvalidOperationException,
+    MigrationException,
+    MissingDependencyException,
+    NonUniqueObjectException,
+    PermissionDeniedException,
+    PoolTimeoutException,
+    RavenException,
+    RequestTimeoutException,
+    SessionBusyException,
+    SessionClosedException,
+    StoreClosedException,
+    TableDoesNotExistException,
+    TooManyRequestsException,
+    TransactionRetryException,
+    UnknownOutcomeException,
+    UnsupportedValueException,
+)
+from docsession._faces._advanced import AdvancedSession
+from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
+from docsession._faces._async_store import AsyncDocumentStore
+from docsession._faces._includes import IncludeBuilder
+from docsession._faces._maintenance import AsyncMaintenance, Maintenance
+from docsession._faces._session import DocumentSession, LoaderWithInclude
+from docsession._faces._store import DocumentStore
+from docsession._options import OptimisticConcurrencyMode, SessionOptions, TransactionMode
+from docsession._session._core import ConditionalLoadResult
+
+__all__ = [
+    "AdvancedSession",
+    "AsyncAdvancedSession",
+    "AsyncDocumentSession",
+    "AsyncDocumentStore",
+    "AsyncLoaderWithInclude",
+    "AsyncMaintenance",
+    "AuthenticationException",
+    "ChangeType",
+    "CollectionMismatchException",
+    "ConcurrencyException",
+    "ConditionalLoadResult",
+    "Conflict",
+    "ConflictException",
+    "ConnectionFailedException",
+    "ConnectionLostException",
+    "ConversionException",
+    "DatabaseDoesNotExistException",
+    "DocSessionError",
+    "DocumentConventions",
+    "DocumentDoesNotExistException",
+    "DocumentMismatchException",
+    "DocumentSession",
+    "DocumentStore",
+    "DocumentsChanges",
+    "EmbeddedServer",
+    "EmbeddedServerException",
+    "EventLoopException",
+    "IncludeBuilder",
+    "InvalidArgumentException",
+    "InvalidArgumentTypeException",
+    "InvalidOperationException",
+    "LoaderWithInclude",
+    "Maintenance",
+    "MetadataAsDictionary",
+    "MigrationException",
+    "MissingDependencyException",
+    "NonUniqueObjectException",
+    "OptimisticConcurrencyMode",
+    "PermissionDeniedException",
+    "PoolTimeoutException",
+    "RavenException",
+    "Ref",
+    "RequestTimeoutException",
+    "SessionBusyException",
+    "SessionClosedException",
+    "SessionOptions",
+    "ShouldIgnoreEntityChanges",
+    "StoreClosedException",
+    "TableDoesNotExistException",
+    "TooManyRequestsException",
+    "TransactionMode",
+    "TransactionRetryException",
+    "UnknownOutcomeException",
+    "UnsupportedValueException",
+    "document",
+    "uuid7",
+    "uuid7_ids",
+]

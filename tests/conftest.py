@@ -1,9 +1,29 @@
+import asyncio
+import inspect
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from psycopg import sql
+
+from tests.support.faces import Face, run_and_close
+
+STORES = pytest.StashKey[list]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run a test that is a coroutine on an event loop of its own, and close the stores it was given."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    stores = pyfuncitem.stash.setdefault(STORES, [])
+    asyncio.run(run_and_close(pyfuncitem.obj(**arguments), stores))
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +47,37 @@ def postgres_url() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(directory)
+
+
+@pytest.fixture(params=["blocking", "async"])
+def face(request) -> Face:
+    """Each of the two faces in turn; a test that takes it is written once, for the async one."""
+    return Face(request.param)
+
+
+@pytest.fixture
+def database(postgres_url) -> Iterator[str]:
+    """The name of a database (a schema) for one test; it is made on first use and dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def make_store(face, postgres_url, database, request):
+    """Make stores on the test's database: `make_store(conventions=…)`; they are closed after the test."""
+    stores = request.node.stash.setdefault(STORES, [])
+
+    def make(*args, **kwargs):
+        store = face.store(*(args or (postgres_url,)), **{"database": database} | kwargs)
+        stores.append(store)
+        return store
+
+    return make
+
+
+@pytest.fixture
+def store(make_store):
+    """A store of the face in turn, on a database of the test's own."""
+    return make_store()

@@ -120,6 +120,11 @@ class Mappings:
                 mapping = self._by_class.get(cls) or self._by_class.setdefault(cls, self._map_class(cls))
         return mapping
 
+    def known(self) -> list[DocumentMapping[Any]]:
+        """Return every mapping that was asked for so far."""
+        with self._lock:
+            return [*self._by_class.values(), *self._by_collection.values()]
+
     def for_dict(self, collection: str) -> DocumentMapping[dict[str, Any]]:
         """Return how plain dicts of *collection* are stored."""
         mapping = self._by_collection.get(collection)

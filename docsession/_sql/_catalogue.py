@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docsession._port import Statement, TextArray
-from docsession._sql._quoting import qualified_name
+from docsession._sql._quoting import qualified
 from docsession._sql._tables import CATALOGUE
 
 
@@ -11,8 +11,8 @@ class SystemStatements:
     """The SQL of one database's system tables."""
 
     def __init__(self, database: str) -> None:
-        collections = qualified_name(database, "docsession_collections")
-        hilo = qualified_name(database, "docsession_hilo")
+        collections = qualified(database, "docsession_collections")
+        hilo = qualified(database, "docsession_hilo")
         columns = 'prefix, collection, "table"'
         self._read = f"SELECT {columns} FROM {collections}".encode()
         self._record = f"INSERT INTO {collections} ({columns}) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING".encode()

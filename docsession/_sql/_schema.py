@@ -112,7 +112,8 @@ def create_database_statements(database: str) -> list[str]:
     """Return what makes *database*: schema, system tables, function, Alembic's revision.
 
     Each statement is to be run alone, outside a transaction. They may be run by any number of processes at once, and
-    again: a database that has a revision already, this one or another, is left as it is.
+    again: a database that has a revision already, this one or another, is left as it is, because only the migrations
+    know the way from one to the next.
 
     Raises:
         InvalidArgumentException: *database* cannot be a name.
@@ -124,7 +125,11 @@ def create_database_statements(database: str) -> list[str]:
         f"{_create_table(table, database)};\n" for table in metadata.tables.values() if table is not version
     )
     body = (
-        f"IF pg_catalog.to_regclass({quote_literal(version_name)}) IS NULL THEN\n"
+        f"missing := pg_catalog.to_regclass({quote_literal(version_name)}) IS NULL;\n"
+        "IF NOT missing THEN\n"
+        f"missing := NOT EXISTS (SELECT FROM {version_name});\n"
+        "END IF;\n"
+        "IF missing THEN\n"
         # CREATE SCHEMA IF NOT EXISTS wants the right to create schemas even where there is nothing to do.
         f"IF pg_catalog.to_regnamespace({quote_literal(quote_identifier(database))}) IS NULL THEN\n"
         f"CREATE SCHEMA {quote_identifier(database)};\n"
@@ -135,7 +140,7 @@ def create_database_statements(database: str) -> list[str]:
         f"INSERT INTO {version_name} (version_num) VALUES ('{HEAD_REVISION}');\n"
         "END IF;\n"
     )
-    return [_locked(database, body)]
+    return [_locked(database, body, "missing pg_catalog.bool;\n")]
 
 
 def create_collection_statements(database: str, table: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from docsession._sql._quoting import qualified_name
+from docsession._sql._quoting import qualified
 
 COLUMNS = "id, data, metadata, version, last_modified"
 SIZES = (256, 64, 16, 4, 1)
@@ -32,7 +32,7 @@ class TableStatements:
     def __init__(self, database: str, collection: str, table: str) -> None:
         self.collection = collection
         self.table = table
-        self.name = qualified_name(database, table)
+        self.name = qualified(database, table)
         self._guarded: dict[int, bytes] = {}
         self._unguarded: dict[int, bytes] = {}
         self.load_one = f"SELECT {COLUMNS} FROM {self.name} WHERE id = $1".encode()

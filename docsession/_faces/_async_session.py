@@ -1,0 +1,160 @@
+"""The async session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from typing_extensions import Self
+
+from docsession._documents._paths import PathLike
+from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
+from docsession._session._context import SessionContext
+from docsession._session._core import SessionCore
+
+T = TypeVar("T")
+
+
+class AsyncDocumentSession:
+    """A unit of work over one database; `DocumentSession`, awaited.
+
+    Opened by `AsyncDocumentStore.open_session()`. One task uses it at a time, and it holds no connection
+    between calls. Entities that it loads or stores are tracked: one instance per id, every change
+    found by `save_changes()`, which writes all of them in one request and one transaction.
+    """
+
+    def __init__(self, context: SessionContext) -> None:
+        self._core = SessionCore(context, self)
+        self._advanced: AsyncAdvancedSession | None = None
+
+    @property
+    def advanced(self) -> AsyncAdvancedSession:
+        """What is needed less often."""
+        if self._advanced is None:
+            self._advanced = AsyncAdvancedSession(self._core)
+        return self._advanced
+
+    async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
+        """Track *entity*; the next `save_changes()` writes it (RavenDB: session.store).
+
+        Args:
+            entity: An instance of a class, or a dict.
+            key: Its id. None takes the entity's own, or makes one (`companies/1-A`);
+                `"companies/"` makes a time-ordered one.
+            change_vector: The version that the save must find; "": the document must not exist.
+
+        Raises:
+            NonUniqueObjectException: The session tracks another instance with that id.
+            InvalidArgumentTypeException: *entity* is no document.
+            InvalidArgumentException: The id cannot be used.
+        """
+        await self._core.store(entity, key, change_vector)
+
+    @overload
+    async def load(self, key_or_keys: str, object_type: type[T], includes: Includes = None) -> T | None: ...
+    @overload
+    async def load(self, key_or_keys: str | None, object_type: None = None, includes: Includes = None) -> Any: ...
+    @overload
+    async def load(
+        self, key_or_keys: Iterable[str], object_type: type[T], includes: Includes = None
+    ) -> dict[str, T | None]: ...
+    @overload
+    async def load(
+        self, key_or_keys: Iterable[str], object_type: None = None, includes: Includes = None
+    ) -> dict[str, Any]: ...
+    async def load(
+        self, key_or_keys: str | Iterable[str] | None, object_type: type[T] | None = None, includes: Includes = None
+    ) -> object:
+        """Return the document with an id, or those with several (RavenDB: session.load).
+
+        What the session tracks already is returned as it is, without a request.
+
+        Args:
+            key_or_keys: An id, or ids.
+            object_type: The class of the documents; None gives dicts.
+            includes: `lambda builder: builder.include_documents(path)`: further documents to bring
+                along in the same request.
+
+        Returns:
+            For an id the entity, or None; for ids a dict with every one of them.
+
+        Raises:
+            TooManyRequestsException: The session has used up its requests.
+            DocumentMismatchException: A document does not fit *object_type*.
+        """
+        core = self._core
+        paths = collect_includes(includes, object_type, core.context.mappings) if includes is not None else ()
+        if key_or_keys is None or isinstance(key_or_keys, str):
+            return await core.load(key_or_keys, object_type, paths)
+        return await core.load_many(key_or_keys, object_type, paths)
+
+    def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
+        """Bring along the documents whose ids stand at *path*, in the request of the following `load`.
+
+        Args:
+            path: As in `IncludeBuilder.include_documents`.
+            object_type: The class of those documents.
+        """
+        return AsyncLoaderWithInclude(self._core).include(path, object_type)
+
+    def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
+        """Have the next `save_changes()` delete a document (RavenDB: session.delete).
+
+        Args:
+            key_or_entity: A tracked entity, or an id, loaded or not.
+            expected_change_vector: The version that the save must find.
+
+        Raises:
+            InvalidOperationException: The entity is not tracked, or an id is given of one that was changed.
+        """
+        self._core.delete(key_or_entity, expected_change_vector)
+
+    async def save_changes(self) -> None:
+        """Write everything that changed, in one request and one transaction (RavenDB: session.save_changes).
+
+        With nothing changed there is no request. A save that fails has written nothing and leaves the
+        session as it was, so that it may be repeated once the cause is gone.
+
+        Raises:
+            ConcurrencyException: Documents were changed by others; names all of them.
+            UnsupportedValueException: An entity holds a value that cannot be stored.
+            UnknownOutcomeException: The connection broke before the answer; call it again.
+        """
+        await self._core.save_changes()
+
+    async def close(self) -> None:
+        """End the session; what was not saved is lost."""
+        self._core.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncLoaderWithInclude:
+    """A load that brings along what the documents refer to (RavenDB: MultiLoaderWithInclude)."""
+
+    def __init__(self, core: SessionCore) -> None:
+        self._core = core
+        self._builder = IncludeBuilder()
+
+    def include(self, path: PathLike, object_type: type | None = None) -> Self:
+        """Add a path; see `AsyncDocumentSession.include`."""
+        self._builder.include_documents(path, object_type)
+        return self
+
+    @overload
+    async def load(self, key_or_keys: str | Iterable[str], object_type: type[T]) -> dict[str, T | None]: ...
+    @overload
+    async def load(self, key_or_keys: str | Iterable[str], object_type: None = None) -> dict[str, Any]: ...
+    async def load(self, key_or_keys: str | Iterable[str], object_type: type[T] | None = None) -> object:
+        """Return a dict with every id that was asked for, also for a single one."""
+        keys = [key_or_keys] if isinstance(key_or_keys, str) else key_or_keys
+        paths = self._builder.paths(object_type, self._core.context.mappings)
+        return await self._core.load_many(keys, object_type, paths)

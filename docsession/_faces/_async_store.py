@@ -1,0 +1,101 @@
+"""The async store."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from typing_extensions import Self, override
+
+from docsession._conventions import DocumentConventions
+from docsession._executors._async import AsyncExecutor
+from docsession._executors._psycopg import PoolSettings
+from docsession._faces._async_session import AsyncDocumentSession
+from docsession._faces._maintenance import AsyncMaintenance
+from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
+from docsession._options import SessionOptions
+from docsession._port import RequestExecutor
+from docsession._session._maintenance import MaintenanceCore
+
+
+class AsyncDocumentStore(StoreCommon):
+    """Opens async sessions on one PostgreSQL server; `DocumentStore`, awaited.
+
+    It takes the same arguments, and belongs to the event loop of its first request; another loop
+    gets an `EventLoopException`.
+    """
+
+    def __init__(
+        self,
+        urls: Urls = NOT_GIVEN,
+        database: str | None = None,
+        *,
+        conventions: DocumentConventions | None = None,
+        min_size: int = 1,
+        max_size: int = 10,
+        timeout: float = 30.0,  # noqa: ASYNC109 (the pool's setting, not this call's)
+        connect_timeout: int = 10,
+        max_idle: float = 600.0,
+        max_lifetime: float = 3600.0,
+        prepare_threshold: int | None = 5,
+        prepared_max: int = 256,
+        application_name: str = "docsession",
+        data_directory: StorePath | None = None,
+        postgres_version: int = 18,
+        tcp: bool = False,
+    ) -> None:
+        embedded = {"data_directory": data_directory, "major_version": postgres_version, "tcp": tcp}
+        pool = {
+            "min_size": min_size,
+            "max_size": max_size,
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "max_idle": max_idle,
+            "max_lifetime": max_lifetime,
+            "prepare_threshold": prepare_threshold,
+            "prepared_max": prepared_max,
+            "application_name": application_name,
+        }
+        super().__init__(urls, database, conventions, embedded, pool)
+
+    @override
+    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
+        return AsyncExecutor(settings)
+
+    async def initialize(self) -> Self:
+        """Do now what the first use would do; starting the embedded server does not block the loop."""
+        await asyncio.to_thread(self._start)
+        return self
+
+    def open_session(
+        self, database: str | None = None, session_options: SessionOptions | None = None
+    ) -> AsyncDocumentSession:
+        """Open a session; see `DocumentStore.open_session`. It is not awaited."""
+        return AsyncDocumentSession(self._open_context(database, session_options))
+
+    @property
+    def maintenance(self) -> AsyncMaintenance:
+        """Creates, lists and drops databases, and counts documents."""
+        return AsyncMaintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+
+    async def close(self) -> None:
+        """Give back unused id ranges, close every connection, and leave the embedded server."""
+        with self._lock:
+            if self._disposed:
+                return
+            self._disposed = True
+        try:
+            if self._executor is not None:
+                await self._give_back()
+                await self._executor.close()
+        finally:
+            if self._server is not None:
+                await asyncio.to_thread(self._server.stop)
+
+    async def __aenter__(self) -> Self:
+        return await self.initialize()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,68 @@
+"""`store.maintenance` of both faces."""
+
+from __future__ import annotations
+
+from docsession._faces._run import run
+from docsession._session._maintenance import MaintenanceCore
+
+
+class Maintenance:
+    """Creates, lists and drops the databases of a server (RavenDB: store.maintenance)."""
+
+    def __init__(self, core: MaintenanceCore) -> None:
+        self._core = core
+
+    def get_database_names(self) -> list[str]:
+        """Return the databases of the server (schemas with docsession's system tables), sorted."""
+        return run(self._core.names())
+
+    def create_database(self, name: str) -> None:
+        """Make a database; one that exists is left as it is.
+
+        Args:
+            name: Any text up to 63 bytes of UTF-8 that does not begin with `pg_`.
+
+        Raises:
+            InvalidArgumentException: The name cannot be used.
+            PermissionDeniedException: The role may not create schemas.
+        """
+        run(self._core.create(name))
+
+    def delete_database(self, name: str) -> None:
+        """Drop a database and every document in it; there is no way back.
+
+        Raises:
+            InvalidArgumentException: There is no such database.
+        """
+        run(self._core.delete(name))
+
+    def get_collection_statistics(self, database: str | None = None) -> dict[str, int]:
+        """Return how many documents each collection has, by name.
+
+        Args:
+            database: The database; None is the store's.
+        """
+        return run(self._core.collection_counts(database))
+
+
+class AsyncMaintenance:
+    """Creates, lists and drops the databases of a server; `Maintenance`, awaited."""
+
+    def __init__(self, core: MaintenanceCore) -> None:
+        self._core = core
+
+    async def get_database_names(self) -> list[str]:
+        """See `Maintenance.get_database_names`."""
+        return await self._core.names()
+
+    async def create_database(self, name: str) -> None:
+        """See `Maintenance.create_database`."""
+        await self._core.create(name)
+
+    async def delete_database(self, name: str) -> None:
+        """See `Maintenance.delete_database`."""
+        await self._core.delete(name)
+
+    async def get_collection_statistics(self, database: str | None = None) -> dict[str, int]:
+        """See `Maintenance.get_collection_statistics`."""
+        return await self._core.collection_counts(database)

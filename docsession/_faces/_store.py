@@ -1,0 +1,139 @@
+"""The blocking store."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from typing_extensions import Self, override
+
+from docsession._conventions import DocumentConventions
+from docsession._executors._blocking import BlockingExecutor
+from docsession._executors._psycopg import PoolSettings
+from docsession._faces._maintenance import Maintenance
+from docsession._faces._run import run
+from docsession._faces._session import DocumentSession
+from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
+from docsession._options import SessionOptions
+from docsession._port import RequestExecutor
+from docsession._session._maintenance import MaintenanceCore
+
+
+class DocumentStore(StoreCommon):
+    """Opens sessions on one PostgreSQL server; one for a whole application (RavenDB: DocumentStore).
+
+    Args:
+        urls: `postgresql://user@host/dbname`, SQLAlchemy's `postgresql+psycopg://…`, or several of
+            them, of which the first that accepts is used. Without it the environment variable
+            `DOCSESSION_URL` is taken, and without that PostgreSQL is run by the store itself
+            (`docsession[embedded]`). `None` and `""` are refused, so that a forgotten setting never
+            becomes an empty database.
+        database: The schema that sessions work on which name none; `docsession`.
+        conventions: See `DocumentConventions`.
+        min_size: Connections that the pool keeps open.
+        max_size: Connections that it opens at most; one more is kept for id ranges and tables.
+        timeout: Seconds that a request waits for a connection.
+        connect_timeout: Seconds that the server may take to accept a connection.
+        max_idle: Seconds after which an unused connection is closed.
+        max_lifetime: Seconds after which a connection is replaced.
+        prepare_threshold: How often a statement is sent before it is prepared; None never prepares,
+            for pgbouncer before 1.21 in transaction mode.
+        prepared_max: Prepared statements per connection; more for many databases on one pool.
+        application_name: What the server shows for the connections.
+        data_directory: Where the embedded server keeps its data; None is the user's data directory.
+        postgres_version: The embedded server's major version, 18 or 16.
+        tcp: True lets the embedded server listen on 127.0.0.1, for psql or pgAdmin.
+
+    Raises:
+        InvalidArgumentException: A URL, name or size cannot be used.
+    """
+
+    def __init__(
+        self,
+        urls: Urls = NOT_GIVEN,
+        database: str | None = None,
+        *,
+        conventions: DocumentConventions | None = None,
+        min_size: int = 1,
+        max_size: int = 10,
+        timeout: float = 30.0,
+        connect_timeout: int = 10,
+        max_idle: float = 600.0,
+        max_lifetime: float = 3600.0,
+        prepare_threshold: int | None = 5,
+        prepared_max: int = 256,
+        application_name: str = "docsession",
+        data_directory: StorePath | None = None,
+        postgres_version: int = 18,
+        tcp: bool = False,
+    ) -> None:
+        embedded = {"data_directory": data_directory, "major_version": postgres_version, "tcp": tcp}
+        pool = {
+            "min_size": min_size,
+            "max_size": max_size,
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "max_idle": max_idle,
+            "max_lifetime": max_lifetime,
+            "prepare_threshold": prepare_threshold,
+            "prepared_max": prepared_max,
+            "application_name": application_name,
+        }
+        super().__init__(urls, database, conventions, embedded, pool)
+
+    @override
+    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
+        return BlockingExecutor(settings)
+
+    def initialize(self) -> Self:
+        """Do now what the first use would do: freeze the conventions, find or start the server.
+
+        No connection is opened yet. Calling it again does nothing.
+
+        Raises:
+            EmbeddedServerException: The embedded server cannot be started.
+            StoreClosedException: The store is closed.
+        """
+        self._start()
+        return self
+
+    def open_session(
+        self, database: str | None = None, session_options: SessionOptions | None = None
+    ) -> DocumentSession:
+        """Open a session; it sends nothing yet (RavenDB: store.open_session).
+
+        Args:
+            database: The database to work on; None is the options', else the store's.
+            session_options: See `SessionOptions`.
+
+        Raises:
+            InvalidArgumentException: Two different databases were named, or an option cannot be used.
+            StoreClosedException: The store is closed.
+        """
+        return DocumentSession(self._open_context(database, session_options))
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Creates, lists and drops databases, and counts documents."""
+        return Maintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+
+    def close(self) -> None:
+        """Give back unused id ranges, close every connection, and leave the embedded server."""
+        with self._lock:
+            if self._disposed:
+                return
+            self._disposed = True
+        try:
+            if self._executor is not None:
+                run(self._give_back())
+                run(self._executor.close())
+        finally:
+            if self._server is not None:
+                self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.initialize()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

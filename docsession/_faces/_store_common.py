@@ -1,0 +1,222 @@
+"""What the blocking and the async store share: settings, databases and the opening of sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from sqlalchemy import MetaData
+
+from docsession._conventions import DocumentConventions
+from docsession._documents._mapping import Mappings
+from docsession._documents._naming import check_database
+from docsession._embedded import EmbeddedServer
+from docsession._errors import (
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+    InvalidOperationException,
+    RavenException,
+    StoreClosedException,
+)
+from docsession._executors._psycopg import PoolSettings
+from docsession._executors._url import parse_url
+from docsession._options import OptimisticConcurrencyMode, SessionOptions
+from docsession._port import RequestExecutor
+from docsession._session._context import SessionContext
+from docsession._session._database import Database
+from docsession._sql._schema import build_metadata, collection_table
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+DEFAULT_DATABASE: Final = "docsession"
+
+URL_VARIABLE: Final = "DOCSESSION_URL"
+
+
+class _NotGiven:
+    """Tells `DocumentStore()` from `DocumentStore(None)`."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Final = _NotGiven()
+
+Urls: TypeAlias = str | list[str] | _NotGiven
+
+_LATER: Final = (
+    "no_caching",
+    "request_executor",
+    "transaction_mode",
+    "disable_atomic_document_writes_in_cluster_wide_transaction",
+)
+
+
+class StoreCommon:
+    """Settings and shared state of a store."""
+
+    def __init__(
+        self,
+        urls: Urls,
+        database: str | None,
+        conventions: DocumentConventions | None,
+        embedded: Mapping[str, object],
+        pool: Mapping[str, object],
+    ) -> None:
+        self._urls: Urls = urls
+        self._conninfo: dict[str, str] | None = None
+        if not isinstance(urls, _NotGiven):
+            self._conninfo = dict(parse_url(urls))
+        self._database = DEFAULT_DATABASE if database is None else check_database(database)
+        self._conventions = conventions if conventions is not None else DocumentConventions()
+        self._embedded_options = dict(embedded)
+        PoolSettings(conninfo={}, **pool)  # type: ignore[arg-type]  # refused now, if they are to be refused
+        self._pool_options = dict(pool)
+        self._server: EmbeddedServer | None = None
+        self._executor: RequestExecutor | None = None
+        self._mappings: Mappings | None = None
+        self._databases: dict[str, Database] = {}
+        self._lock = threading.RLock()
+        self._disposed = False
+
+    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
+        """Return the executor of this face."""
+        raise InvalidOperationException(f"{type(self).__name__} has no executor")
+
+    @property
+    def database(self) -> str:
+        """The database (a schema) that sessions work on which name none; `docsession` by default."""
+        return self._database
+
+    @property
+    def conventions(self) -> DocumentConventions:
+        """The conventions; what shapes data or SQL is frozen once the store is initialised."""
+        return self._conventions
+
+    @conventions.setter
+    def conventions(self, value: DocumentConventions) -> None:
+        if self._executor is not None:
+            raise InvalidOperationException("conventions are set before the store is initialised")
+        self._conventions = value
+
+    @property
+    def disposed(self) -> bool:
+        """True once the store is closed."""
+        return self._disposed
+
+    @property
+    def embedded_server(self) -> EmbeddedServer | None:
+        """The PostgreSQL that the store runs itself; None where it was given a URL, or before its first use."""
+        return self._server
+
+    @property
+    def metadata(self) -> MetaData:
+        """SQLAlchemy's description of the system tables and of the tables of the collections known so far.
+
+        Known are those of the classes that the store has seen and of the databases that it has used.
+        The tables name no schema; a database is one.
+        """
+        metadata = build_metadata()
+        tables = {mapping.table for mapping in self._mappings.known()} if self._mappings is not None else set()
+        for database in list(self._databases.values()):
+            if database.catalogue is not None:
+                tables |= {table.table for table in database.catalogue.by_collection.values()}
+        for table in sorted(tables):
+            collection_table(metadata, table)
+        return metadata
+
+    def _start(self) -> RequestExecutor:
+        """Do what the first use needs, once."""
+        executor = self._executor
+        if executor is not None:
+            return executor
+        with self._lock:
+            if self._disposed:
+                raise StoreClosedException("the store is closed; make a new one")
+            if self._executor is None:
+                self._conventions.freeze()
+                self._mappings = Mappings(self._conventions)
+                settings = PoolSettings(conninfo=self._find_server(), **self._pool_options)  # type: ignore[arg-type]  # checked by PoolSettings
+                self._executor = self._make_executor(settings)
+            return self._executor
+
+    def _find_server(self) -> Mapping[str, str]:
+        if self._conninfo is not None:
+            return self._conninfo
+        url = os.environ.get(URL_VARIABLE)
+        if url is not None:
+            try:
+                return parse_url(url)
+            except InvalidArgumentException as error:
+                raise InvalidArgumentException(f"the environment variable {URL_VARIABLE} cannot be used: {error}") from error
+        self._server = EmbeddedServer.start(**self._embedded_options)  # type: ignore[arg-type]  # its own keywords
+        return {name: str(value) for name, value in self._server.conninfo.items()}
+
+    def _database_of(self, name: str) -> Database:
+        executor = self._start()
+        database = self._databases.get(name)
+        if database is None:
+            with self._lock:
+                made = Database(name, executor, self._conventions)
+                database = self._databases.setdefault(name, made)
+        return database
+
+    async def _give_back(self) -> None:
+        """Give back unused id ranges; where the server is gone they are lost, which harms nothing."""
+        for database in list(self._databases.values()):
+            with contextlib.suppress(RavenException):
+                await database.give_back_ranges()
+
+    def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:
+        executor = self._executor
+        if executor is None or self._disposed:
+            self._start()
+        if options is None:
+            name = database or self._choose_database(database, None)
+            mode, no_tracking = self._conventions.optimistic_concurrency_mode, False
+        else:
+            name = self._choose_database(database, options)
+            no_tracking = bool(options.no_tracking)
+            mode = self._choose_mode(options, no_tracking=no_tracking)
+        if self._disposed:
+            raise StoreClosedException("the store is closed; make a new one")
+        known = self._databases.get(name) or self._database_of(name)
+        assert self._mappings is not None  # noqa: S101  # _start made them
+        return SessionContext(known, self._mappings, self._conventions, mode=mode, no_tracking=no_tracking)
+
+    def _choose_database(self, database: str | None, options: SessionOptions | None) -> str:
+        if isinstance(database, SessionOptions) or (options is not None and not isinstance(options, SessionOptions)):
+            raise InvalidArgumentTypeException(
+                "open_session(database, session_options) takes a name and a SessionOptions; "
+                "name the second: open_session(session_options=…)"
+            )
+        named = options.database if options is not None else None
+        if database is not None and named is not None and database != named:
+            raise InvalidArgumentException(
+                f"open_session() was given two databases: {database!r} and, in the options, {named!r}"
+            )
+        chosen = database if database is not None else named
+        return self._database if chosen is None else check_database(chosen)
+
+    def _choose_mode(self, options: SessionOptions, *, no_tracking: bool) -> OptimisticConcurrencyMode:
+        for name in _LATER:
+            if getattr(options, name) is not None:
+                raise InvalidArgumentException(f"SessionOptions.{name} is not supported by this version; leave it out")
+        mode = options.optimistic_concurrency_mode
+        if mode is None:
+            return OptimisticConcurrencyMode.NONE if no_tracking else self._conventions.optimistic_concurrency_mode
+        if not isinstance(mode, OptimisticConcurrencyMode):
+            raise InvalidArgumentTypeException(
+                f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {mode!r:.60}"
+            )
+        if no_tracking and mode is not OptimisticConcurrencyMode.NONE:
+            raise InvalidOperationException("no_tracking keeps no versions, so optimistic_concurrency_mode must be NONE")
+        return mode
+
+
+StorePath: TypeAlias = str | Path | os.PathLike[str]

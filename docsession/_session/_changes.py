@@ -1,0 +1,163 @@
+"""Which documents of a session have changed, and what a save would write for each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from docsession._documents._diff import DocumentsChanges, what_changed
+from docsession._documents._merge import Anchors, merge
+from docsession._documents._metadata import INTERNAL, RESERVED, TYPES, MetadataAsDictionary, free_keys_json
+from docsession._errors import ConversionException
+from docsession._port import JSONB_VERSION, NULL_JSONB
+from docsession._session._tracked import Tracked
+
+_decode: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Write:
+    """A document that a save writes.
+
+    Attributes:
+        snapshot: The entity's canonical form as it is written.
+        anchors: Where its list items are, then.
+        data, metadata: The columns, jsonb values.
+    """
+
+    __slots__ = ("anchors", "data", "metadata", "snapshot", "tracked")
+
+    def __init__(self, tracked: Tracked, snapshot: bytes, anchors: Anchors, data: bytes, metadata: bytes) -> None:
+        self.tracked = tracked
+        self.snapshot = snapshot
+        self.anchors = anchors
+        self.data = data
+        self.metadata = metadata
+
+
+def snapshot_of(tracked: Tracked) -> bytes:
+    """Return an entity's canonical form now.
+
+    Raises:
+        UnsupportedValueException: It holds a value that cannot be stored.
+    """
+    try:
+        return tracked.encode(tracked.entity)
+    except Exception as error:
+        raise tracked.mapping.codec.explain(tracked.entity, tracked.id, error) from error
+
+
+def find_changed(documents: Iterable[Tracked]) -> list[tuple[Tracked, bytes]]:
+    """Return the documents that are new or differ from their snapshot, with their canonical form now.
+
+    Raises:
+        UnsupportedValueException: An entity holds a value that cannot be stored.
+    """
+    changed = []
+    tracked: Tracked | None = None
+    try:
+        for tracked in documents:
+            now = tracked.encode(tracked.entity)
+            if now != tracked.snapshot or (tracked.metadata is not None and tracked.metadata.is_dirty):
+                changed.append((tracked, now))
+    except ConversionException:
+        raise
+    except Exception as error:
+        if tracked is None:
+            raise
+        raise tracked.mapping.codec.explain(tracked.entity, tracked.id, error) from error
+    return changed
+
+
+def is_changed(tracked: Tracked) -> bool:
+    """Return True where a save would write this document."""
+    return any(differs(each, now) for each, now in find_changed([tracked]))
+
+
+def differs(tracked: Tracked, now: bytes) -> bool:
+    """Return True where the document itself differs; an entity's id, which is no part of it, may differ too."""
+    if tracked.snapshot is None or (tracked.metadata is not None and tracked.metadata.is_dirty):
+        return True
+    codec = tracked.mapping.codec
+    return bool(
+        codec.body(now, tracked.id) != codec.body(tracked.snapshot, tracked.id)
+        or codec.types(now) != codec.types(tracked.snapshot)
+    )
+
+
+def prepare_write(tracked: Tracked, now: bytes, *, verify: bool) -> Write:
+    """Return what to write for a document whose canonical form is *now*.
+
+    Raises:
+        UnsupportedValueException: It could not be loaded again as it is.
+    """
+    codec = tracked.mapping.codec
+    key = tracked.id
+    body = codec.body(now, key)
+    codec.check(tracked.entity, now, key)
+    types = codec.types(now)
+    if verify:
+        codec.verify(key, body, None if types is None else _decode.decode(types))
+    anchors: Anchors = codec.anchors(tracked.entity) if codec.has_anchors else ()
+    if tracked.raw is not None and tracked.snapshot is not None:
+        body = merge(tracked.raw[1:], codec.body(tracked.snapshot, key), body, tracked.anchors, anchors)
+    return Write(tracked, now, anchors, JSONB_VERSION + body, _metadata_column(tracked, types))
+
+
+def _metadata_column(tracked: Tracked, types: bytes | None) -> bytes:
+    """Return the metadata column: the user's keys, and the types of values in untyped places."""
+    if tracked.metadata is None and types is None and b'"@types"' not in tracked.stored_metadata:
+        return tracked.stored_metadata
+    stored = stored_metadata(tracked.stored_metadata)
+    if tracked.metadata is None:
+        stored.pop(TYPES, None)
+    else:
+        kept = {key: value for key, value in stored.items() if key in INTERNAL and key != TYPES}
+        stored = kept | _decode.decode(free_keys_json(tracked.metadata))
+    if types is not None:
+        stored[TYPES] = msgspec.Raw(types)
+    return JSONB_VERSION + _encode(stored) if stored else NULL_JSONB
+
+
+def stored_metadata(column: bytes | None) -> dict[str, Any]:
+    """Return a metadata column as a dict."""
+    return _decode.decode(column[1:]) if column else {}
+
+
+def types_of(column: bytes | None) -> Mapping[str, str] | None:
+    """Return the types of values in untyped places, from a metadata column."""
+    if not column or b'"@types"' not in column:
+        return None
+    types = stored_metadata(column).get(TYPES)
+    return types if isinstance(types, dict) else None
+
+
+def metadata_of(tracked: Tracked) -> MetadataAsDictionary:
+    """Return the metadata that users see and change, made at the first call."""
+    if tracked.metadata is None:
+        tracked.metadata = MetadataAsDictionary(stored_metadata(tracked.stored_metadata), tracked.reserved_metadata)
+    return tracked.metadata
+
+
+def changes_of(tracked: Tracked) -> list[DocumentsChanges]:
+    """Return what a save would change in one document, the metadata's keys under `@metadata`."""
+    now = snapshot_of(tracked)
+    codec = tracked.mapping.codec
+    if tracked.snapshot is None:
+        return what_changed(None, codec.body(now, tracked.id))
+    changes = []
+    if now != tracked.snapshot:
+        changes = what_changed(codec.body(tracked.snapshot, tracked.id), codec.body(now, tracked.id))
+    if tracked.metadata is not None and tracked.metadata.is_dirty:
+        before = {k: v for k, v in stored_metadata(tracked.stored_metadata).items() if k not in RESERVED | INTERNAL}
+        free = _encode({"@metadata": msgspec.Raw(free_keys_json(tracked.metadata))})
+        changes += what_changed(_encode({"@metadata": before}), free)
+    return changes
+
+
+def deletion_change() -> list[DocumentsChanges]:
+    """Return what `what_changed()` says of a deleted document."""
+    return what_changed(b"{}", None)
+

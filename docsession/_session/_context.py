@@ -1,0 +1,112 @@
+"""What the parts of one session share, and the guard that keeps a second thread or task out."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from docsession._conventions import DocumentConventions
+from docsession._documents._mapping import DocumentMapping, Mappings
+from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
+from docsession._options import OptimisticConcurrencyMode
+from docsession._port import RequestExecutor
+from docsession._session._database import Database
+from docsession._session._identity_map import IdentityMap
+from docsession._session._requests import RequestLog
+from docsession._sql._flush import Moment, Operation
+
+
+class Attempt:
+    """A flush whose outcome is not known: its connection broke."""
+
+    __slots__ = ("apply", "moment", "operations")
+
+    def __init__(self, operations: list[Operation], moment: Moment, apply: Any) -> None:
+        self.operations = operations
+        self.moment = moment
+        self.apply = apply
+
+
+class SessionContext:
+    """The state of one session.
+
+    Attributes:
+        mode: Which documents a save checks.
+        no_tracking: Entities that are loaded are not remembered.
+        unknown: The flush whose outcome is not known; the session's state UNKNOWN.
+        closed: The state CLOSED.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_operation",
+        "closed",
+        "conventions",
+        "database",
+        "executor",
+        "map",
+        "mappings",
+        "mode",
+        "no_tracking",
+        "requests",
+        "unknown",
+    )
+
+    def __init__(
+        self,
+        database: Database,
+        mappings: Mappings,
+        conventions: DocumentConventions,
+        *,
+        mode: OptimisticConcurrencyMode,
+        no_tracking: bool,
+    ) -> None:
+        self.database = database
+        self.executor: RequestExecutor = database.executor
+        self.mappings = mappings
+        self.conventions = conventions
+        self.mode = mode
+        self.no_tracking = no_tracking
+        self.map = IdentityMap()
+        self.requests = RequestLog(conventions.max_number_of_requests_per_session)
+        self.unknown: Attempt | None = None
+        self.closed = False
+        self._busy = threading.Lock()
+        self._operation = ""
+
+    def enter(self, operation: str) -> None:
+        """Begin *operation*; every call that uses the session's state begins so.
+
+        Raises:
+            SessionBusyException: Another thread or task is inside an operation.
+            SessionClosedException: The session is closed.
+            UnknownOutcomeException: The outcome of the last save is not known yet.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise SessionBusyException(
+                f"{operation}() was called while {self._operation}() of the same session is running; "
+                "a session belongs to one thread or task at a time: open one for each"
+            )
+        self._operation = operation
+        if self.closed:
+            self._busy.release()
+            raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
+        if self.unknown is not None and operation != "save_changes":
+            self._busy.release()
+            raise UnknownOutcomeException(
+                f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "
+                "not known yet. Call save_changes() again, which asks the server, or close the session"
+            )
+
+    def leave(self) -> None:
+        """End the operation that `enter` began."""
+        self._busy.release()
+
+    @property
+    def operation(self) -> str:
+        """The operation that is running, or was the last."""
+        return self._operation
+
+    def mapping_for(self, object_type: type | None) -> DocumentMapping[Any] | None:
+        """Return the mapping of a class that documents are asked as; None for dicts, which have any collection."""
+        return None if object_type is None or object_type is dict else self.mappings.for_class(object_type)

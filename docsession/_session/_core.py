@@ -1,0 +1,584 @@
+"""The session, written once for both faces.
+
+Every method that may ask the server is `async def`; the blocking face runs it with a single `send`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from docsession._documents._diff import DocumentsChanges
+from docsession._documents._ids import (
+    check_id,
+    check_id_of_entity,
+    check_id_to_store,
+    complete_generated_id,
+    is_blank,
+    prefix_of,
+    time_ordered_id,
+    wildcards_to_regex,
+)
+from docsession._documents._mapping import DocumentMapping
+from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, MetadataAsDictionary
+from docsession._errors import (
+    DocumentDoesNotExistException,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+    InvalidOperationException,
+    NonUniqueObjectException,
+)
+from docsession._options import OptimisticConcurrencyMode
+from docsession._port import NULL_JSONB, Request, Statement
+from docsession._session._changes import (
+    changes_of,
+    deletion_change,
+    differs,
+    find_changed,
+    is_changed,
+    metadata_of,
+    snapshot_of,
+    types_of,
+)
+from docsession._session._context import SessionContext
+from docsession._session._loading import IncludePath, Loader, check_keys
+from docsession._session._saving import Saver
+from docsession._session._tracked import Deletion, Tracked, change_vector_of, moment_of, version_of
+from docsession._sql._tables import TableStatements
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalLoadResult(Generic[T]):
+    """What `conditional_load` found (RavenDB: ConditionalLoadResult).
+
+    Attributes:
+        entity: The document; None where it has the change vector that was given, or does not exist.
+        change_vector: The current change vector; None where it does not exist.
+    """
+
+    entity: T | None
+    change_vector: str | None
+
+
+class SessionCore:
+    """One session's unit of work."""
+
+    __slots__ = ("_loader", "_saver", "context", "face")
+
+    def __init__(self, context: SessionContext, face: object) -> None:
+        self.context = context
+        self.face = face
+        self._loader = Loader(context)
+        self._saver = Saver(context)
+
+    # store and delete
+
+    async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
+        """Track *entity*, to be saved by the next save; see `DocumentSession.store`."""
+        context = self.context
+        context.enter("store")
+        try:
+            if context.no_tracking:
+                raise InvalidOperationException("this session tracks nothing (no_tracking), so it can store nothing")
+            expected = None if change_vector is None else version_of(change_vector)
+            tracked = context.map.find(entity)
+            if tracked is not None:
+                if expected is not None:
+                    tracked.expected = expected
+                return
+            if self._undelete(entity, expected):
+                return
+            await self._store_new(entity, key, expected)
+        finally:
+            context.leave()
+
+    def _undelete(self, entity: object, expected: int | None) -> bool:
+        """Take back the deletion of this very instance: the last word counts."""
+        for deletion in self.context.map.deleted.values():
+            tracked = deletion.tracked
+            if tracked is not None and tracked.entity is entity:
+                del self.context.map.deleted[tracked.id]
+                tracked.expected = expected
+                self.context.map.add(tracked)
+                return True
+        return False
+
+    async def _store_new(self, entity: object, key: str | None, expected: int | None) -> None:
+        context = self.context
+        mapping = context.mappings.for_entity(entity, key)
+        codec = mapping.codec
+        generated = False
+        if key is None:
+            own = codec.get_id(entity)
+            if own is not None and own != "":
+                key = check_id_of_entity(own)
+        else:
+            key = check_id_to_store(key)
+        if key is None:
+            if expected:
+                raise InvalidArgumentException("a change vector was given, but no id of the document that should have it")
+            key = await self._generate_id(mapping, entity)
+            generated = True
+        elif key.endswith(context.database.separator):
+            key = check_id(time_ordered_id(key))
+            generated = True
+        deletion = context.map.deleted.get(key)
+        tracked = Tracked(key, entity, mapping, None)
+        tracked.generated = generated and deletion is None
+        tracked.expected = expected
+        if mapping.entity_class is dict:
+            _adopt_metadata(tracked, entity)  # type: ignore[arg-type]  # its class is dict
+        context.map.add(tracked)
+        if deletion is not None:
+            del context.map.deleted[key]
+            _succeed(tracked, deletion)
+        if own_differs(codec, entity, key):
+            codec.set_id(entity, key)
+
+    async def _generate_id(self, mapping: DocumentMapping[Any], entity: object) -> str:
+        database = self.context.database
+        generator = self.context.conventions.document_id_generator
+        if generator is None:
+            return await database.next_id(mapping)
+        made = generator(database.name, entity)
+        return complete_generated_id(made, mapping.id_prefix, database.separator)
+
+    def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
+        """Have the next save delete a document; see `DocumentSession.delete`."""
+        context = self.context
+        context.enter("delete")
+        try:
+            if key_or_entity is None:
+                raise InvalidArgumentException("delete() takes an entity or an id, not None")
+            expected = None if expected_change_vector is None else version_of(expected_change_vector)
+            if isinstance(key_or_entity, str):
+                key = check_id(key_or_entity)
+                tracked = context.map.by_id.get(key)
+                if tracked is not None and tracked.snapshot is not None and is_changed(tracked):
+                    raise InvalidOperationException(
+                        f"{key!r} was changed in this session; delete(entity) says that the changes are to be dropped"
+                    )
+            else:
+                tracked = self._tracked(key_or_entity, "delete")
+                key = tracked.id
+            if tracked is not None:
+                context.map.forget(tracked)
+            elif key in context.map.deleted:
+                tracked = context.map.deleted[key].tracked
+            context.map.included.pop(key, None)
+            context.map.deleted[key] = Deletion(key, tracked, expected)
+        finally:
+            context.leave()
+
+    # load
+
+    async def load(
+        self, key: str | None, object_type: type | None = None, includes: Sequence[IncludePath] = ()
+    ) -> object | None:
+        """Return one document, or None."""
+        context = self.context
+        context.enter("load")
+        try:
+            tracked = context.map.by_id.get(key)  # type: ignore[arg-type]  # nothing has the key None
+            if tracked is not None:
+                return tracked.entity
+            if key is None or (isinstance(key, str) and not key.strip()):
+                return None
+            check_id(key)
+            self._check_includes(includes)
+            mapping = context.mapping_for(object_type)
+            if context.map.knows(key):
+                return self._known(key, mapping)
+            return (await self._loader.fetch((key,), mapping, includes)).get(key)
+        finally:
+            context.leave()
+
+    async def load_many(
+        self, keys: Iterable[object], object_type: type | None = None, includes: Sequence[IncludePath] = ()
+    ) -> dict[str, object | None]:
+        """Return a dict with every id that was asked for."""
+        context = self.context
+        context.enter("load")
+        try:
+            wanted = check_keys(keys)
+            self._check_includes(includes)
+            mapping = context.mapping_for(object_type)
+            unknown = [key for key in wanted if not context.map.knows(key)]
+            found = await self._loader.fetch(unknown, mapping, includes) if unknown else {}
+            return {key: found[key] if key in found else self._known(key, mapping) for key in wanted}
+        finally:
+            context.leave()
+
+    def _check_includes(self, includes: Sequence[IncludePath]) -> None:
+        if includes and self.context.no_tracking:
+            raise InvalidOperationException(
+                "this session tracks nothing (no_tracking), so there is nowhere to keep included documents"
+            )
+
+    def _known(self, key: str, mapping: DocumentMapping[Any] | None) -> object | None:
+        """Return the entity of an id that the session knows, if there is one."""
+        tracked = self.context.map.by_id.get(key)
+        if tracked is not None:
+            return tracked.entity
+        included = self.context.map.included.get(key)
+        return None if included is None else self._loader.materialise(*included, mapping)
+
+    async def load_starting_with(
+        self,
+        id_prefix: str,
+        object_type: type | None,
+        matches: str | None,
+        start: int | None,
+        page_size: int | None,
+        exclude: str | None,
+        start_after: str | None,
+    ) -> list[object]:
+        """Return the documents whose id begins with *id_prefix*."""
+        context = self.context
+        context.enter("load_starting_with")
+        try:
+            check_id(id_prefix)
+            for name, value in (("start", start), ("page_size", page_size)):
+                if value is not None and (not isinstance(value, int) or not 0 <= value < 2**63):
+                    raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
+            return await self._loader.starting_with(
+                id_prefix,
+                context.mapping_for(object_type),
+                matches=None if matches is None else wildcards_to_regex(check_id(matches)),
+                exclude=None if exclude is None else wildcards_to_regex(check_id(exclude)),
+                start=start or 0,
+                page_size=page_size,
+                start_after=None if start_after is None else check_id(start_after),
+            )
+        finally:
+            context.leave()
+
+    async def conditional_load(
+        self, key: str, change_vector: str | None, object_type: type | None
+    ) -> ConditionalLoadResult[Any]:
+        """Load a document unless it has *change_vector*."""
+        context = self.context
+        context.enter("conditional_load")
+        try:
+            check_id(key)
+            tracked = context.map.by_id.get(key)
+            if tracked is not None:
+                return ConditionalLoadResult(tracked.entity, change_vector_of(tracked.version))
+            if key in context.map.deleted or key in context.map.missing:
+                return ConditionalLoadResult(None, None)
+            if not change_vector:
+                raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
+            version = version_of(change_vector)
+            mapping = context.mapping_for(object_type)
+            tables = await context.database.tables_for(prefix_of(key, context.database.separator), mapping)
+            statements = [Statement(table.load_changed, (key, version)) for table in tables]
+            for table, rows in zip(tables, await self._loader.request(statements) if tables else [], strict=True):
+                for row in rows:
+                    if row[3] == version:
+                        return ConditionalLoadResult(None, change_vector)
+                    entity = self._loader.materialise(row, table, mapping)
+                    return ConditionalLoadResult(entity, change_vector_of(row[3]))
+            if not tables:
+                context.requests.count("conditional_load")
+            context.map.missing.add(key)
+            return ConditionalLoadResult(None, None)
+        finally:
+            context.leave()
+
+    async def exists(self, key: str) -> bool:
+        """Return True where the document exists; not counted as a request."""
+        context = self.context
+        context.enter("exists")
+        try:
+            check_id(key)
+            if key in context.map.by_id or key in context.map.included:
+                return True
+            if key in context.map.missing or key in context.map.deleted:
+                return False
+            prefix = prefix_of(key, context.database.separator)
+            tables = await context.database.tables_for(prefix, None)
+            if await self._exists_in(key, tables):
+                return True
+            later = (await context.database.refresh()).tables_of(prefix, None)
+            return await self._exists_in(key, [table for table in later if table not in tables])
+        finally:
+            context.leave()
+
+    async def _exists_in(self, key: str, tables: Sequence[TableStatements]) -> bool:
+        if not tables:
+            return False
+        statements = [Statement(table.exists, (key,)) for table in tables]
+        return any(await self.context.executor.run(Request(statements)))
+
+    async def refresh(self, entity: T) -> T:
+        """Bring *entity* to the state in the database, dropping local changes."""
+        context = self.context
+        context.enter("refresh")
+        try:
+            tracked = self._tracked(entity, "refresh")
+            if tracked.table is None:
+                raise InvalidArgumentException(f"{tracked.id!r} was never saved, so there is nothing to refresh it from")
+            statement = Statement(tracked.table.load_one, (tracked.id,))
+            ((*rows,),) = await self._loader.request([statement])
+            if not rows:
+                raise DocumentDoesNotExistException(
+                    f"{tracked.id!r} was deleted meanwhile; evict the entity, or store it anew after evicting it"
+                )
+            _key, data, stored, version, last_modified = rows[0]
+            codec = tracked.mapping.codec
+            fresh = codec.decode(tracked.id, data, types_of(stored) if stored else None)
+            codec.update(entity, fresh)
+            tracked.raw = data
+            tracked.stored_metadata = stored or NULL_JSONB
+            tracked.version = version
+            tracked.last_modified = last_modified
+            tracked.expected = None
+            tracked.snapshot = snapshot_of(tracked)
+            tracked.anchors = codec.anchors(entity) if codec.has_anchors else ()
+            tracked.metadata = None
+            if tracked.mapping.entity_class is dict:
+                entity[METADATA] = metadata_of(tracked)  # type: ignore[index]  # its class is dict
+            return entity
+        finally:
+            context.leave()
+
+    # save
+
+    async def save_changes(self) -> None:
+        """Save everything that changed."""
+        context = self.context
+        context.enter("save_changes")
+        try:
+            if context.no_tracking:
+                raise InvalidOperationException("this session tracks nothing (no_tracking), so it can save nothing")
+            await self._saver.save(self.face)
+        finally:
+            context.leave()
+
+    def close(self) -> None:
+        """End the session; what was not saved is lost. Does nothing on a closed session."""
+        context = self.context
+        if context.closed:
+            return
+        context.unknown = None
+        context.enter("close")
+        context.closed = True
+        context.map.clear()
+        context.leave()
+
+    # what the session knows
+
+    def _guarded(self, operation: str, answer: Callable[[], T]) -> T:
+        self.context.enter(operation)
+        try:
+            return answer()
+        finally:
+            self.context.leave()
+
+    def _tracked(self, entity: object, operation: str) -> Tracked:
+        tracked = self.context.map.find(entity)
+        if tracked is None:
+            if isinstance(entity, str):
+                raise InvalidArgumentTypeException(f"{operation}() takes an entity, not the id {entity!r:.80}")
+            raise InvalidOperationException(
+                f"this {type(entity).__qualname__} is not associated with the session; "
+                f"{operation}() takes an entity that the session loaded or stored"
+            )
+        return tracked
+
+    def has_changes(self) -> bool:
+        """Return True where a save would send something."""
+
+        def answer() -> bool:
+            known = self.context.map
+            changed = (differs(each, now) for each, now in find_changed(known.by_id.values()))
+            return bool(known.deleted) or any(changed)
+
+        return self._guarded("has_changes", answer)
+
+    def has_changed(self, entity: object) -> bool:
+        """Return True where a save would write *entity*."""
+        tracked = self.context.map.find(entity)
+        return self._guarded("has_changed", lambda: tracked is not None and is_changed(tracked))
+
+    def what_changed(self) -> dict[str, list[DocumentsChanges]]:
+        """Return what a save would change, by id."""
+
+        def answer() -> dict[str, list[DocumentsChanges]]:
+            known = self.context.map
+            changes = {
+                each.id: changes_of(each)
+                for each, now in find_changed(known.by_id.values())
+                if differs(each, now)
+            }
+            return changes | {key: deletion_change() for key in known.deleted}
+
+        return self._guarded("what_changed", answer)
+
+    def what_changed_for(self, entity: object) -> list[DocumentsChanges]:
+        """Return what a save would change of *entity*."""
+
+        def answer() -> list[DocumentsChanges]:
+            for deletion in self.context.map.deleted.values():
+                if deletion.tracked is not None and deletion.tracked.entity is entity:
+                    return deletion_change()
+            tracked = self._tracked(entity, "what_changed_for")
+            return changes_of(tracked) if is_changed(tracked) else []
+
+        return self._guarded("what_changed_for", answer)
+
+    def is_loaded(self, key: str) -> bool:
+        """Return True where `load(key)` needs no request."""
+        return self._guarded("is_loaded", lambda: self.context.map.knows(check_id(key)))
+
+    def get_tracked_entities(self) -> dict[str, dict[str, object]]:
+        """Return every tracked entity, those to be deleted among them."""
+
+        def answer() -> dict[str, dict[str, object]]:
+            known = self.context.map
+            rows = {key: {"id": key, "entity": each.entity, "is_deleted": False} for key, each in known.by_id.items()}
+            for key, deletion in known.deleted.items():
+                entity = deletion.tracked.entity if deletion.tracked is not None else None
+                rows[key] = {"id": key, "entity": entity, "is_deleted": True}
+            return rows
+
+        return self._guarded("get_tracked_entities", answer)
+
+    def evict(self, entity: object) -> None:
+        """Forget *entity*."""
+
+        def answer() -> None:
+            known = self.context.map
+            tracked = known.find(entity)
+            if tracked is not None:
+                known.forget(tracked)
+                known.checks.pop(tracked.id, None)
+                return
+            for key, deletion in list(known.deleted.items()):
+                if deletion.tracked is not None and deletion.tracked.entity is entity:
+                    del known.deleted[key]
+                    known.missing.add(key)
+
+        self._guarded("evict", answer)
+
+    def set_mode(self, mode: OptimisticConcurrencyMode) -> None:
+        """Change which documents saves check.
+
+        Raises:
+            InvalidOperationException: The session tracks nothing, so there is nothing to check.
+        """
+        if self.context.no_tracking and mode is not OptimisticConcurrencyMode.NONE:
+            raise InvalidOperationException("this session tracks nothing (no_tracking), so it has no versions to check")
+        self.context.mode = mode
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._guarded("clear", self.context.map.clear)
+
+    def ignore_changes_for(self, entity: object) -> None:
+        """Let saves leave *entity* out."""
+
+        def answer() -> None:
+            self._tracked(entity, "ignore_changes_for").ignored = True
+
+        self._guarded("ignore_changes_for", answer)
+
+    def replace(self, old: T, new: T) -> None:
+        """Let *new* stand for the document of *old*."""
+
+        def answer() -> None:
+            tracked = self._tracked(old, "replace")
+            if type(new) is not type(old):
+                raise InvalidArgumentTypeException(
+                    f"replace() takes two instances of one class, not {type(old).__qualname__} and "
+                    f"{type(new).__qualname__}"
+                )
+            other = self.context.map.find(new)
+            if other is not None and other is not tracked:
+                raise NonUniqueObjectException(f"the new instance is tracked as {other.id!r} already")
+            self.context.map.replace(tracked, new)
+            if own_differs(tracked.mapping.codec, new, tracked.id):
+                tracked.mapping.codec.set_id(new, tracked.id)
+
+        self._guarded("replace", answer)
+
+    def register_for_concurrency_check(self, key: str, change_vector: str | None) -> None:
+        """Have the next save check the version of *key*."""
+
+        def answer() -> None:
+            checked = check_id(key)
+            if change_vector is None:
+                self.context.map.checks.pop(checked, None)
+            else:
+                self.context.map.checks[checked] = version_of(change_vector)
+
+        self._guarded("register_for_concurrency_check", answer)
+
+    def get_metadata_for(self, entity: object) -> MetadataAsDictionary:
+        """Return the metadata of *entity*'s document."""
+        return self._guarded("get_metadata_for", lambda: metadata_of(self._known_entity(entity, "get_metadata_for")))
+
+    def get_change_vector_for(self, entity: object) -> str | None:
+        """Return the change vector of *entity*'s document; None before it was saved."""
+        return self._guarded(
+            "get_change_vector_for",
+            lambda: change_vector_of(self._known_entity(entity, "get_change_vector_for").version),
+        )
+
+    def get_last_modified_for(self, entity: object) -> datetime | None:
+        """Return when *entity*'s document was last written; None before it was saved."""
+        return self._guarded(
+            "get_last_modified_for",
+            lambda: moment_of(self._known_entity(entity, "get_last_modified_for").last_modified),
+        )
+
+    def _known_entity(self, entity: object, operation: str) -> Tracked:
+        # RavenDB raises ValueError here, where it raises its own error elsewhere.
+        tracked = self.context.map.find(entity)
+        if tracked is None:
+            raise InvalidArgumentException(
+                f"this {type(entity).__qualname__} is not associated with the session; "
+                f"{operation}() takes an entity that the session loaded or stored"
+            )
+        return tracked
+
+    def get_document_id(self, entity: object) -> str | None:
+        """Return the id of *entity*; None where the session does not know it."""
+
+        def answer() -> str | None:
+            tracked = self.context.map.find(entity)
+            return None if tracked is None else tracked.id
+
+        return self._guarded("get_document_id", answer)
+
+
+def own_differs(codec: Any, entity: object, key: str) -> bool:
+    """Return True where *entity* carries an id, and another one than *key*."""
+    return codec.id_attribute is not None and codec.get_id(entity) != key
+
+
+def _succeed(tracked: Tracked, deletion: Deletion) -> None:
+    """Let a new entity take the place of one whose deletion was not saved yet."""
+    earlier = deletion.tracked
+    if earlier is not None:
+        tracked.version = earlier.version
+        tracked.table = earlier.table if earlier.mapping.collection == tracked.mapping.collection else None
+        tracked.stored_metadata = NULL_JSONB
+    if tracked.expected is None:
+        tracked.expected = deletion.expected
+
+
+def _adopt_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:
+    """Take the free keys of a dict's `@metadata` for the document's, and put the real thing in its place."""
+    given = entity.get(METADATA)
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        raise InvalidArgumentTypeException(f"'@metadata' of a dict is a dict, not {type(given).__qualname__}")
+    metadata = metadata_of(tracked)
+    metadata.update({key: value for key, value in given.items() if key not in RESERVED and key != COLLECTION})
+    entity[METADATA] = metadata

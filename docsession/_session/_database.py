@@ -1,0 +1,223 @@
+"""One database of a store: its catalogue of collections, its tables and its id ranges.
+
+What is kept here is shared by every session of the database. Everything is replaced as a whole, never
+changed in place, so that threads need no lock to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from docsession._conventions import DocumentConventions
+from docsession._documents._ids import HiLoGenerator
+from docsession._documents._mapping import DocumentMapping
+from docsession._documents._naming import check_database, table_of_collection
+from docsession._errors import DatabaseDoesNotExistException, InvalidArgumentException, TableDoesNotExistException
+from docsession._port import Request, RequestExecutor, Statement
+from docsession._sql._catalogue import SystemStatements
+from docsession._sql._schema import create_collection_statements, create_database_statements
+from docsession._sql._tables import TableStatements
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Which tables there are, and in which of them ids of a prefix lie.
+
+    Attributes:
+        exists: False where the database has no system tables (yet).
+        by_collection: The table of each collection.
+        by_prefix: The tables of each prefix; "" is that of ids without a separator.
+        pairs: Every (prefix, collection) that is recorded.
+    """
+
+    exists: bool = False
+    by_collection: dict[str, TableStatements] = field(default_factory=dict)
+    by_prefix: dict[str, tuple[TableStatements, ...]] = field(default_factory=dict)
+    pairs: frozenset[tuple[str, str]] = frozenset()
+
+    def tables_of(self, prefix: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
+        """Return where documents with ids of *prefix* may lie, that of the class they are asked as among them."""
+        tables = self.by_prefix.get(prefix, ())
+        own = self.by_collection.get(mapping.collection) if mapping is not None else None
+        return tables if own is None or own in tables else (*tables, own)
+
+
+class Database:
+    """The shared state of one database.
+
+    Attributes:
+        name: The schema's name.
+        catalogue: What is known of it; None before the first use.
+        seen_prefixes: For (tables, path) of an include without a collection, the prefixes of the ids
+            that documents were seen to hold there.
+    """
+
+    def __init__(self, name: str, executor: RequestExecutor, conventions: DocumentConventions) -> None:
+        self.name = check_database(name)
+        self.executor = executor
+        self.conventions = conventions
+        self.separator = conventions.identity_parts_separator
+        self.system = SystemStatements(name)
+        self.catalogue: Catalogue | None = None
+        self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
+        self._tables: dict[tuple[str, str], TableStatements] = {}
+        self._generators: dict[str, HiLoGenerator] = {}
+
+    async def refresh(self) -> Catalogue:
+        """Read the catalogue anew; not counted as a request.
+
+        Raises:
+            DatabaseDoesNotExistException: There is none, and `auto_create` is off.
+        """
+        try:
+            (rows,) = await self.executor.run(Request([self.system.read()]))
+        except TableDoesNotExistException as error:
+            if not self.conventions.auto_create:
+                raise self._missing() from error
+            self.catalogue = Catalogue()
+            return self.catalogue
+        self.catalogue = self._build(rows)
+        return self.catalogue
+
+    def _build(self, rows: Iterable[Sequence[str]]) -> Catalogue:
+        by_collection: dict[str, TableStatements] = {}
+        by_prefix: dict[str, tuple[TableStatements, ...]] = {}
+        pairs = set()
+        for prefix, collection, table in rows:
+            known = self._tables.get((collection, table))
+            if known is None:
+                known = self._tables.setdefault(
+                    (collection, table), TableStatements(self.name, collection, table)
+                )
+            by_collection[collection] = known
+            by_prefix[prefix] = (*by_prefix.get(prefix, ()), known)
+            pairs.add((prefix, collection))
+        return Catalogue(True, by_collection, by_prefix, frozenset(pairs))
+
+    def forget(self) -> None:
+        """Read the catalogue anew at the next use."""
+        self.catalogue = None
+
+    def reset(self) -> None:
+        """Forget everything: the database was dropped."""
+        self.catalogue = None
+        self._generators = {}
+        self.seen_prefixes = {}
+
+    async def tables_for(
+        self, prefix: str, mapping: DocumentMapping[Any] | None
+    ) -> tuple[TableStatements, ...]:
+        """Return where documents with ids of *prefix* may lie; asks the server where none is known."""
+        catalogue = self.catalogue or await self.refresh()
+        return catalogue.tables_of(prefix, mapping) or (await self.refresh()).tables_of(prefix, mapping)
+
+    async def prepare_writes(self, wanted: set[tuple[str, str]]) -> tuple[Catalogue, list[Statement]]:
+        """Make sure that there is a table for each (prefix, collection) that is about to be written.
+
+        Returns:
+            The catalogue as it will be after the flush, and the statements that make it so, which
+            the flush sends first. `adopt` keeps it once they have committed.
+        """
+        catalogue = self.catalogue or await self.refresh()
+        if wanted <= catalogue.pairs:
+            return catalogue, []
+        catalogue = await self.refresh()
+        missing = wanted - catalogue.pairs
+        tables = {collection: table.table for collection, table in catalogue.by_collection.items()}
+        new = sorted({collection for _, collection in missing} - tables.keys())
+        for collection in new:
+            tables[collection] = table = table_of_collection(collection)
+            self._refuse_taken(collection, table, catalogue)
+        if new and self.conventions.auto_create:
+            await self._create([tables[collection] for collection in new])
+        rows = [(prefix, collection, tables[collection]) for prefix, collection in catalogue.pairs]
+        added = [(prefix, collection, tables[collection]) for prefix, collection in sorted(missing)]
+        return self._build(rows + added), [self.system.record(*row) for row in added]
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Keep a catalogue that a flush has made true."""
+        self.catalogue = catalogue
+
+    def _refuse_taken(self, collection: str, table: str, catalogue: Catalogue) -> None:
+        for other in catalogue.by_collection.values():
+            if other.table == table:
+                raise InvalidArgumentException(
+                    f"the collections {collection!r} and {other.collection!r} would share the table {table!r}; "
+                    f"name one of them otherwise, with @document(collection=…)"
+                )
+
+    async def _create(self, tables: Sequence[str] = ()) -> None:
+        """Make the database, where it is missing, and *tables*, on the connection apart from the pool.
+
+        Inside a session's transaction a rollback would undo them, and their locks would stop others.
+        """
+        statements = []
+        if self.catalogue is None or not self.catalogue.exists:
+            statements += create_database_statements(self.name)
+        for table in tables:
+            statements += create_collection_statements(self.name, table)
+        for sql in statements:
+            request = Request([Statement(sql.encode())], write=True)
+            await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+
+    async def create(self) -> None:
+        """Make the database with its system tables, where it is missing."""
+        self.forget()
+        await self._create()
+        await self.refresh()
+
+    async def next_id(self, mapping: DocumentMapping[Any]) -> str:
+        """Return a new id of a numbered range; asks the server when the range is used up."""
+        generator = self._generators.get(mapping.collection)
+        if generator is None:
+            made = HiLoGenerator(mapping.id_prefix, self.separator, self.conventions.node_tag)
+            generator = self._generators.setdefault(mapping.collection, made)
+        key = generator.next_id()
+        while key is None:
+            key = await self._take_range(mapping.collection, generator)
+        return key
+
+    async def _take_range(self, collection: str, generator: HiLoGenerator) -> str | None:
+        taken: list[str] = []
+        size = 0
+
+        def unless_somebody_did() -> Request | None:
+            # Called when nobody else is taking a range, so that those who waited share the last one.
+            nonlocal size
+            key = generator.next_id()
+            if key is not None:
+                taken.append(key)
+                return None
+            size = generator.wanted()
+            return Request([self.system.take_range(collection, size)], write=True)
+
+        try:
+            answer = await self.executor.run_apart(unless_somebody_did)
+        except TableDoesNotExistException as error:
+            if not self.conventions.auto_create:
+                raise self._missing() from error
+            await self.refresh()
+            await self._create()
+            return None
+        if taken:
+            return taken[0]
+        high = answer[0][0][0]
+        generator.add_range(high - size + 1, high)
+        return None
+
+    async def give_back_ranges(self) -> None:
+        """Give back the numbers that nobody used, where no other process has taken a later range."""
+        for collection, generator in self._generators.items():
+            unused = generator.unused()
+            if unused is not None:
+                back = self.system.give_back_range(collection, unused.low - 1, unused.high)
+                request = Request([back], write=True)
+                await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+
+    def _missing(self) -> DatabaseDoesNotExistException:
+        return DatabaseDoesNotExistException(
+            f"the database {self.name!r} does not exist on this server, or its system tables are missing; "
+            f"run `docsession upgrade --database {self.name!r}`, or turn the convention auto_create on"
+        )

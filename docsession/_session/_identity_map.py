@@ -1,0 +1,75 @@
+"""The documents that a session knows: one id, one instance."""
+
+from __future__ import annotations
+
+from docsession._errors import NonUniqueObjectException
+from docsession._port import Row
+from docsession._session._tracked import Deletion, Tracked
+from docsession._sql._tables import TableStatements
+
+
+class IdentityMap:
+    """What the session has loaded, stored and deleted.
+
+    Attributes:
+        by_id: The tracked documents; never one that is deleted.
+        by_entity: The same by the entity's `id()`, which stays true while the entity is held here.
+        missing: Ids that were found not to exist.
+        included: Rows that came along with others and have no entity yet.
+        deleted: What the next save deletes.
+        checks: Versions that the next save is to find, of documents that it does not write.
+    """
+
+    __slots__ = ("by_entity", "by_id", "checks", "deleted", "included", "missing")
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Tracked] = {}
+        self.by_entity: dict[int, Tracked] = {}
+        self.missing: set[str] = set()
+        self.included: dict[str, tuple[Row, TableStatements]] = {}
+        self.deleted: dict[str, Deletion] = {}
+        self.checks: dict[str, int] = {}
+
+    def knows(self, key: str) -> bool:
+        """Return True where asking for *key* needs no request."""
+        return key in self.by_id or key in self.missing or key in self.included or key in self.deleted
+
+    def find(self, entity: object) -> Tracked | None:
+        """Return what is tracked for this very instance."""
+        return self.by_entity.get(id(entity))
+
+    def add(self, tracked: Tracked) -> None:
+        """Track a document.
+
+        Raises:
+            NonUniqueObjectException: Its id has another instance.
+        """
+        known = self.by_id.setdefault(tracked.id, tracked)
+        if known is not tracked:
+            raise NonUniqueObjectException(
+                f"the session tracks another instance with the id {tracked.id!r}; change that one "
+                "(session.load returns it), or evict it first"
+            )
+        self.by_entity[id(tracked.entity)] = tracked
+        self.missing.discard(tracked.id)
+        self.included.pop(tracked.id, None)
+
+    def forget(self, tracked: Tracked) -> None:
+        """Stop tracking a document."""
+        self.by_id.pop(tracked.id, None)
+        self.by_entity.pop(id(tracked.entity), None)
+
+    def replace(self, tracked: Tracked, entity: object) -> None:
+        """Let *entity* stand for the document from now on."""
+        del self.by_entity[id(tracked.entity)]
+        tracked.entity = entity
+        self.by_entity[id(entity)] = tracked
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.by_id.clear()
+        self.by_entity.clear()
+        self.missing.clear()
+        self.included.clear()
+        self.deleted.clear()
+        self.checks.clear()

@@ -1,0 +1,310 @@
+"""Reading documents into a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from docsession._documents._ids import check_id, prefix_of
+from docsession._documents._mapping import DocumentMapping
+from docsession._port import NULL_JSONB, Request, Row, Statement
+from docsession._session._changes import metadata_of, snapshot_of, types_of
+from docsession._session._context import SessionContext
+from docsession._session._tracked import Tracked
+from docsession._sql._load import Include, load_many, load_one, load_starting_with, load_with_includes
+from docsession._sql._tables import TableStatements
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Loader:
+    """Brings documents from the database into the identity map of one session."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+
+    async def request(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Send statements that only read; counted as one request."""
+        context = self._context
+        context.requests.count(context.operation)
+        return await context.executor.run(Request(statements))
+
+    async def fetch(
+        self, keys: Sequence[str], mapping: DocumentMapping[Any] | None, includes: Sequence[IncludePath] = ()
+    ) -> dict[str, object]:
+        """Load the documents *keys*, none of which the session knows, and those that they refer to.
+
+        Returns:
+            The entities of those that exist, by id.
+        """
+        context = self._context
+        found: dict[str, object] = {}
+        if len(keys) == 1 and not includes:
+            tables = await self._tables_of(keys[0], mapping)
+            if len(tables) == 1:
+                (rows,) = await self.request([load_one(tables[0], keys[0])])
+                if rows:
+                    found[keys[0]] = self.materialise(rows[0], tables[0], mapping)
+                else:
+                    await self._look_again(keys, tables, mapping, found)
+                return found
+        parts: dict[TableStatements, list[str]] = {}
+        for key in keys:
+            for table in await self._tables_of(key, mapping):
+                parts.setdefault(table, []).append(key)
+        if not parts:
+            # The catalogue was asked, and knows no table for any of them: that was the request.
+            context.requests.count(context.operation)
+        elif includes:
+            await self._fetch_including(list(parts.items()), mapping, includes, found)
+        else:
+            (rows,) = await self.request([load_many(list(parts.items()))])
+            tables = tuple(parts)
+            for row in rows:
+                table = tables[row[5]] if len(tables) > 1 else tables[0]
+                found[row[0]] = self.materialise(row, table, mapping)
+        if len(found) < len(keys):
+            await self._look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
+        return found
+
+    async def _tables_of(self, key: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
+        database = self._context.database
+        return await database.tables_for(prefix_of(key, database.separator), mapping)
+
+    async def _look_again(
+        self,
+        keys: Sequence[str],
+        asked: tuple[TableStatements, ...],
+        mapping: DocumentMapping[Any] | None,
+        found: dict[str, object],
+    ) -> None:
+        """Remember what is missing; where another process may have put it into a new table, look there first."""
+        context = self._context
+        own = None if mapping is None else mapping.collection
+        if asked and own not in {table.collection for table in asked}:
+            catalogue = await context.database.refresh()
+            parts: dict[TableStatements, list[str]] = {}
+            for key in keys:
+                for table in catalogue.tables_of(prefix_of(key, context.database.separator), mapping):
+                    if table not in asked:
+                        parts.setdefault(table, []).append(key)
+            if parts:
+                statements = [Statement(table.load_many, load_many([(table, ids)]).params) for table, ids in parts.items()]
+                for table, rows in zip(parts, await context.executor.run(Request(statements)), strict=True):
+                    found.update((row[0], self.materialise(row, table, mapping)) for row in rows)
+        if not context.no_tracking:
+            context.map.missing.update(key for key in keys if key not in found)
+
+    def materialise(self, row: Row, table: TableStatements, mapping: DocumentMapping[Any] | None) -> object:
+        """Return the entity of a row: the tracked one, or a new one that is tracked from now on.
+
+        Raises:
+            DocumentMismatchException: The document does not fit the class.
+        """
+        context = self._context
+        key, data, stored, version, last_modified = row[:5]
+        known = context.map.by_id.get(key)
+        if known is not None:
+            return known.entity
+        if mapping is None:
+            mapping = context.mappings.for_dict(table.collection)
+        codec = mapping.codec
+        entity = codec.decode(key, data, types_of(stored) if stored else None)
+        tracked = Tracked(key, entity, mapping, table)
+        tracked.stored_metadata = stored or NULL_JSONB
+        tracked.version = version
+        tracked.last_modified = last_modified
+        if mapping.entity_class is dict:
+            entity["@metadata"] = metadata_of(tracked)
+        if not context.no_tracking:
+            tracked.raw = data
+            tracked.snapshot = snapshot_of(tracked)
+            if codec.has_anchors:
+                tracked.anchors = codec.anchors(entity)
+            context.map.add(tracked)
+        return entity
+
+    async def _fetch_including(
+        self,
+        parts: list[tuple[TableStatements, list[str]]],
+        mapping: DocumentMapping[Any] | None,
+        includes: Sequence[IncludePath],
+        found: dict[str, object],
+    ) -> None:
+        sources = tuple(table for table, _ in parts)
+        asked = [await self._resolve(include, sources) for include in includes]
+        statement, tables = load_with_includes(
+            parts, asked, self._context.database.separator, list(self._context.map.by_id)
+        )
+        (rows,) = await self.request([statement])
+        referred: list[dict[str, None]] = [{} for _ in includes]
+        arrived = []
+        for row in rows:
+            if row[5] < len(parts):
+                document = _decode(row[1][1:])
+                for ids, include in zip(referred, includes, strict=True):
+                    ids.update(dict.fromkeys(strings_at(document, include.path)))
+                found[row[0]] = self.materialise(row, tables[row[5]], mapping)
+            else:
+                arrived.append((row, tables[row[5]]))
+        self._remember_included(arrived)
+        await self._follow(sources, includes, asked, referred)
+
+    async def _resolve(self, include: IncludePath, sources: tuple[TableStatements, ...]) -> Include:
+        """Decide in which tables the documents lie that an include names."""
+        database = self._context.database
+        catalogue = database.catalogue or await database.refresh()
+        if include.mapping is not None:
+            table = catalogue.by_collection.get(include.mapping.collection)
+            return Include(include.path, () if table is None else (table,))
+        prefixes = database.seen_prefixes.get((sources, include.path))
+        by_table: dict[TableStatements, list[str]] = {}
+        for prefix, tables in catalogue.by_prefix.items():
+            if prefixes is None or prefix in prefixes:
+                for table in tables:
+                    by_table.setdefault(table, []).append(prefix)
+        filters = tuple(tuple(sorted(names)) for names in by_table.values()) if len(by_table) > 1 else ()
+        return Include(include.path, tuple(by_table), filters)
+
+    def _remember_included(self, arrived: Iterable[tuple[Row, TableStatements]]) -> None:
+        for row, table in arrived:
+            if not self._context.map.knows(row[0]):
+                self._context.map.included[row[0]] = (row, table)
+
+    async def _follow(
+        self,
+        sources: tuple[TableStatements, ...],
+        includes: Sequence[IncludePath],
+        asked: Sequence[Include],
+        referred: Sequence[Mapping[str, None]],
+    ) -> None:
+        """Learn where a path leads, load what lies where it never led before, remember what is missing."""
+        context = self._context
+        database = context.database
+        catalogue = database.catalogue or await database.refresh()
+        late: dict[TableStatements, list[str]] = {}
+        absent = []
+        for include, target, ids in zip(includes, asked, referred, strict=True):
+            prefixes = {prefix_of(key, database.separator) for key in ids}
+            if include.mapping is None:
+                place = (sources, include.path)
+                database.seen_prefixes[place] = database.seen_prefixes.get(place, frozenset()) | prefixes
+            for key in ids:
+                if context.map.knows(key):
+                    continue
+                tables = catalogue.tables_of(prefix_of(key, database.separator), include.mapping)
+                unasked = [table for table in tables if table not in target.tables]
+                for table in unasked:
+                    late.setdefault(table, []).append(key)
+                if tables and not unasked:
+                    absent.append(key)
+        context.map.missing.update(absent)
+        if late:
+            (rows,) = await context.executor.run(Request([load_many(list(late.items()))]))
+            tables = tuple(late)
+            self._remember_included((row, tables[row[5]] if len(tables) > 1 else tables[0]) for row in rows)
+            arrived = {row[0] for row in rows}
+            context.map.missing.update(key for keys in late.values() for key in keys if key not in arrived)
+
+    async def starting_with(
+        self,
+        prefix: str,
+        mapping: DocumentMapping[Any] | None,
+        *,
+        matches: str | None,
+        exclude: str | None,
+        start: int,
+        page_size: int | None,
+        start_after: str | None,
+    ) -> list[object]:
+        """Load the documents whose id begins with *prefix*, in the order of their ids; one request."""
+        context = self._context
+        database = context.database
+        catalogue = await database.refresh() if database.catalogue is None else database.catalogue
+        for _ in range(2):
+            tables = _tables_starting_with(prefix, catalogue.by_prefix, database.separator)
+            if tables:
+                break
+            catalogue = await database.refresh()
+        else:
+            context.requests.count(context.operation)
+            return []
+        statement = load_starting_with(
+            tables,
+            prefix,
+            matches=matches,
+            exclude=exclude,
+            start=start,
+            page_size=page_size,
+            start_after=start_after,
+        )
+        (rows,) = await self.request([statement])
+        return [
+            self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted
+        ]
+
+
+class IncludePath:
+    """One path of an include.
+
+    Attributes:
+        path: JSON keys; lists on the way stand for their items.
+        mapping: The class of the documents it names, where the user said so.
+    """
+
+    __slots__ = ("mapping", "path")
+
+    def __init__(self, path: tuple[str, ...], mapping: DocumentMapping[Any] | None) -> None:
+        self.path = path
+        self.mapping = mapping
+
+
+def parse_path(path: str) -> tuple[str, ...]:
+    """Return the keys of a path as RavenDB writes it: `lines[].product` or `lines.product`."""
+    return tuple(part.removesuffix("[]") for part in path.split("."))
+
+
+def strings_at(document: object, path: tuple[str, ...]) -> list[str]:
+    """Return the strings at *path*, through lists on the way, as the statement's SQL finds them."""
+    values = [document]
+    for key in path:
+        following: list[object] = []
+        for value in values:
+            item = value.get(key) if isinstance(value, dict) else None
+            if isinstance(item, list):
+                following += item
+            else:
+                following.append(item)
+        values = following
+    return [value for value in values if isinstance(value, str)]
+
+
+def _tables_starting_with(
+    start: str, by_prefix: Mapping[str, tuple[TableStatements, ...]], separator: str
+) -> tuple[TableStatements, ...]:
+    wanted = prefix_of(start, separator)
+    tables: dict[TableStatements, None] = {}
+    for prefix, found in by_prefix.items():
+        complete = prefix + separator if prefix else ""
+        if prefix == wanted if wanted else complete.startswith(start) or not prefix:
+            tables.update(dict.fromkeys(found))
+    return tuple(tables)
+
+
+def check_keys(keys: Iterable[object]) -> list[str]:
+    """Return the ids to load, each once, blanks left out.
+
+    Raises:
+        InvalidArgumentTypeException: One is not a str.
+        InvalidArgumentException: One cannot be an id.
+    """
+    checked: dict[str, None] = {}
+    for key in keys:
+        if key is None or (isinstance(key, str) and not key.strip()):
+            continue
+        checked[check_id(key)] = None
+    return list(checked)

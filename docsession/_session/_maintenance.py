@@ -1,0 +1,53 @@
+"""What is done to whole databases, written once for both faces. Not counted as requests of any session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docsession._documents._naming import check_database
+from docsession._errors import InvalidArgumentException
+from docsession._port import Request, RequestExecutor, Statement
+from docsession._session._database import Database
+from docsession._sql._schema import drop_database_statements
+
+_DATABASES = (
+    b"SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    b"WHERE c.relname = 'docsession_collections' AND c.relkind IN ('r', 'p') ORDER BY 1"
+)
+
+
+class MaintenanceCore:
+    """Creates, lists and drops databases."""
+
+    def __init__(self, executor: RequestExecutor, database: str, find: Callable[[str], Database]) -> None:
+        self._executor = executor
+        self._database = database
+        self._find = find
+
+    async def names(self) -> list[str]:
+        """Return the databases of the server, sorted by name."""
+        (rows,) = await self._executor.run(Request([Statement(_DATABASES)]))
+        return [row[0] for row in rows]
+
+    async def create(self, name: str) -> None:
+        """Make a database with its system tables; one that exists is left as it is."""
+        await self._find(check_database(name)).create()
+
+    async def delete(self, name: str) -> None:
+        """Drop a database with everything in it."""
+        if name not in await self.names():
+            raise InvalidArgumentException(f"there is no database {name!r:.80} on this server, so it cannot be deleted")
+        for sql in drop_database_statements(name):
+            request = Request([Statement(sql.encode())], write=True)
+            await self._executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+        self._find(name).reset()
+
+    async def collection_counts(self, name: str | None) -> dict[str, int]:
+        """Return how many documents each collection has; one request."""
+        database = self._find(self._database if name is None else name)
+        catalogue = await database.refresh()
+        tables = sorted(catalogue.by_collection.items())
+        if not tables:
+            return {}
+        answers = await self._executor.run(Request([Statement(table.count) for _, table in tables]))
+        return {collection: rows[0][0] for (collection, _), rows in zip(tables, answers, strict=True)}

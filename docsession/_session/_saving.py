@@ -1,0 +1,429 @@
+"""Saving a session: plan what changed, execute it as one request, apply what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+
+from docsession._documents._ids import prefix_of
+from docsession._errors import (
+    CollectionMismatchException,
+    ConcurrencyException,
+    Conflict,
+    ConnectionLostException,
+    TableDoesNotExistException,
+    UnknownOutcomeException,
+    _GuardFailed,
+)
+from docsession._options import OptimisticConcurrencyMode
+from docsession._port import Request, Rows, Statement, TextArray, Timestamp
+from docsession._session._changes import Write, differs, find_changed, prepare_write
+from docsession._session._context import Attempt, SessionContext
+from docsession._session._database import Catalogue
+from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, change_vector_of
+from docsession._sql._flush import (
+    Check,
+    Delete,
+    Moment,
+    Operation,
+    Put,
+    compile_flush,
+    compile_single,
+    refuse_ids,
+    single_succeeded,
+    sort_operations,
+)
+from docsession._sql._tables import TableStatements
+
+_POSTGRES_EPOCH = 946_684_800_000_000
+"""2000-01-01 in microseconds since 1970."""
+
+
+class Flush:
+    """What one save does, planned.
+
+    Attributes:
+        puts: Every document written, with its operation.
+        deletions: Every document deleted.
+        operations: All that touches rows, in the order of the statements.
+        guards: Statements that go first: catalogue entries and refusals.
+    """
+
+    __slots__ = ("catalogue", "deletions", "guards", "moment", "operations", "puts", "recording")
+
+    def __init__(self, moment: Moment, catalogue: Catalogue) -> None:
+        self.moment = moment
+        self.catalogue = catalogue
+        self.recording = False
+        self.puts: list[tuple[Write, Put]] = []
+        self.deletions: list[Deletion] = []
+        self.operations: list[Operation] = []
+        self.guards: list[Statement] = []
+
+    def request(self) -> Request:
+        """Return the one request that carries the flush."""
+        if len(self.operations) == 1 and not self.guards:
+            return Request([compile_single(self.operations[0], self.moment)], write=True)
+        return Request(
+            [*self.guards, *compile_flush(self.operations, self.moment)], transaction=True, write=True
+        )
+
+
+class Saver:
+    """Writes what changed in one session."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+
+    async def save(self, session: object) -> None:
+        """Save everything that changed, in one request and one transaction; nothing changed: no request.
+
+        Raises:
+            ConcurrencyException: Documents were changed by others; nothing was written.
+            UnknownOutcomeException: The connection broke; the next call asks the server first.
+        """
+        context = self._context
+        earlier = context.unknown
+        if earlier is not None and await self._resolve(earlier):
+            earlier = None
+        flush = await self._plan(session)
+        if flush is None:
+            return
+        context.requests.count("save_changes")
+        try:
+            await self._execute(flush)
+        except ConcurrencyException:
+            if earlier is None or not await self._resolve(earlier):
+                raise
+            # What was sent before had been on its way still: it is what this flush ran into.
+            await self.save(session)
+
+    # plan
+
+    async def _plan(self, session: object) -> Flush | None:
+        context = self._context
+        writes = self._collect_writes(session)
+        deletions = [each for each in context.map.deleted.values() if not _never_existed(each)]
+        if not writes and not deletions and not context.map.checks:
+            self._forget_unsaved_deletions()
+            return None
+        database = context.database
+        separator = database.separator
+        wanted = {(prefix_of(w.tracked.id, separator), w.tracked.mapping.collection) for w in writes if w.tracked.table is None}
+        catalogue, records = await database.prepare_writes(wanted) if wanted else (
+            database.catalogue or await database.refresh(),
+            [],
+        )
+        flush = Flush(_now(), catalogue)
+        flush.guards = records
+        flush.recording = bool(records)
+        written = self._plan_puts(flush, writes)
+        for deletion in deletions:
+            await self._plan_deletion(flush, deletion)
+        await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
+        sort_operations(flush.operations)
+        return flush
+
+    def _collect_writes(self, session: object) -> list[Write]:
+        context = self._context
+        verify = context.conventions.verify_on_save
+        ignore = context.conventions.should_ignore_entity_changes
+        writes = []
+        for tracked, now in find_changed(context.map.by_id.values()):
+            if tracked.ignored or (ignore is not None and ignore.check(session, tracked.entity, tracked.id)):
+                continue
+            if tracked.snapshot is not None and not differs(tracked, now):
+                # Only the id's attribute was changed, which is no part of the document: it is set back.
+                tracked.mapping.codec.set_id(tracked.entity, tracked.id)
+                continue
+            writes.append(prepare_write(tracked, now, verify=verify))
+        return writes
+
+    def _plan_puts(self, flush: Flush, writes: Sequence[Write]) -> set[str]:
+        separator = self._context.database.separator
+        shared: dict[TableStatements, list[str]] = {}
+        written = set()
+        for write in writes:
+            tracked = write.tracked
+            table = tracked.table
+            if table is None:
+                table = flush.catalogue.by_collection[tracked.mapping.collection]
+                others = flush.catalogue.by_prefix[prefix_of(tracked.id, separator)]
+                if len(others) > 1:
+                    for other in others:
+                        if other is not table:
+                            shared.setdefault(other, []).append(tracked.id)
+            expected = self._expected(tracked)
+            version = flush.moment.version_after(expected or 0)
+            put = Put(table, tracked.id, write.data, write.metadata, expected, version)
+            flush.puts.append((write, put))
+            flush.operations.append(put)
+            written.add(tracked.id)
+        flush.guards += [refuse_ids(table, ids) for table, ids in sorted(shared.items(), key=lambda item: item[0].name)]
+        return written
+
+    def _expected(self, tracked: Tracked) -> int | None:
+        """Return the version that must be found when *tracked* is written; None checks nothing."""
+        check = self._context.map.checks.get(tracked.id)
+        if check is not None:
+            return check
+        if tracked.expected is not None:
+            return tracked.expected
+        if tracked.generated:
+            return MUST_NOT_EXIST
+        if self._context.mode is OptimisticConcurrencyMode.NONE:
+            return None
+        return tracked.version if tracked.version is not None else MUST_NOT_EXIST
+
+    async def _plan_deletion(self, flush: Flush, deletion: Deletion) -> None:
+        context = self._context
+        tracked = deletion.tracked
+        expected = deletion.expected
+        if expected is None:
+            expected = context.map.checks.get(deletion.id)
+        if expected is None and tracked is not None and context.mode is not OptimisticConcurrencyMode.NONE:
+            expected = tracked.version
+        flush.deletions.append(deletion)
+        if tracked is not None and tracked.table is not None:
+            flush.operations.append(Delete(tracked.table, deletion.id, expected))
+            return
+        database = context.database
+        mapping = tracked.mapping if tracked is not None else None
+        prefix = prefix_of(deletion.id, database.separator)
+        tables = await database.tables_for(prefix, mapping)
+        if expected is None:
+            flush.operations += [Delete(table, deletion.id, None) for table in tables]
+            self._guard_catalogue(flush, prefix)
+        else:
+            table, actual = await self._locate(deletion.id, tables)
+            if table is None:
+                raise _conflict([Conflict(deletion.id, _vector(expected), actual)])
+            flush.operations.append(Delete(table, deletion.id, expected))
+
+    def _guard_catalogue(self, flush: Flush, prefix: str) -> None:
+        """Refuse the flush where somebody has put ids of *prefix* into a table that is not known here."""
+        catalogue = self._context.database.catalogue
+        if catalogue is not None and catalogue.exists:
+            rows = sum(1 for known, _ in flush.catalogue.pairs | catalogue.pairs if known == prefix)
+            flush.guards.append(self._context.database.system.unchanged((prefix,), rows))
+
+    async def _plan_checks(self, flush: Flush, touched: set[str]) -> None:
+        context = self._context
+        for key, expected in context.map.checks.items():
+            if key in touched:
+                continue
+            tracked = context.map.by_id.get(key)
+            table = tracked.table if tracked is not None else None
+            if table is None:
+                tables = await context.database.tables_for(prefix_of(key, context.database.separator), None)
+                table, _ = await self._locate(key, tables)
+                table = table or next(iter(tables), None)
+            if table is not None:
+                flush.operations.append(Check(table, key, expected))
+            elif expected != MUST_NOT_EXIST:
+                raise _conflict([Conflict(key, _vector(expected), None)])
+        if context.mode is not OptimisticConcurrencyMode.WRITES_AND_READS:
+            return
+        for tracked in context.map.by_id.values():
+            if tracked.id in touched or tracked.id in context.map.checks:
+                continue
+            if tracked.table is not None and tracked.version is not None:
+                flush.operations.append(Check(tracked.table, tracked.id, tracked.version))
+
+    async def _locate(
+        self, key: str, tables: Sequence[TableStatements]
+    ) -> tuple[TableStatements | None, str | None]:
+        """Return the table that holds *key*; a look only where there is more than one to choose from."""
+        if len(tables) == 1:
+            return tables[0], None
+        versions = await self._versions([(table, [key]) for table in tables])
+        return next(((table, change_vector_of(version)) for (table, _), version in versions.items()), (None, None))
+
+    # execute
+
+    async def _execute(self, flush: Flush) -> None:
+        context = self._context
+        request = flush.request()
+        if not request.statements:
+            self._apply(flush, [])
+            return
+        attempt = Attempt(flush.operations, flush.moment, lambda: self._apply(flush, []))
+        try:
+            results = await context.executor.run(request)
+        except _GuardFailed as error:
+            await self._explain_refusal(flush, error)
+        except UnknownOutcomeException:
+            context.unknown = attempt
+            raise
+        except TableDoesNotExistException:
+            # Somebody dropped a table: what was known of the database is not true any more.
+            context.database.forget()
+            raise
+        else:
+            if not request.transaction and not single_succeeded(flush.operations[0], results[0]):
+                raise await self._look(flush.operations, None)
+            self._apply(flush, results if request.transaction else [_single_rows(flush.operations[0], results[0])])
+            if request.cancelled:
+                raise asyncio.CancelledError
+
+    async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
+        context = self._context
+        if error.marker == "catalogue":
+            await context.database.refresh()
+            raise ConcurrencyException(
+                "another process began to keep documents of a deleted id's prefix in a further table; "
+                "nothing was written: call save_changes() again"
+            ) from error
+        if error.marker == "mismatch":
+            raise await self._mismatch(flush, error) from error
+        raise await self._look(flush.operations, error) from error
+
+    async def _look(self, operations: Iterable[Operation], error: Exception | None) -> ConcurrencyException:
+        """Ask for the versions of all that was checked, and return the error that names every conflict."""
+        checked = [each for each in operations if each.expected is not None]
+        by_table: dict[TableStatements, list[str]] = {}
+        for each in checked:
+            by_table.setdefault(each.table, []).append(each.id)
+        actual = await self._versions(list(by_table.items()))
+        conflicts = [
+            Conflict(each.id, _vector(each.expected), change_vector_of(actual.get((each.table, each.id))))
+            for each in checked
+            if (actual.get((each.table, each.id)) or MUST_NOT_EXIST) != each.expected
+        ]
+        return _conflict(conflicts)
+
+    async def _mismatch(self, flush: Flush, error: Exception) -> CollectionMismatchException:
+        separator = self._context.database.separator
+        parts: dict[TableStatements, list[str]] = {}
+        for _, put in flush.puts:
+            for other in flush.catalogue.by_prefix.get(prefix_of(put.id, separator), ()):
+                if other is not put.table:
+                    parts.setdefault(other, []).append(put.id)
+        found = await self._versions(list(parts.items()))
+        names = ", ".join(f"{key!r} (a document of {table.collection!r})" for table, key in found)
+        return CollectionMismatchException(
+            f"these ids belong to documents of another collection: {names or 'unknown'}; nothing was written. "
+            "Delete those documents first, or use other ids"
+        )
+
+    async def _versions(
+        self, parts: Sequence[tuple[TableStatements, Sequence[str]]]
+    ) -> dict[tuple[TableStatements, str], int]:
+        if not parts:
+            return {}
+        statements = [Statement(table.versions, (TextArray(keys),)) for table, keys in parts]
+        answers = await self._context.executor.run(Request(statements))
+        return {(table, row[0]): row[1] for (table, _), rows in zip(parts, answers, strict=True) for row in rows}
+
+    # apply
+
+    def _apply(self, flush: Flush, results: Sequence[Rows]) -> None:
+        """Bring the session to the state that the flush has made true."""
+        context = self._context
+        if flush.recording:
+            context.database.adopt(flush.catalogue)
+        # Only versions that the server had to choose come back: of rows ahead of the client's clock.
+        chosen = {row[0]: row[1] for rows in results for row in rows if len(row) == 2}  # noqa: PLR2004 (id, version)
+        modified = int(flush.moment.last_modified)
+        for write, put in flush.puts:
+            tracked = write.tracked
+            tracked.table = put.table
+            tracked.raw = write.data
+            tracked.snapshot = write.snapshot
+            tracked.stored_metadata = write.metadata
+            tracked.version = chosen.get(put.id, put.version) if chosen else put.version
+            tracked.last_modified = modified
+            tracked.expected = None
+            tracked.generated = False
+            tracked.anchors = write.anchors
+            if tracked.metadata is not None:
+                tracked.metadata.agree(tracked.reserved_metadata)
+                tracked.metadata.mark_clean()
+        for deletion in flush.deletions:
+            context.map.missing.add(deletion.id)
+        self._forget_unsaved_deletions()
+        context.map.checks.clear()
+
+    def _forget_unsaved_deletions(self) -> None:
+        deleted = self._context.map.deleted
+        self._context.map.missing.update(deleted)
+        deleted.clear()
+
+    # the outcome of a flush whose connection broke
+
+    async def _resolve(self, attempt: Attempt) -> bool:
+        """Find out whether *attempt* was committed, and take it over if so.
+
+        Every version belongs to one flush alone, and a flush commits as a whole, so one document tells
+        for all of them. Where others have written every one of them since, the versions cannot tell:
+        a checked flush would be refused, so it is sent again and meets its conflict; one that was not
+        checked may be sent twice, for its last write wins.
+
+        Returns:
+            True where it was committed.
+        """
+        context = self._context
+        parts: dict[TableStatements, list[str]] = {}
+        for each in attempt.operations:
+            parts.setdefault(each.table, []).append(each.id)
+        try:
+            actual = await self._versions(list(parts.items()))
+        except ConnectionLostException as error:
+            raise UnknownOutcomeException(
+                "the server could not be asked whether the last save_changes() was committed; call it again"
+            ) from error
+        except TableDoesNotExistException:
+            actual = {}
+        context.unknown = None
+        committed = _was_committed(attempt.operations, actual)
+        if committed:
+            attempt.apply()
+        return committed
+
+
+def _was_committed(operations: Iterable[Operation], actual: dict[tuple[TableStatements, str], int]) -> bool:
+    puts = [each for each in operations if isinstance(each, Put)]
+    if puts:
+        return any(actual.get((put.table, put.id)) == put.version for put in puts)
+    deletes = [each for each in operations if isinstance(each, Delete)]
+    return bool(deletes) and not any((each.table, each.id) in actual for each in deletes)
+
+
+def _single_rows(operation: Operation, rows: Rows) -> Rows:
+    """Bring the answer of a lone upsert into the shape of a batch's: (id, version)."""
+    return [(operation.id, row[0]) for row in rows] if isinstance(operation, Put) else []
+
+
+def _never_existed(deletion: Deletion) -> bool:
+    """Return True for an entity that was stored under a new id and deleted before it was saved."""
+    return deletion.tracked is not None and deletion.tracked.generated
+
+
+def _vector(expected: int | None) -> str:
+    return str(expected) if expected else ""
+
+
+def _conflict(conflicts: Sequence[Conflict]) -> ConcurrencyException:
+    if not conflicts:
+        return ConcurrencyException(
+            "a document was changed meanwhile, and is as expected again; nothing was written: call save_changes() again"
+        )
+    names = "; ".join(str(conflict) for conflict in conflicts[:20])
+    more = f"; and {len(conflicts) - 20} more" if len(conflicts) > 20 else ""  # noqa: PLR2004 (the same limit)
+    return ConcurrencyException(
+        f"{len(conflicts)} document(s) in conflict, nothing was written: {names}{more}. "
+        "Refresh them (session.advanced.refresh) or begin a new session, apply the changes again, and save",
+        conflicts,
+    )
+
+
+def _now() -> Moment:
+    microseconds = time.time_ns() // 1000
+    version = microseconds * 1024 + secrets.randbits(10)
+    return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))
+
+

@@ -1,0 +1,133 @@
+"""What a session knows of one document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from docsession._documents._mapping import DocumentMapping
+from docsession._documents._merge import Anchors
+from docsession._documents._metadata import MetadataAsDictionary
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._port import NULL_JSONB
+from docsession._sql._tables import TableStatements
+
+MUST_NOT_EXIST = 0
+"""The expected version of a document that must be new; as a change vector: ""."""
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Tracked:
+    """An entity and the state in which the session and the database last agreed on its document.
+
+    Attributes:
+        encode: The codec's `snapshot`, bound, because it runs for every document of every save.
+        table: None until the collection's table is known.
+        raw: The document as stored, a jsonb value; None for one that was never saved.
+        snapshot: The entity's canonical form at that time; None likewise.
+        anchors: The codec's `anchors` at that time, where list items were.
+        version: The version stored; None where it is not known.
+        last_modified: Microseconds since 2000; None likewise.
+        stored_metadata: The metadata column, a jsonb value.
+        metadata: What `get_metadata_for` has given out.
+        expected: The version that the next save is to find, given with `store`.
+        generated: True where docsession made the id, which therefore must be new.
+        ignored: True after `ignore_changes_for`.
+    """
+
+    __slots__ = (
+        "anchors",
+        "encode",
+        "entity",
+        "expected",
+        "generated",
+        "id",
+        "ignored",
+        "last_modified",
+        "mapping",
+        "metadata",
+        "raw",
+        "snapshot",
+        "stored_metadata",
+        "table",
+        "version",
+    )
+
+    def __init__(self, key: str, entity: object, mapping: DocumentMapping[Any], table: TableStatements | None) -> None:
+        self.id = key
+        self.entity = entity
+        self.mapping = mapping
+        self.encode: Callable[[Any], bytes] = mapping.codec.snapshot
+        self.table = table
+        self.raw: bytes | None = None
+        self.snapshot: bytes | None = None
+        self.anchors: Anchors = ()
+        self.version: int | None = None
+        self.last_modified: int | None = None
+        self.stored_metadata: bytes = NULL_JSONB
+        self.metadata: MetadataAsDictionary | None = None
+        self.expected: int | None = None
+        self.generated = False
+        self.ignored = False
+
+    @property
+    def reserved_metadata(self) -> dict[str, str | None]:
+        """The keys of the metadata that the session keeps."""
+        modified = moment_of(self.last_modified)
+        return {
+            "@id": self.id,
+            "@collection": self.table.collection if self.table else self.mapping.collection,
+            "@change-vector": change_vector_of(self.version),
+            "@last-modified": modified.isoformat().replace("+00:00", "Z") if modified else None,
+        }
+
+
+class Deletion:
+    """A document that the next save deletes.
+
+    Attributes:
+        tracked: What was known of it; None where it was not loaded.
+        expected: The version to be found, given with `delete`.
+    """
+
+    __slots__ = ("expected", "id", "tracked")
+
+    def __init__(self, key: str, tracked: Tracked | None, expected: int | None) -> None:
+        self.id = key
+        self.tracked = tracked
+        self.expected = expected
+
+
+def change_vector_of(version: int | None) -> str | None:
+    """Return a version as the change vector that users see."""
+    return None if version is None else str(version)
+
+
+def version_of(change_vector: object) -> int:
+    """Return a change vector as a version; "" is `MUST_NOT_EXIST`.
+
+    Raises:
+        InvalidArgumentException: It is not a change vector of docsession's.
+    """
+    if not isinstance(change_vector, str):
+        raise InvalidArgumentTypeException(
+            f"a change vector is a str, as get_change_vector_for() returns it, not {type(change_vector).__qualname__}"
+        )
+    if change_vector == "":
+        return MUST_NOT_EXIST
+    if not (change_vector.isascii() and change_vector.isdigit() and 0 < len(change_vector) < 20):
+        raise InvalidArgumentException(
+            f"{change_vector[:60]!r} is no change vector; use what get_change_vector_for() returned, "
+            'or "" for a document that must not exist'
+        )
+    version = int(change_vector)
+    if not 0 < version < 2**63:
+        raise InvalidArgumentException(f"{change_vector!r} is no change vector: it is out of range")
+    return version
+
+
+def moment_of(last_modified: int | None) -> datetime | None:
+    """Return a timestamp column's value as an aware datetime in UTC."""
+    return None if last_modified is None else _EPOCH + timedelta(microseconds=last_modified)

@@ -1,0 +1,22 @@
+"""The session's main path, on both faces."""
+
+
+class Company:
+    def __init__(self, name):
+        self.name = name
+
+
+async def test_a_stored_entity_is_loaded_changed_and_saved(store):
+    async with store.open_session() as session:
+        entity = Company("Company")
+        await session.store(entity)
+        await session.save_changes()
+        company_id = entity.Id
+    async with store.open_session() as session:
+        entity = await session.load(company_id, object_type=Company)
+        assert await session.load(company_id, object_type=Company) is entity
+        entity.name = "Another Company"
+        await session.save_changes()
+        assert session.advanced.number_of_requests == 2
+    async with store.open_session() as session:
+        assert (await session.load(company_id, object_type=Company)).name == "Another Company"
