@@ -28,6 +28,7 @@ class _Recorder:
     """Stands for an entity while a path function runs, and notes which attributes it walks."""
 
     __slots__ = ("_docsession_path",)
+    _docsession_path: tuple[str, ...]
 
     def __init__(self, path: tuple[str, ...] = ()) -> None:
         object.__setattr__(self, "_docsession_path", path)
@@ -38,7 +39,7 @@ class _Recorder:
         return _Recorder((*self._docsession_path, name))
 
     def __getitem__(self, key: object) -> _Recorder:
-        path: tuple[str, ...] = self._docsession_path
+        path = self._docsession_path
         if isinstance(key, str):
             return _Recorder((*path, key))
         return _Recorder((*path[:-1], path[-1].removesuffix("[]") + "[]") if path else path)

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
-from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._errors import InvalidArgumentTypeException
 from docsession._options import OptimisticConcurrencyMode
 from docsession._session._core import SessionCore
+from docsession._session._requests import check_limit
 
 T = TypeVar("T")
 
@@ -34,9 +35,7 @@ class AdvancedSessionCommon:
 
     @max_number_of_requests_per_session.setter
     def max_number_of_requests_per_session(self, value: int) -> None:
-        if not isinstance(value, int) or value < 1:
-            raise InvalidArgumentException(f"a session may send 1 request or more, not {value!r:.40}")
-        self._core.context.requests.limit = value
+        self._core.context.requests.limit = check_limit(value)
 
     @property
     def use_optimistic_concurrency(self) -> bool:
@@ -45,9 +44,7 @@ class AdvancedSessionCommon:
 
     @use_optimistic_concurrency.setter
     def use_optimistic_concurrency(self, value: bool) -> None:
-        self.optimistic_concurrency_mode = (
-            OptimisticConcurrencyMode.WRITES if value else OptimisticConcurrencyMode.NONE
-        )
+        self.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES if value else OptimisticConcurrencyMode.NONE
 
     @property
     def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:

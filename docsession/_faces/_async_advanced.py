@@ -92,4 +92,6 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
             exclude: Wildcards for those to leave out.
             start_after: The last id of the page before.
         """
-        return await self._core.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
+        return await self._core.load_starting_with(
+            id_prefix, object_type, matches, start, page_size, exclude, start_after
+        )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, TypeVar, overload
-
-from typing_extensions import Self
+from typing import Any, Self, TypeVar, overload
 
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
+from docsession._faces._session import Keys
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 
@@ -57,15 +55,11 @@ class AsyncDocumentSession:
     @overload
     async def load(self, key_or_keys: str | None, object_type: None = None, includes: Includes = None) -> Any: ...
     @overload
-    async def load(
-        self, key_or_keys: Iterable[str], object_type: type[T], includes: Includes = None
-    ) -> dict[str, T | None]: ...
+    async def load(self, key_or_keys: Keys, object_type: type[T], includes: Includes = None) -> dict[str, T | None]: ...
     @overload
+    async def load(self, key_or_keys: Keys, object_type: None = None, includes: Includes = None) -> dict[str, Any]: ...
     async def load(
-        self, key_or_keys: Iterable[str], object_type: None = None, includes: Includes = None
-    ) -> dict[str, Any]: ...
-    async def load(
-        self, key_or_keys: str | Iterable[str] | None, object_type: type[T] | None = None, includes: Includes = None
+        self, key_or_keys: str | Keys | None, object_type: type[T] | None = None, includes: Includes = None
     ) -> object:
         """Return the document with an id, or those with several (RavenDB: session.load).
 
@@ -150,10 +144,10 @@ class AsyncLoaderWithInclude:
         return self
 
     @overload
-    async def load(self, key_or_keys: str | Iterable[str], object_type: type[T]) -> dict[str, T | None]: ...
+    async def load(self, key_or_keys: str | Keys, object_type: type[T]) -> dict[str, T | None]: ...
     @overload
-    async def load(self, key_or_keys: str | Iterable[str], object_type: None = None) -> dict[str, Any]: ...
-    async def load(self, key_or_keys: str | Iterable[str], object_type: type[T] | None = None) -> object:
+    async def load(self, key_or_keys: str | Keys, object_type: None = None) -> dict[str, Any]: ...
+    async def load(self, key_or_keys: str | Keys, object_type: type[T] | None = None) -> object:
         """Return a dict with every id that was asked for, also for a single one."""
         keys = [key_or_keys] if isinstance(key_or_keys, str) else key_or_keys
         paths = self._builder.paths(object_type, self._core.context.mappings)

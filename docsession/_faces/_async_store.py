@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-
-from typing_extensions import Self, override
+from typing import Self
 
 from docsession._conventions import DocumentConventions
 from docsession._executors._async import AsyncExecutor
-from docsession._executors._psycopg import PoolSettings
 from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._maintenance import AsyncMaintenance
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
 from docsession._options import SessionOptions
-from docsession._port import RequestExecutor
 from docsession._session._maintenance import MaintenanceCore
 
 
@@ -33,7 +30,7 @@ class AsyncDocumentStore(StoreCommon):
         conventions: DocumentConventions | None = None,
         min_size: int = 1,
         max_size: int = 10,
-        timeout: float = 30.0,  # noqa: ASYNC109 (the pool's setting, not this call's)
+        timeout: float = 30.0,
         connect_timeout: int = 10,
         max_idle: float = 600.0,
         max_lifetime: float = 3600.0,
@@ -56,11 +53,7 @@ class AsyncDocumentStore(StoreCommon):
             "prepared_max": prepared_max,
             "application_name": application_name,
         }
-        super().__init__(urls, database, conventions, embedded, pool)
-
-    @override
-    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
-        return AsyncExecutor(settings)
+        super().__init__(AsyncExecutor, urls, database, conventions, embedded, pool)
 
     async def initialize(self) -> Self:
         """Do now what the first use would do; starting the embedded server does not block the loop."""

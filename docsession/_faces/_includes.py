@@ -40,8 +40,8 @@ class IncludeBuilder:
         for path, named in self._paths:
             attributes = attributes_of(path)
             target = named or target_of(object_type, attributes)
-            mapping = None if target is None else mappings.for_class(target)
-            found.append(IncludePath(json_keys_of(object_type, attributes), mapping))
+            keys = json_keys_of(object_type, attributes)
+            found.append(IncludePath(keys, None if target is None else mappings.for_class(target)))
         return found
 
 

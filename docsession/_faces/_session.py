@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from types import TracebackType
-from typing import Any, TypeVar, overload
-
-from typing_extensions import Self
+from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
@@ -16,6 +14,9 @@ from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 
 T = TypeVar("T")
+
+Keys: TypeAlias = list[str] | tuple[str, ...] | AbstractSet[str]
+"""Several ids: any collection of them, which a str, itself a collection of str, is not."""
 
 
 class DocumentSession:
@@ -58,15 +59,11 @@ class DocumentSession:
     @overload
     def load(self, key_or_keys: str | None, object_type: None = None, includes: Includes = None) -> Any: ...
     @overload
-    def load(
-        self, key_or_keys: Iterable[str], object_type: type[T], includes: Includes = None
-    ) -> dict[str, T | None]: ...
+    def load(self, key_or_keys: Keys, object_type: type[T], includes: Includes = None) -> dict[str, T | None]: ...
     @overload
+    def load(self, key_or_keys: Keys, object_type: None = None, includes: Includes = None) -> dict[str, Any]: ...
     def load(
-        self, key_or_keys: Iterable[str], object_type: None = None, includes: Includes = None
-    ) -> dict[str, Any]: ...
-    def load(
-        self, key_or_keys: str | Iterable[str] | None, object_type: type[T] | None = None, includes: Includes = None
+        self, key_or_keys: str | Keys | None, object_type: type[T] | None = None, includes: Includes = None
     ) -> object:
         """Return the document with an id, or those with several (RavenDB: session.load).
 
@@ -151,10 +148,10 @@ class LoaderWithInclude:
         return self
 
     @overload
-    def load(self, key_or_keys: str | Iterable[str], object_type: type[T]) -> dict[str, T | None]: ...
+    def load(self, key_or_keys: str | Keys, object_type: type[T]) -> dict[str, T | None]: ...
     @overload
-    def load(self, key_or_keys: str | Iterable[str], object_type: None = None) -> dict[str, Any]: ...
-    def load(self, key_or_keys: str | Iterable[str], object_type: type[T] | None = None) -> object:
+    def load(self, key_or_keys: str | Keys, object_type: None = None) -> dict[str, Any]: ...
+    def load(self, key_or_keys: str | Keys, object_type: type[T] | None = None) -> object:
         """Return a dict with every id that was asked for, also for a single one."""
         keys = [key_or_keys] if isinstance(key_or_keys, str) else key_or_keys
         paths = self._builder.paths(object_type, self._core.context.mappings)

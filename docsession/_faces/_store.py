@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from types import TracebackType
-
-from typing_extensions import Self, override
+from typing import Self
 
 from docsession._conventions import DocumentConventions
 from docsession._executors._blocking import BlockingExecutor
-from docsession._executors._psycopg import PoolSettings
 from docsession._faces._maintenance import Maintenance
 from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
 from docsession._options import SessionOptions
-from docsession._port import RequestExecutor
 from docsession._session._maintenance import MaintenanceCore
 
 
@@ -78,11 +75,7 @@ class DocumentStore(StoreCommon):
             "prepared_max": prepared_max,
             "application_name": application_name,
         }
-        super().__init__(urls, database, conventions, embedded, pool)
-
-    @override
-    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
-        return BlockingExecutor(settings)
+        super().__init__(BlockingExecutor, urls, database, conventions, embedded, pool)
 
     def initialize(self) -> Self:
         """Do now what the first use would do: freeze the conventions, find or start the server.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import MetaData
+from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import Mappings
@@ -30,9 +31,6 @@ from docsession._session._context import SessionContext
 from docsession._session._database import Database
 from docsession._sql._schema import build_metadata, collection_table
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 DEFAULT_DATABASE: Final = "docsession"
 
 URL_VARIABLE: Final = "DOCSESSION_URL"
@@ -41,6 +39,7 @@ URL_VARIABLE: Final = "DOCSESSION_URL"
 class _NotGiven:
     """Tells `DocumentStore()` from `DocumentStore(None)`."""
 
+    @override
     def __repr__(self) -> str:
         return "<not given>"
 
@@ -62,13 +61,14 @@ class StoreCommon:
 
     def __init__(
         self,
+        make_executor: Callable[[PoolSettings], RequestExecutor],
         urls: Urls,
         database: str | None,
         conventions: DocumentConventions | None,
         embedded: Mapping[str, object],
         pool: Mapping[str, object],
     ) -> None:
-        self._urls: Urls = urls
+        self._make_executor = make_executor
         self._conninfo: dict[str, str] | None = None
         if not isinstance(urls, _NotGiven):
             self._conninfo = dict(parse_url(urls))
@@ -83,10 +83,6 @@ class StoreCommon:
         self._databases: dict[str, Database] = {}
         self._lock = threading.RLock()
         self._disposed = False
-
-    def _make_executor(self, settings: PoolSettings) -> RequestExecutor:
-        """Return the executor of this face."""
-        raise InvalidOperationException(f"{type(self).__name__} has no executor")
 
     @property
     def database(self) -> str:
@@ -153,7 +149,7 @@ class StoreCommon:
             try:
                 return parse_url(url)
             except InvalidArgumentException as error:
-                raise InvalidArgumentException(f"the environment variable {URL_VARIABLE} cannot be used: {error}") from error
+                raise InvalidArgumentException(f"the variable {URL_VARIABLE} cannot be used: {error}") from error
         self._server = EmbeddedServer.start(**self._embedded_options)  # type: ignore[arg-type]  # its own keywords
         return {name: str(value) for name, value in self._server.conninfo.items()}
 
@@ -190,7 +186,8 @@ class StoreCommon:
         return SessionContext(known, self._mappings, self._conventions, mode=mode, no_tracking=no_tracking)
 
     def _choose_database(self, database: str | None, options: SessionOptions | None) -> str:
-        if isinstance(database, SessionOptions) or (options is not None and not isinstance(options, SessionOptions)):
+        given: tuple[object, object] = (database, options)
+        if not isinstance(given[0], str | None) or not isinstance(given[1], SessionOptions | None):
             raise InvalidArgumentTypeException(
                 "open_session(database, session_options) takes a name and a SessionOptions; "
                 "name the second: open_session(session_options=…)"
@@ -215,7 +212,7 @@ class StoreCommon:
                 f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {mode!r:.60}"
             )
         if no_tracking and mode is not OptimisticConcurrencyMode.NONE:
-            raise InvalidOperationException("no_tracking keeps no versions, so optimistic_concurrency_mode must be NONE")
+            raise InvalidOperationException("no_tracking keeps no versions: optimistic_concurrency_mode must be NONE")
         return mode
 
 

@@ -160,4 +160,3 @@ def changes_of(tracked: Tracked) -> list[DocumentsChanges]:
 def deletion_change() -> list[DocumentsChanges]:
     """Return what `what_changed()` says of a deleted document."""
     return what_changed(b"{}", None)
-

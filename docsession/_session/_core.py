@@ -120,7 +120,7 @@ class SessionCore:
             key = check_id_to_store(key)
         if key is None:
             if expected:
-                raise InvalidArgumentException("a change vector was given, but no id of the document that should have it")
+                raise InvalidArgumentException("a change vector was given, but not the id of the document it is of")
             key = await self._generate_id(mapping, entity)
             generated = True
         elif key.endswith(context.database.separator):
@@ -186,14 +186,14 @@ class SessionCore:
             tracked = context.map.by_id.get(key)  # type: ignore[arg-type]  # nothing has the key None
             if tracked is not None:
                 return tracked.entity
-            if key is None or (isinstance(key, str) and not key.strip()):
+            if is_blank(key):
                 return None
-            check_id(key)
             self._check_includes(includes)
             mapping = context.mapping_for(object_type)
-            if context.map.knows(key):
-                return self._known(key, mapping)
-            return (await self._loader.fetch((key,), mapping, includes)).get(key)
+            checked = check_id(key)
+            if context.map.knows(checked):
+                return self._known(checked, mapping)
+            return (await self._loader.fetch((checked,), mapping, includes)).get(checked)
         finally:
             context.leave()
 
@@ -242,9 +242,8 @@ class SessionCore:
         context.enter("load_starting_with")
         try:
             check_id(id_prefix)
-            for name, value in (("start", start), ("page_size", page_size)):
-                if value is not None and (not isinstance(value, int) or not 0 <= value < 2**63):
-                    raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
+            _check_count("start", start)
+            _check_count("page_size", page_size)
             return await self._loader.starting_with(
                 id_prefix,
                 context.mapping_for(object_type),
@@ -321,7 +320,7 @@ class SessionCore:
         try:
             tracked = self._tracked(entity, "refresh")
             if tracked.table is None:
-                raise InvalidArgumentException(f"{tracked.id!r} was never saved, so there is nothing to refresh it from")
+                raise InvalidArgumentException(f"{tracked.id!r} was never saved: there is nothing to refresh it from")
             statement = Statement(tracked.table.load_one, (tracked.id,))
             ((*rows,),) = await self._loader.request([statement])
             if not rows:
@@ -411,9 +410,7 @@ class SessionCore:
         def answer() -> dict[str, list[DocumentsChanges]]:
             known = self.context.map
             changes = {
-                each.id: changes_of(each)
-                for each, now in find_changed(known.by_id.values())
-                if differs(each, now)
+                each.id: changes_of(each) for each, now in find_changed(known.by_id.values()) if differs(each, now)
             }
             return changes | {key: deletion_change() for key in known.deleted}
 
@@ -559,6 +556,11 @@ class SessionCore:
 def own_differs(codec: Any, entity: object, key: str) -> bool:
     """Return True where *entity* carries an id, and another one than *key*."""
     return codec.id_attribute is not None and codec.get_id(entity) != key
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or not 0 <= value < 2**63):
+        raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
 
 
 def _succeed(tracked: Tracked, deletion: Deletion) -> None:

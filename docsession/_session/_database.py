@@ -88,9 +88,7 @@ class Database:
         for prefix, collection, table in rows:
             known = self._tables.get((collection, table))
             if known is None:
-                known = self._tables.setdefault(
-                    (collection, table), TableStatements(self.name, collection, table)
-                )
+                known = self._tables.setdefault((collection, table), TableStatements(self.name, collection, table))
             by_collection[collection] = known
             by_prefix[prefix] = (*by_prefix.get(prefix, ()), known)
             pairs.add((prefix, collection))
@@ -106,9 +104,7 @@ class Database:
         self._generators = {}
         self.seen_prefixes = {}
 
-    async def tables_for(
-        self, prefix: str, mapping: DocumentMapping[Any] | None
-    ) -> tuple[TableStatements, ...]:
+    async def tables_for(self, prefix: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
         """Return where documents with ids of *prefix* may lie; asks the server where none is known."""
         catalogue = self.catalogue or await self.refresh()
         return catalogue.tables_of(prefix, mapping) or (await self.refresh()).tables_of(prefix, mapping)

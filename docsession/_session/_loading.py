@@ -9,6 +9,7 @@ import msgspec
 
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
+from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._changes import metadata_of, snapshot_of, types_of
 from docsession._session._context import SessionContext
@@ -93,7 +94,7 @@ class Loader:
                     if table not in asked:
                         parts.setdefault(table, []).append(key)
             if parts:
-                statements = [Statement(table.load_many, load_many([(table, ids)]).params) for table, ids in parts.items()]
+                statements = [load_many([part]) for part in parts.items()]
                 for table, rows in zip(parts, await context.executor.run(Request(statements)), strict=True):
                     found.update((row[0], self.materialise(row, table, mapping)) for row in rows)
         if not context.no_tracking:
@@ -243,9 +244,7 @@ class Loader:
             start_after=start_after,
         )
         (rows,) = await self.request([statement])
-        return [
-            self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted
-        ]
+        return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
 
 
 class IncludePath:
@@ -302,6 +301,9 @@ def check_keys(keys: Iterable[object]) -> list[str]:
         InvalidArgumentTypeException: One is not a str.
         InvalidArgumentException: One cannot be an id.
     """
+    given: object = keys
+    if not isinstance(given, Iterable):
+        raise InvalidArgumentTypeException(f"load() takes an id or several, not {type(given).__qualname__}")
     checked: dict[str, None] = {}
     for key in keys:
         if key is None or (isinstance(key, str) and not key.strip()):

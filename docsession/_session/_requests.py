@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
 
-from docsession._errors import TooManyRequestsException
+from docsession._errors import InvalidArgumentException, TooManyRequestsException
 
 _PACKAGE = str(Path(__file__).parent.parent) + "/"
 _SHOWN = 10
@@ -29,7 +29,7 @@ class RequestLog:
 
     def __init__(self, limit: int) -> None:
         self.number = 0
-        self.limit = limit
+        self.limit = check_limit(limit)
         self._sites: list[CallSite] = []
 
     def count(self, operation: str) -> None:
@@ -61,6 +61,17 @@ class RequestLog:
             "They came from\n" + "\n".join(lines) + f"\n{advice} If they are all needed, raise "
             "session.advanced.max_number_of_requests_per_session or the convention of that name."
         )
+
+
+def check_limit(value: object) -> int:
+    """Return *value* as a limit of requests.
+
+    Raises:
+        InvalidArgumentException: It is no number of 1 or more.
+    """
+    if not isinstance(value, int) or value < 1:
+        raise InvalidArgumentException(f"a session may send 1 request or more, not {value!r:.40}")
+    return value
 
 
 def _show(site: CallSite) -> str:

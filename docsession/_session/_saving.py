@@ -66,9 +66,7 @@ class Flush:
         """Return the one request that carries the flush."""
         if len(self.operations) == 1 and not self.guards:
             return Request([compile_single(self.operations[0], self.moment)], write=True)
-        return Request(
-            [*self.guards, *compile_flush(self.operations, self.moment)], transaction=True, write=True
-        )
+        return Request([*self.guards, *compile_flush(self.operations, self.moment)], transaction=True, write=True)
 
 
 class Saver:
@@ -113,11 +111,9 @@ class Saver:
             return None
         database = context.database
         separator = database.separator
-        wanted = {(prefix_of(w.tracked.id, separator), w.tracked.mapping.collection) for w in writes if w.tracked.table is None}
-        catalogue, records = await database.prepare_writes(wanted) if wanted else (
-            database.catalogue or await database.refresh(),
-            [],
-        )
+        unplaced = (write.tracked for write in writes if write.tracked.table is None)
+        wanted = {(prefix_of(tracked.id, separator), tracked.mapping.collection) for tracked in unplaced}
+        catalogue, records = await database.prepare_writes(wanted)
         flush = Flush(_now(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
@@ -234,9 +230,7 @@ class Saver:
             if tracked.table is not None and tracked.version is not None:
                 flush.operations.append(Check(tracked.table, tracked.id, tracked.version))
 
-    async def _locate(
-        self, key: str, tables: Sequence[TableStatements]
-    ) -> tuple[TableStatements | None, str | None]:
+    async def _locate(self, key: str, tables: Sequence[TableStatements]) -> tuple[TableStatements | None, str | None]:
         """Return the table that holds *key*; a look only where there is more than one to choose from."""
         if len(tables) == 1:
             return tables[0], None
@@ -265,7 +259,7 @@ class Saver:
             raise
         else:
             if not request.transaction and not single_succeeded(flush.operations[0], results[0]):
-                raise await self._look(flush.operations, None)
+                raise await self._look(flush.operations)
             self._apply(flush, results if request.transaction else [_single_rows(flush.operations[0], results[0])])
             if request.cancelled:
                 raise asyncio.CancelledError
@@ -279,10 +273,10 @@ class Saver:
                 "nothing was written: call save_changes() again"
             ) from error
         if error.marker == "mismatch":
-            raise await self._mismatch(flush, error) from error
-        raise await self._look(flush.operations, error) from error
+            raise await self._mismatch(flush) from error
+        raise await self._look(flush.operations) from error
 
-    async def _look(self, operations: Iterable[Operation], error: Exception | None) -> ConcurrencyException:
+    async def _look(self, operations: Iterable[Operation]) -> ConcurrencyException:
         """Ask for the versions of all that was checked, and return the error that names every conflict."""
         checked = [each for each in operations if each.expected is not None]
         by_table: dict[TableStatements, list[str]] = {}
@@ -296,7 +290,7 @@ class Saver:
         ]
         return _conflict(conflicts)
 
-    async def _mismatch(self, flush: Flush, error: Exception) -> CollectionMismatchException:
+    async def _mismatch(self, flush: Flush) -> CollectionMismatchException:
         separator = self._context.database.separator
         parts: dict[TableStatements, list[str]] = {}
         for _, put in flush.puts:
@@ -327,7 +321,7 @@ class Saver:
         if flush.recording:
             context.database.adopt(flush.catalogue)
         # Only versions that the server had to choose come back: of rows ahead of the client's clock.
-        chosen = {row[0]: row[1] for rows in results for row in rows if len(row) == 2}  # noqa: PLR2004 (id, version)
+        chosen = {row[0]: row[1] for rows in results for row in rows if len(row) == 2}
         modified = int(flush.moment.last_modified)
         for write, put in flush.puts:
             tracked = write.tracked
@@ -413,7 +407,7 @@ def _conflict(conflicts: Sequence[Conflict]) -> ConcurrencyException:
             "a document was changed meanwhile, and is as expected again; nothing was written: call save_changes() again"
         )
     names = "; ".join(str(conflict) for conflict in conflicts[:20])
-    more = f"; and {len(conflicts) - 20} more" if len(conflicts) > 20 else ""  # noqa: PLR2004 (the same limit)
+    more = f"; and {len(conflicts) - 20} more" if len(conflicts) > 20 else ""
     return ConcurrencyException(
         f"{len(conflicts)} document(s) in conflict, nothing was written: {names}{more}. "
         "Refresh them (session.advanced.refresh) or begin a new session, apply the changes again, and save",
@@ -425,5 +419,3 @@ def _now() -> Moment:
     microseconds = time.time_ns() // 1000
     version = microseconds * 1024 + secrets.randbits(10)
     return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))
-
-

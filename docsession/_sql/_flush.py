@@ -105,11 +105,11 @@ def compile_single(operation: Operation, moment: Moment) -> Statement:
     table = operation.table
     match operation:
         case Put(expected=None):
-            head = (operation.id, operation.data, operation.metadata, moment.version)
-            return Statement(table.upsert, (*head, moment.last_modified, moment.step))
+            row = (operation.id, operation.data, operation.metadata, moment.version, moment.last_modified)
+            return Statement(table.upsert, (*row, moment.step))
         case Put(expected=expected):
-            head = (operation.id, operation.data, operation.metadata, operation.version, moment.last_modified)
-            return Statement(table.update, (*head, expected)) if expected else Statement(table.insert, head)
+            row = (operation.id, operation.data, operation.metadata, operation.version, moment.last_modified)
+            return Statement(table.update, (*row, expected)) if expected else Statement(table.insert, row)
         case Delete(expected=None):
             return Statement(table.delete, (operation.id,))
         case Delete():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from typing_extensions import override
+
 from docsession._sql._quoting import qualified
 
 COLUMNS = "id, data, metadata, version, last_modified"
@@ -38,6 +40,7 @@ class TableStatements:
         self.load_one = f"SELECT {COLUMNS} FROM {self.name} WHERE id = $1".encode()
         self.load_many = f"SELECT {COLUMNS} FROM {self.name} WHERE id = ANY($1)".encode()
 
+    @override
     def __repr__(self) -> str:
         return f"<TableStatements {self.name}>"
 
