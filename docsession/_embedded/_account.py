@@ -24,12 +24,14 @@ class Account:
         name: For messages.
         uid, gid: What the processes run with.
         switched: True where this is not the calling user (who is root then).
+        is_known: Whether the system has a name for it.
     """
 
     name: str
     uid: int
     gid: int
     switched: bool
+    is_known: bool = True
 
     def run(
         self,
@@ -98,7 +100,10 @@ def server_account() -> Account:
     """
     uid = os.geteuid()
     if uid != 0:
-        return Account(_name(uid), uid, os.getegid(), switched=False)
+        try:
+            return Account(pwd.getpwuid(uid).pw_name, uid, os.getegid(), switched=False)
+        except KeyError:
+            return Account(f"uid {uid}", uid, os.getegid(), switched=False, is_known=False)
     for name in _CANDIDATES:
         try:
             entry = pwd.getpwnam(name)
@@ -110,10 +115,3 @@ def server_account() -> Account:
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as. "
         "Start as an ordinary user, or make a user `postgres`."
     )
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -71,6 +71,11 @@ class Cluster:
         if data.exists():
             self._check_version()
             return
+        if not self.account.is_known:
+            raise EmbeddedServerException(
+                f"PostgreSQL makes no data directory for {self.account.name}, which has no entry in /etc/passwd, as in "
+                "a container that was started with a bare number. Add one, or give the store the URL of a server."
+            )
         password = self.place.password()
         fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.place.directory))
         try:
@@ -141,7 +146,9 @@ class Cluster:
         taken: set[int] = set()
         while True:
             port = self._choose_port(taken) if wish.tcp else _SOCKET_PORT
-            (self.place.data / "postmaster.pid").unlink(missing_ok=True)  # stale: no process of a server lives
+            # No process of a server lives, so these are stale; PostgreSQL looks at process numbers only.
+            for stale in (self.place.data / "postmaster.pid", *directory.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)
             begin = self._rotate_log()
             try:
                 running = self._launch(wish, port, directory, begin)

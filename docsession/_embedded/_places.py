@@ -188,7 +188,7 @@ def _default_place(major_version: int, account: Account) -> Place:
     name = f"postgres-{major_version}"
     wanted = Path(platformdirs.user_data_dir("docsession", appauthor=False)).resolve() / name
     place = _reachable(wanted, account)
-    # There may be data in a directory that exists: where it cannot be used that is an error, never empty data elsewhere.
+    # A directory that exists may hold data: where it cannot be used that is an error, never empty data elsewhere.
     if place.note or wanted.exists():
         return place
     try:
@@ -207,7 +207,7 @@ def _reachable(wanted: Path, account: Account) -> Place:
     ancestor = wanted.parent
     while not ancestor.exists():
         ancestor = ancestor.parent
-    if account.can_enter(ancestor):
+    if not ancestor.is_dir() or account.can_enter(ancestor):
         return Place(wanted)
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted.name)[:32].strip("-.") or "postgres"
     name = f"{readable}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
