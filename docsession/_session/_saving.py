@@ -13,6 +13,7 @@ from docsession._errors import (
     ConcurrencyException,
     Conflict,
     ConnectionLostException,
+    RavenException,
     TableDoesNotExistException,
     UnknownOutcomeException,
     _GuardFailed,
@@ -248,21 +249,31 @@ class Saver:
         attempt = Attempt(flush.operations, flush.moment, lambda: self._apply(flush, []))
         try:
             results = await context.executor.run(request)
-        except _GuardFailed as error:
-            await self._explain_refusal(flush, error)
-        except UnknownOutcomeException:
+        except UnknownOutcomeException as error:
             context.unknown = attempt
+            _deliver_cancellation(request, error)
             raise
-        except TableDoesNotExistException:
-            # Somebody dropped a table: what was known of the database is not true any more.
-            context.database.forget()
+        except RavenException as error:
+            _deliver_cancellation(request, error)
+            if isinstance(error, _GuardFailed):
+                await self._explain_refusal(flush, error)
+            if isinstance(error, TableDoesNotExistException):
+                # Somebody dropped a table: what was known of the database is not true any more.
+                context.database.forget()
             raise
+        except BaseException:
+            # Ctrl-C in the middle of the conversation, say: the server may have it all.
+            if request.sent:
+                context.unknown = attempt
+            raise
+        if request.transaction:
+            self._apply(flush, results)
+        elif single_succeeded(flush.operations[0], results[0]):
+            self._apply(flush, [_single_rows(flush.operations[0], results[0])])
         else:
-            if not request.transaction and not single_succeeded(flush.operations[0], results[0]):
-                raise await self._look(flush.operations)
-            self._apply(flush, results if request.transaction else [_single_rows(flush.operations[0], results[0])])
-            if request.cancelled:
-                raise asyncio.CancelledError
+            _deliver_cancellation(request, None)
+            raise await self._look(flush.operations)
+        _deliver_cancellation(request, None)
 
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
         context = self._context
@@ -377,6 +388,12 @@ class Saver:
         if committed:
             attempt.apply()
         return committed
+
+
+def _deliver_cancellation(request: Request, error: Exception | None) -> None:
+    """Cancel the task now that was to be cancelled while the flush was under way."""
+    if request.cancelled:
+        raise asyncio.CancelledError from error
 
 
 def _was_committed(operations: Iterable[Operation], actual: dict[tuple[TableStatements, str], int]) -> bool:
