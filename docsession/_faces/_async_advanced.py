@@ -18,13 +18,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         return await self._core.exists(key)
 
     async def refresh(self, entity: T) -> T:
-        """Bring *entity* to the state in the database, in place; local changes are lost. One request.
-
-        Raises:
-            DocumentDoesNotExistException: It was deleted meanwhile.
-            InvalidArgumentException: It was never saved.
-            InvalidOperationException: It is not tracked.
-        """
+        """Bring *entity* to the state in the database, in place; see `AdvancedSession.refresh`."""
         return await self._core.refresh(entity)
 
     @overload
@@ -38,15 +32,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
     async def conditional_load(
         self, key: str, change_vector: str | None, object_type: type[Any] | None = None
     ) -> ConditionalLoadResult[Any]:
-        """Load a document unless it still has *change_vector*, in which case it is not transferred.
-
-        Returns:
-            (None, the same vector) where nothing changed, (entity, new vector) where it did,
-            (None, None) where there is no such document. A tracked entity is returned without a request.
-
-        Raises:
-            InvalidArgumentException: Nothing is tracked, and no change vector was given.
-        """
+        """Load a document unless it still has *change_vector*; see `AdvancedSession.conditional_load`."""
         return await self._core.conditional_load(key, change_vector, object_type)
 
     @overload
@@ -81,17 +67,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         exclude: str | None = None,
         start_after: str | None = None,
     ) -> list[Any]:
-        """Load the documents whose id begins with *id_prefix*, in the order of their ids. One request.
-
-        Args:
-            id_prefix: As in `"companies/"`.
-            object_type: The class of the documents; None gives dicts.
-            matches: Wildcards for the rest of the id, `|` between alternatives: `"1*|2?-A"`.
-            start: How many documents to leave out first.
-            page_size: How many to return at most; None returns all.
-            exclude: Wildcards for those to leave out.
-            start_after: The last id of the page before.
-        """
+        """Load the documents whose id begins with *id_prefix*; see `AdvancedSession.load_starting_with`."""
         return await self._core.load_starting_with(
             id_prefix, object_type, matches, start, page_size, exclude, start_after
         )

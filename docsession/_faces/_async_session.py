@@ -35,19 +35,7 @@ class AsyncDocumentSession:
         return self._advanced
 
     async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
-        """Track *entity*; the next `save_changes()` writes it (RavenDB: session.store).
-
-        Args:
-            entity: An instance of a class, or a dict.
-            key: Its id. None takes the entity's own, or makes one (`companies/1-A`);
-                `"companies/"` makes a time-ordered one.
-            change_vector: The version that the save must find; "": the document must not exist.
-
-        Raises:
-            NonUniqueObjectException: The session tracks another instance with that id.
-            InvalidArgumentTypeException: *entity* is no document.
-            InvalidArgumentException: The id cannot be used.
-        """
+        """Track *entity*; the next `save_changes()` writes it; see `DocumentSession.store`."""
         await self._core.store(entity, key, change_vector)
 
     @overload
@@ -61,23 +49,7 @@ class AsyncDocumentSession:
     async def load(
         self, key_or_keys: str | Keys | None, object_type: type[T] | None = None, includes: Includes = None
     ) -> object:
-        """Return the document with an id, or those with several (RavenDB: session.load).
-
-        What the session tracks already is returned as it is, without a request.
-
-        Args:
-            key_or_keys: An id, or ids.
-            object_type: The class of the documents; None gives dicts.
-            includes: `lambda builder: builder.include_documents(path)`: further documents to bring
-                along in the same request.
-
-        Returns:
-            For an id the entity, or None; for ids a dict with every one of them.
-
-        Raises:
-            TooManyRequestsException: The session has used up its requests.
-            DocumentMismatchException: A document does not fit *object_type*.
-        """
+        """Return the document with an id, or those with several; see `DocumentSession.load`."""
         core = self._core
         paths = collect_includes(includes, object_type, core.context.mappings) if includes is not None else ()
         if key_or_keys is None or isinstance(key_or_keys, str):
@@ -85,37 +57,15 @@ class AsyncDocumentSession:
         return await core.load_many(key_or_keys, object_type, paths)
 
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
-        """Bring along the documents whose ids stand at *path*, in the request of the following `load`.
-
-        Args:
-            path: As in `IncludeBuilder.include_documents`.
-            object_type: The class of those documents.
-        """
+        """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
-        """Have the next `save_changes()` delete a document (RavenDB: session.delete).
-
-        Args:
-            key_or_entity: A tracked entity, or an id, loaded or not.
-            expected_change_vector: The version that the save must find.
-
-        Raises:
-            InvalidOperationException: The entity is not tracked, or an id is given of one that was changed.
-        """
+        """Have the next `save_changes()` delete a document; see `DocumentSession.delete`."""
         self._core.delete(key_or_entity, expected_change_vector)
 
     async def save_changes(self) -> None:
-        """Write everything that changed, in one request and one transaction (RavenDB: session.save_changes).
-
-        With nothing changed there is no request. A save that fails has written nothing and leaves the
-        session as it was, so that it may be repeated once the cause is gone.
-
-        Raises:
-            ConcurrencyException: Documents were changed by others; names all of them.
-            UnsupportedValueException: An entity holds a value that cannot be stored.
-            UnknownOutcomeException: The connection broke before the answer; call it again.
-        """
+        """Write everything that changed, in one request and one transaction; see `DocumentSession.save_changes`."""
         await self._core.save_changes()
 
     async def close(self) -> None:
