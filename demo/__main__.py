@@ -1,0 +1,29 @@
+"""`python -m demo`: run the demo on an embedded PostgreSQL, or on the one that DOCSESSION_URL names."""
+
+from __future__ import annotations
+
+from demo import lists, steps
+from docsession import DocumentStore
+
+DATABASE = "docsession_demo"
+
+
+def main() -> None:
+    """Read the lists, start the store, and run the steps on an empty database."""
+    data = lists.read()
+    print(
+        f"{len(data.countries)} countries, {len(data.subdivisions):,} subdivisions, "
+        f"{len(data.currencies)} currencies, {len(data.languages):,} languages of the ISO lists"
+    )
+    with DocumentStore(database=DATABASE) as store:
+        if DATABASE in store.maintenance.get_database_names():
+            store.maintenance.delete_database(DATABASE)
+        report = steps.run(store, data)
+        print("\nWhat there is now")
+        for collection, count in store.maintenance.get_collection_statistics().items():
+            steps.say(f"{collection:13} {count:6,}")
+        report.print()
+
+
+if __name__ == "__main__":
+    main()
