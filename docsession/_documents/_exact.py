@@ -1,7 +1,7 @@
 """JSON as Python values in which no number loses a digit.
 
-A number with a point or an exponent becomes a Decimal, which keeps its text (`1.50`, `1e400`);
-everything else becomes what msgspec makes of it.
+A number with a point or an exponent becomes a Decimal, which keeps its value and scale (`1.50`, `1e400`),
+as PostgreSQL does; everything else becomes what msgspec makes of it.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def _integer(digits: str) -> int | Decimal:
     return Decimal(digits) if len(digits) > 4000 else int(digits)
 
 
-def same(one: object, other: object) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Return True where two values are equal and of the same types at any depth: `1`, `1.0` and `True` differ."""
     kind = type(one)
     if kind is not type(other):
         return False
     if kind is Decimal:
         # 1.50 and 1.5 are equal numbers of different text.
-        return one.compare_total(other) == 0  # type: ignore[attr-defined]  # both are Decimals
+        return bool(one.compare_total(other) == 0)
     if kind is dict:
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())  # type: ignore[attr-defined,index]  # both are dicts
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
     if kind is list:
-        return len(one) == len(other) and all(map(same, one, other))  # type: ignore[arg-type,call-overload]  # both are lists
+        return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import functools
-import typing
 from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from docsession._documents._exact import canonical_exact, same
 
 UNKNOWN: Final[Any] = object()
 """Stands for the stored form of a list item that cannot be told."""
+
+
+_VALUES: Final = (tuple, Decimal, enum.Enum, dt.date, dt.time, dt.timedelta, UUID)
 
 
 def pair(
@@ -73,7 +78,8 @@ def _class_at(objects: tuple[Any, ...], position: int) -> type | None:
 
 def is_immutable(item: object) -> bool:
     """Return True where *item* would be replaced rather than changed: a value, or an instance of a frozen class."""
-    return _is_immutable(type(item))
+    cls: Any = type(item)
+    return _is_immutable(cls)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -84,8 +90,7 @@ def _is_immutable(cls: type) -> bool:
     configuration = getattr(cls, "__struct_config__", None)
     model = getattr(cls, "model_config", None)
     return bool(
-        issubclass(cls, tuple)
-        or typing.get_origin(cls) is tuple
+        issubclass(cls, _VALUES)
         or (parameters is not None and parameters.frozen)
         or (configuration is not None and configuration.frozen)
         or (isinstance(model, dict) and model.get("frozen"))
