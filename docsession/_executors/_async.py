@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from time import monotonic
+from typing import cast
 
 import psycopg
 from psycopg import AsyncRawCursor, capabilities
@@ -243,8 +245,10 @@ class AsyncExecutor:
         try:
             cursor = AsyncRawCursor(connection)
             chunk = size if capabilities.has_stream_chunked() else 1
-            async for row in cursor.stream(statement.sql, statement.params, binary=True, size=chunk):
-                yield row
+            rows = cursor.stream(statement.sql, statement.params, binary=True, size=chunk)
+            async with aclosing(cast("AsyncGenerator[Row]", rows)):
+                async for row in rows:
+                    yield row
         except psycopg.Error as error:
             raise translate_streamed(error, is_lost=connection.closed) from error
         finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
 from time import monotonic
+from typing import cast
 
 import psycopg
 from psycopg import RawCursor, capabilities
@@ -239,8 +241,10 @@ class BlockingExecutor:
         try:
             cursor = RawCursor(connection)
             chunk = size if capabilities.has_stream_chunked() else 1
-            for row in cursor.stream(statement.sql, statement.params, binary=True, size=chunk):
-                yield row
+            rows = cursor.stream(statement.sql, statement.params, binary=True, size=chunk)
+            with closing(cast("Generator[Row]", rows)):
+                for row in rows:
+                    yield row
         except psycopg.Error as error:
             raise translate_streamed(error, is_lost=connection.closed) from error
         finally:
