@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docsession._embedded._account import Account
-from docsession._errors import EmbeddedServerException, MissingDependencyException
+from docsession._errors import EmbeddedServerException, InvalidArgumentTypeException, MissingDependencyException
 
 _START_LOCK = "docsession.start.lock"
 # A socket's path has 107 bytes on Linux, 103 on macOS and the BSDs.
@@ -105,7 +105,7 @@ class Place:
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
         for temporary in dict.fromkeys((Path(tempfile.gettempdir()).resolve(), Path("/tmp"))):  # noqa: S108 - ownership is checked
             base = temporary / f"docsession-{os.geteuid()}"
-            if _fits(base / name):
+            if _fits(base / name) and account.can_enter(temporary):
                 _take_base(base, account)
                 return _own_directory(base / name, account)
         raise EmbeddedServerException(
@@ -123,12 +123,16 @@ def find_place(requested: str | os.PathLike[str] | None, major_version: int, acc
     directory's mode is ever changed.
 
     Raises:
+        InvalidArgumentTypeException: *requested* is no path.
         EmbeddedServerException: The directory cannot be made, or is not ours.
     """
     if requested is None:
         place = _default_place(major_version, account)
     else:
-        text = os.fspath(requested)
+        try:
+            text = os.fspath(requested)
+        except TypeError as error:
+            raise InvalidArgumentTypeException(f"data_directory must be a path, not {requested!r}.") from error
         if not text or not text.isprintable():
             raise EmbeddedServerException(f"data_directory {text!r} must be a path without control characters.")
         place = _reachable(Path(os.path.expanduser(text)).resolve(), account)  # noqa: PTH111 - the other one raises
@@ -194,9 +198,12 @@ def _default_place(major_version: int, account: Account) -> Place:
     try:
         _make(wanted, account)
     except OSError as error:
+        note = f"{wanted} cannot be made: {error.strerror}"
+        if account.switched:
+            return Place(system_base(account) / name, note, lasting=False)
         base = Path(tempfile.gettempdir()).resolve() / f"docsession-{os.geteuid()}"
         _take_base(base, account)
-        return Place(base / name, f"{wanted} cannot be made: {error.strerror}", lasting=False)
+        return Place(base / name, note, lasting=False)
     return place
 
 

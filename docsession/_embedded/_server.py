@@ -74,6 +74,7 @@ class EmbeddedServer:
 
         Raises:
             MissingDependencyException: The extra `embedded` is not installed.
+            InvalidArgumentTypeException: *data_directory* is no path.
             EmbeddedServerException: The server cannot be started or joined; the message says why and what to do.
         """
         wish = Wish(tcp, durable, {_setting(name): str(value) for name, value in (settings or {}).items()})

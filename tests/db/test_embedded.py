@@ -15,7 +15,7 @@ import pytest
 
 from docsession._embedded import EmbeddedServer
 from docsession._embedded import _binaries as binaries
-from docsession._errors import EmbeddedServerException, MissingDependencyException
+from docsession._errors import EmbeddedServerException, InvalidArgumentTypeException, MissingDependencyException
 from tests.support.servers import HOLD, Worker, ask, is_alive, server_directory, server_pid
 
 
@@ -393,6 +393,10 @@ class TestErrors:
     def test_a_path_that_cannot_be_one_is_refused(self, path: str) -> None:
         with pytest.raises(EmbeddedServerException, match="must be a path"):
             EmbeddedServer.start(path)
+
+    def test_what_is_no_path_is_refused(self) -> None:
+        with pytest.raises(InvalidArgumentTypeException, match="must be a path, not 5"):
+            EmbeddedServer.start(5)  # type: ignore[arg-type]  # the mistake to be told
 
     def test_a_lost_password_is_told(self, directory: Path) -> None:
         start(directory).stop()
