@@ -12,6 +12,8 @@ keeps what is unknown of the stored item that it was loaded from:
 
 from __future__ import annotations
 
+import operator
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from docsession._documents._exact import canonical_exact, decode_exact, encode_exact, same
@@ -57,34 +59,44 @@ class _Item:
 class _Merger:
     """One merge; in its methods *was* is a path in base and *here* the path in now."""
 
-    __slots__ = ("_classes_after", "_classes_before", "_found", "_lists_after", "_lists_before", "_taken")
+    __slots__ = ("_classes_after", "_classes_before", "_found", "_lists_after", "_lists_before", "_still", "_taken")
 
     def __init__(self, stored: Any, known: Any, before: Anchors, after: Anchors) -> None:
         self._lists_before, self._classes_before = _split(before)
         self._lists_after, self._classes_after = _split(after)
         self._found: dict[Path, list[_Item | None]] = {}
         self._taken: set[int] = set()
-        if self._lists_before and self._lists_after:
+        self._still = _same_objects(self._lists_before, self._lists_after)
+        if not self._still:
             self._recognise(self._items_by_object(stored, known))
 
     def members(self, stored: Any, known: Any, now: Any, was: Path, here: Path) -> dict[str, Any]:
         """Merge two objects by key."""
         merged = {}
+        missing = len(now)
         for key, old in stored.items():
             if key not in now:
                 if key not in known:
                     merged[key] = old
-            elif key in known:
-                new, base = now[key], known[key]
-                if type(new) is dict or type(new) is list:
-                    merged[key] = self._container(old, base, new, (*was, key), (*here, key))
-                else:
-                    merged[key] = old if same(base, new) else new
-            else:
-                merged[key] = self._new(now[key], (*here, key))
-        for key, new in now.items():
-            if key not in stored:
+                continue
+            missing -= 1
+            new = now[key]
+            if key not in known:
                 merged[key] = self._new(new, (*here, key))
+                continue
+            base = known[key]
+            kind = type(new)
+            if kind is dict or kind is list:
+                place = (*here, key)
+                merged[key] = self._container(old, base, new, place if was is here else (*was, key), place)
+            elif kind is type(base) and new == base and (kind is not Decimal or same(base, new)):
+                merged[key] = old
+            else:
+                merged[key] = new
+        if missing:
+            for key, new in now.items():
+                if key not in stored:
+                    merged[key] = self._new(new, (*here, key))
         return merged
 
     def _value(self, stored: Any, known: Any, now: Any, was: Path, here: Path) -> Any:
@@ -93,6 +105,8 @@ class _Merger:
         return stored if same(known, now) else now
 
     def _container(self, stored: Any, known: Any, now: Any, was: Path, here: Path) -> Any:
+        if stored == known and canonical_exact(stored) == canonical_exact(known):
+            return self._new(now, here)  # nothing is unknown
         if type(now) is type(known) is type(stored):
             if type(now) is list:
                 return self._items(stored, known, now, was, here)
@@ -103,6 +117,8 @@ class _Merger:
         return self._new(now, here)
 
     def _class_stays(self, was: Path, here: Path) -> bool:
+        if not self._classes_before:
+            return True
         before, after = self._classes_before.get(was), self._classes_after.get(here)
         return before is after or before is None or after is None
 
@@ -124,6 +140,12 @@ class _Merger:
 
     def _items(self, stored: list[Any], known: list[Any], now: list[Any], was: Path, here: Path) -> list[Any]:
         before, after = self._lists_before.get(was, ()), self._lists_after.get(here, ())
+        if self._still and was in self._lists_before and len(known) == len(stored) == len(now):
+            merged = []
+            for position, new in enumerate(now):
+                place = (*here, position)
+                merged.append(self._value(stored[position], known[position], new, place, place))
+            return merged
         if not len(before) == len(known) == len(stored) or len(after) != len(now):
             # A list of values, or one of which no object can be recognised.
             before = after = ()
@@ -185,6 +207,20 @@ def _split(anchors: Anchors) -> tuple[dict[Path, tuple[Any, ...]], dict[Path, ty
         else:
             classes[path] = type(anchor)
     return lists, classes
+
+
+def _same_objects(before: dict[Path, tuple[Any, ...]], after: dict[Path, tuple[Any, ...]]) -> bool:
+    """Return True where every list holds the objects that it held, in the same order."""
+    if before.keys() != after.keys():
+        return False
+    for path, objects in before.items():
+        others = after[path]
+        if len(objects) != len(others) or not all(map(operator.is_, objects, others)):
+            return False
+        # A list within a list whose items cannot be recognised may have moved with it.
+        if any(type(step) is int and path[:depth] not in before for depth, step in enumerate(path)):
+            return False
+    return True
 
 
 def _at(tree: Any, path: Path) -> Any:

@@ -166,6 +166,18 @@ class TestListItems:
         )
         assert now == {"a": [{"v": 3, "u": 3}, {"v": 1, "u": 1}], "b": [{"v": 2, "u": 2}, {"v": 3}]}
 
+    def test_lists_within_lists_follow_their_objects(self):
+        one, two = Line(2), Line(1)
+        objects = ((("a", 0), (one,)), (("a", 1), (two,)))
+        now = merged(
+            {"a": [[{"v": 1, "u": 1}], [{"v": 2, "u": 2}]]},
+            {"a": [[{"v": 1}], [{"v": 2}]]},
+            {"a": [[{"v": 2}], [{"v": 1}]]},
+            objects,
+            objects,
+        )
+        assert now == {"a": [[{"v": 2, "u": 1}], [{"v": 1, "u": 2}]]}
+
     def test_objects_move_into_a_place_that_was_not_there(self):
         one = Line(1)
         now = merged(
