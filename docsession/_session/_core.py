@@ -45,7 +45,7 @@ from docsession._session._changes import (
 from docsession._session._context import SessionContext
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
-from docsession._session._tracked import Deletion, Tracked, change_vector_of, moment_of, version_of
+from docsession._session._tracked import Deletion, Tracked, change_vector_of, moment_of, own_differs, version_of
 from docsession._sql._tables import TableStatements
 
 T = TypeVar("T")
@@ -551,11 +551,6 @@ class SessionCore:
             return None if tracked is None else tracked.id
 
         return self._guarded("get_document_id", answer)
-
-
-def own_differs(codec: Any, entity: object, key: str) -> bool:
-    """Return True where *entity* carries an id, and another one than *key*."""
-    return codec.id_attribute is not None and codec.get_id(entity) != key
 
 
 def _check_count(name: str, value: object) -> None:

@@ -20,10 +20,10 @@ from docsession._errors import (
 )
 from docsession._options import OptimisticConcurrencyMode
 from docsession._port import Request, Rows, Statement, TextArray, Timestamp
-from docsession._session._changes import Write, differs, find_changed, prepare_write
+from docsession._session._changes import Write, differs, find_changed, prepare_write, snapshot_of
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._database import Catalogue
-from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, change_vector_of
+from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, change_vector_of, own_differs
 from docsession._sql._flush import (
     Check,
     Delete,
@@ -130,14 +130,17 @@ class Saver:
         verify = context.conventions.verify_on_save
         ignore = context.conventions.should_ignore_entity_changes
         writes = []
-        for tracked, now in find_changed(context.map.by_id.values()):
+        for tracked, snapshot in find_changed(context.map.by_id.values()):
             if tracked.ignored or (ignore is not None and ignore.check(session, tracked.entity, tracked.id)):
                 continue
-            if tracked.snapshot is not None and not differs(tracked, now):
-                # Only the id's attribute was changed, which is no part of the document: it is set back.
-                tracked.mapping.codec.set_id(tracked.entity, tracked.id)
-                continue
-            writes.append(prepare_write(tracked, now, verify=verify))
+            codec = tracked.mapping.codec
+            now = snapshot
+            if own_differs(codec, tracked.entity, tracked.id):
+                # The attribute that holds the id is no part of the document: it is set back.
+                codec.set_id(tracked.entity, tracked.id)
+                now = snapshot_of(tracked)
+            if tracked.snapshot is None or differs(tracked, now):
+                writes.append(prepare_write(tracked, now, verify=verify))
         return writes
 
     def _plan_puts(self, flush: Flush, writes: Sequence[Write]) -> set[str]:

@@ -131,3 +131,8 @@ def version_of(change_vector: object) -> int:
 def moment_of(last_modified: int | None) -> datetime | None:
     """Return a timestamp column's value as an aware datetime in UTC."""
     return None if last_modified is None else _EPOCH + timedelta(microseconds=last_modified)
+
+
+def own_differs(codec: Any, entity: object, key: str) -> bool:
+    """Return True where *entity* carries an id, and another one than *key*."""
+    return codec.id_attribute is not None and codec.get_id(entity) != key

@@ -3,7 +3,9 @@ import uuid
 import pytest
 
 from tests.conftest import STORES
+from tests.support.documents import Rows
 from tests.support.executors import Table, executor_of, settings
+from tests.support.kinds import KINDS
 
 
 @pytest.fixture
@@ -31,3 +33,17 @@ def table(postgres_url):
     table = Table(postgres_url, f"executor_{uuid.uuid4().hex[:10]}")
     yield table
     table.close()
+
+
+@pytest.fixture(params=KINDS, scope="session")
+def kind(request):
+    """Each kind of class in turn; see `tests.support.kinds`."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def rows(postgres_url, database):
+    """The rows of the test's database."""
+    opened = Rows(postgres_url, database)
+    yield opened
+    opened.close()
