@@ -1,0 +1,56 @@
+"""What docsession's revisions do beyond Alembic's own operations.
+
+Like those, they take the connection and the schema from the migration that is running.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from docsession._errors import MigrationException
+from docsession._sql._instant import create_instant_statement, drop_instant_statement
+from docsession._sql._quoting import qualified
+from docsession._sql._schema import COLLECTIONS_TABLE
+
+
+def create_instant_function() -> None:
+    """Make `docsession_instant` in the form that the server's version needs."""
+    _run(create_instant_statement(_database()))
+
+
+def drop_instant_function() -> None:
+    """Remove `docsession_instant`."""
+    _run(drop_instant_statement(_database()))
+
+
+def refuse_where_collections_exist() -> None:
+    """Stop the migration where the database holds collections.
+
+    Raises:
+        MigrationException: It does; names them.
+    """
+    database = _database()
+    rows = _run(f"SELECT DISTINCT collection FROM {qualified(database, COLLECTIONS_TABLE)} ORDER BY collection")
+    names = [str(name) for (name,) in rows]
+    if names:
+        raise MigrationException(
+            f"the database {database!r} holds collections ({', '.join(names)}), and without the system tables their "
+            "documents could no longer be found; drop the whole database instead, through store.maintenance"
+        )
+
+
+def _database() -> str:
+    """Return the schema that is being migrated."""
+    schema = op.get_context().version_table_schema
+    if schema is None:
+        raise MigrationException(
+            "docsession's revisions run on a database of docsession only: use `docsession upgrade`, or Alembic with "
+            "the alembic.ini beside them"
+        )
+    return str(schema)
+
+
+def _run(sql: str) -> list[tuple[object, ...]]:
+    """Run *sql* as it is (a name may hold what SQLAlchemy takes for a parameter or a schema) and return its rows."""
+    result = op.get_bind().exec_driver_sql(sql, execution_options={"no_parameters": True})
+    return [tuple(row) for row in result] if result.returns_rows else []

@@ -1,0 +1,170 @@
+"""Bringing one database to a revision, and telling at which one it is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from alembic import command
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+from typing_extensions import override
+
+from docsession._errors import MigrationException
+from docsession._migrate._environment import LOCK_TIMEOUT_SECONDS, make_schema, migration_context
+from docsession._migrate._scripts import make_config, scripts
+from docsession._migrate._target import Target, connected, locked
+
+
+class Standing(enum.Enum):
+    """How a database stands to the revisions of this package."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What revision a database is at.
+
+    Attributes:
+        target: The database.
+        standing: How it stands to the revisions of this package.
+        revision: Its revision; None where it has none.
+        head: The newest revision of this package.
+    """
+
+    target: Target
+    standing: Standing
+    revision: str | None
+    head: str
+
+    @override
+    def __str__(self) -> str:
+        """Return one line that says where the database stands, and what to do about it."""
+        upgrade = f"run `{self.target.command('upgrade')}`"
+        match self.standing:
+            case Standing.MISSING:
+                return f"does not exist; {upgrade}"
+            case Standing.EMPTY:
+                return f"has no revision; {upgrade}"
+            case Standing.OLDER:
+                return f"{self.revision}, older than {self.head}; {upgrade}"
+            case Standing.CURRENT:
+                return f"{self.revision}, the newest"
+            case Standing.NEWER:
+                return (
+                    f"{self.revision}, which docsession {installed_version('docsession')} does not know (its newest is "
+                    f"{self.head}): a newer docsession made it; install that one or a later one"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told how a migration goes on.
+
+    Attributes:
+        step: Called after each revision: what was done with which revision, as in "upgraded to 0001: Base.".
+        waiting: Called once where another process is changing the database.
+    """
+
+    step: Callable[[str], None] = lambda _: None
+    waiting: Callable[[], None] = lambda: None
+
+
+def current(target: Target) -> State:
+    """Return the state of a database; changes nothing.
+
+    Raises:
+        RavenException: The server cannot be reached, or refuses.
+    """
+    with connected(target) as connection:
+        return state_of(connection, target)
+
+
+def state_of(connection: Connection, target: Target) -> State:
+    """Return the state of the database on an open connection."""
+    directory = scripts()
+    head = directory.get_current_head() or ""
+    schema = text("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :name")
+    if connection.scalar(schema, {"name": target.database}) is None:
+        return State(target, Standing.MISSING, None, head)
+    revision = migration_context(connection, target.database).get_current_revision()
+    connection.rollback()
+    return State(target, _standing(directory, revision, head), revision, head)
+
+
+def _standing(directory: ScriptDirectory, revision: str | None, head: str) -> Standing:
+    if revision is None:
+        return Standing.EMPTY
+    if revision == head:
+        return Standing.CURRENT
+    known = {script.revision for script in directory.walk_revisions()}
+    return Standing.OLDER if revision in known else Standing.NEWER
+
+
+def upgrade(
+    target: Target,
+    revision: str = "head",
+    *,
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    listener: Listener | None = None,
+) -> State:
+    """Bring a database to a newer revision, making it where it is missing.
+
+    Args:
+        target: The database.
+        revision: A revision, "head", or "+1" for the next one.
+        lock_timeout: Seconds to wait for another process that is changing the same database.
+        listener: Who is told how it goes on.
+
+    Raises:
+        MigrationException: There is no way to that revision, or a newer docsession made the database.
+        PermissionDeniedException: The role may not make tables there.
+    """
+    return _migrate(target, command.upgrade, revision, lock_timeout, listener or Listener())
+
+
+def downgrade(
+    target: Target,
+    revision: str,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    listener: Listener | None = None,
+) -> State:
+    """Bring a database back to an older revision, "-1" for the one before, or "base" for none at all.
+
+    Raises:
+        MigrationException: There is no way to that revision, or documents would be lost on it.
+        PermissionDeniedException: The role may not change tables there.
+    """
+    return _migrate(target, command.downgrade, revision, lock_timeout, listener or Listener())
+
+
+def _migrate(target: Target, run: Callable[..., None], revision: str, lock_timeout: float, listener: Listener) -> State:
+    def applied(*, step: Any, **_: object) -> None:
+        done = "upgraded to" if step.is_upgrade else "downgraded from"
+        listener.step(f"{done} {step.up_revision_id}: {step.up_revision.doc}")
+
+    with locked(target, lock_timeout, listener.waiting), connected(target) as connection:
+        state = state_of(connection, target)
+        if state.standing is Standing.NEWER:
+            raise MigrationException(f"{target.database}: {state}")
+        if run is command.upgrade:
+            make_schema(connection, target.database)
+        elif state.standing is Standing.MISSING:
+            raise MigrationException(f"{target.database}: {state}")
+        config = make_config()
+        config.attributes |= {"connection": connection, "database": target.database, "on_version_apply": applied}
+        try:
+            run(config, revision)
+        except CommandError as error:
+            raise MigrationException(f"{target.database}: {error}") from error
+        return state_of(connection, target)
