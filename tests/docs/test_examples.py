@@ -51,6 +51,7 @@ def test_the_examples_run(page, monkeypatch, data_home):
     """A page is one program: its blocks share their names and one embedded server of their own."""
     monkeypatch.delenv("DOCSESSION_URL", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(data_home))
+    monkeypatch.setattr(tempfile, "tempdir", str(data_home))
     module = types.ModuleType(f"page_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     run(page, module.__dict__)
