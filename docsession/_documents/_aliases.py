@@ -6,12 +6,15 @@ has registered under one are ever built from it.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from threading import Lock
+from typing import Any, Final
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
-BUILTIN_NAMES = frozenset({
-    "None", "bool", "int", "float", "str", "list", "dict", "tuple", "set", "frozenset", "bytes",
+BUILTIN_NAMES: Final = frozenset({
+    "None", "bool", "int", "float", "str", "list", "dict", "tuple", "set", "frozenset", "bytes", "bytearray",
     "Decimal", "datetime", "date", "time", "timedelta", "UUID",
 })  # fmt: skip
 """What `@types` calls values of Python's own types; no class takes one of these as its alias."""
@@ -20,65 +23,122 @@ BUILTIN_NAMES = frozenset({
 class AliasRegistry:
     """The classes that stored data may name, each under one alias.
 
+    Classes that are declared with `@document(…)` are known to every registry through `DECLARED`.
+
     Args:
-        parent: Asked for what this registry does not have.
+        classes: The first classes, by alias.
     """
 
-    __slots__ = ("_aliases", "_classes", "_lock", "_parent")
+    __slots__ = ("_aliases", "_ambiguous", "_by_name", "_classes", "_lock")
 
-    def __init__(self, parent: AliasRegistry | None = None) -> None:
-        self._parent = parent
+    def __init__(self, classes: Mapping[str, type] | None = None) -> None:
         self._classes: dict[str, type] = {}
         self._aliases: dict[type, str] = {}
+        self._by_name: set[type] = set()
+        self._ambiguous: set[str] = set()
         self._lock = Lock()
+        for alias, cls in (classes or {}).items():
+            self.register(cls, alias)
 
     def register(self, cls: type, alias: str | None = None) -> None:
         """Let stored data name *cls* as *alias* (default: the name of the class).
 
-        A class that was defined again (a reloaded module, a notebook's cell) takes the place of its
-        former self.
+        A class that was defined again (a reloaded module, a notebook's cell, `dataclass(slots=True)`)
+        takes the place of its former self.
 
         Raises:
             InvalidArgumentException: The alias is empty, names a built-in type, or is taken.
             InvalidArgumentTypeException: *cls* is no class, or the alias no str.
         """
+        # Callers without a type checker may hand over anything.
+        given: Any = alias
         if not isinstance(cls, type):
-            raise InvalidArgumentTypeException(f"Only a class can be registered, got {cls!r}")
-        name = cls.__name__ if alias is None else alias
+            raise InvalidArgumentTypeException(f"only a class can be registered, not {cls!r}")
+        name = cls.__name__ if given is None else given
         if not isinstance(name, str):
-            raise InvalidArgumentTypeException(f"The alias of {cls.__qualname__} must be a str, got {alias!r}")
-        if not name or name in BUILTIN_NAMES or not name.isprintable():
+            raise InvalidArgumentTypeException(f"the alias of {cls.__qualname__} is a str, not {alias!r}")
+        if not name.strip() or name in BUILTIN_NAMES or not name.isprintable():
             raise InvalidArgumentException(f"{name!r} cannot be the alias of {cls.__qualname__}: choose another name")
         with self._lock:
             taken = self._classes.get(name)
-            if taken is not None and taken is not cls and _where(taken) != _where(cls):
+            if taken is not None and taken in self._by_name and not _is_same(taken, cls):
+                # It has the name only because nobody claimed it.
+                del self._aliases[taken]
+                taken = None
+            if taken is not None and not _is_same(taken, cls):
                 raise InvalidArgumentException(
-                    f"The alias {name!r} of {_where(cls)} is taken by {_where(taken)}: give one of them another alias"
+                    f"the alias {name!r} of {_where(cls)} belongs to {_where(taken)}: give one of them another alias"
                 )
-            if taken is not None:
-                self._aliases.pop(taken, None)
             former = self._aliases.get(cls)
-            if former is not None and former != name:
+            if former is not None and former != name and cls in self._by_name:
+                del self._classes[former]
+            elif former not in {None, name}:
                 raise InvalidArgumentException(
                     f"{_where(cls)} is registered as {former!r} already and cannot be {name!r} too"
                 )
+            self._by_name.discard(cls)
             self._classes[name] = cls
             self._aliases[cls] = name
+
+    def declare(self, cls: type, alias: str | None) -> None:
+        """Register a class that its module declares; without *alias* under its name, if no other class has it.
+
+        Two classes of one name get no alias by it: which of them is meant, only `alias=` can say.
+
+        Raises:
+            InvalidArgumentException: *alias* is given and not allowed, or taken.
+        """
+        if alias is not None:
+            self.register(cls, alias)
+            return
+        name = cls.__name__
+        with self._lock:
+            taken = self._classes.get(name)
+            if name in self._ambiguous or (taken is not None and not _is_same(taken, cls)):
+                self._ambiguous.add(name)
+                if taken is not None and self._aliases.get(taken) == name and taken in self._by_name:
+                    del self._classes[name], self._aliases[taken]
+                return
+            self._classes[name] = cls
+            self._aliases[cls] = name
+            self._by_name.add(cls)
 
     def alias_of(self, cls: type) -> str | None:
         """Return the alias of *cls*, None where it has none."""
         found = self._aliases.get(cls)
-        if found is None and self._parent is not None:
-            return self._parent.alias_of(cls)
+        if found is None and self is not DECLARED:
+            found = DECLARED.alias_of(cls)
+        if found is None and "__docsession__" in vars(cls):
+            # `dataclass(slots=True)` above `@document` has made another class of the one that was registered.
+            former = next((alias for known, alias in list(self._aliases.items()) if _is_same(known, cls)), None)
+            if former is not None:
+                self.register(cls, former)
+            return former
         return found
 
     def class_of(self, alias: str) -> type | None:
         """Return the class registered as *alias*, None where there is none."""
         found = self._classes.get(alias)
-        if found is None and self._parent is not None:
-            return self._parent.class_of(alias)
-        return found
+        if found is None:
+            return None if self is DECLARED else DECLARED.class_of(alias)
+        return _current(found)
 
 
 def _where(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _is_same(one: type, other: type) -> bool:
+    return one is other or _where(one) == _where(other)
+
+
+def _current(cls: type) -> type:
+    """Return the class that now has the place of *cls* in its module; *cls* itself where there is none."""
+    found: object = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) and _is_same(found, cls) else cls
+
+
+DECLARED: Final = AliasRegistry()
+"""The classes that were declared with `@document(…)`, known to every store of the process."""

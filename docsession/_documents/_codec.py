@@ -1,139 +1,325 @@
-"""Python object <-> document: one codec per entity class."""
+"""Python object <-> document: one codec per entity class.
+
+For most classes msgspec does all the work, and what it would write wrong is looked for apart. Where
+it is not faithful (unions of classes, special values in untyped places, private attrs fields, …) the
+class's form writes or reads instead. Either way a document has one shape.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from docsession._documents._aliases import AliasRegistry
+from docsession._documents._anchors import Anchors, compile_anchors
+from docsession._documents._form import Form
+from docsession._documents._forms import Forms
+from docsession._documents._native import Native, read_with_form
+from docsession._documents._objects import ObjectForm
+from docsession._documents._places import MisfitError, Path, RefusedError, show
+from docsession._documents._probes import compile_probe, nan_leaf, special_leaf, wrong_leaf
+from docsession._documents._state import find_cycle, id_setter, updater
+from docsession._documents._values import write_json
 from docsession._errors import DocumentMismatchException, UnsupportedValueException
 
 T = TypeVar("T")
-Path: TypeAlias = tuple[str | int, ...]
-Anchors: TypeAlias = tuple[tuple[Path, object], ...]
 
-_to_json = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+MAX_DEPTH: Final = 200
+"""How deep lists and objects may be nested in a document; every reader of JSON has such a bound."""
 
-
-def _public(obj: object) -> dict[str, Any]:
-    if hasattr(type(obj), "__pydantic_fields__") or hasattr(obj, "__dict__"):
-        return {name: value for name, value in vars(obj).items() if not name.startswith("_")}
-    raise NotImplementedError
+_NOT_IN_DICTS: Final = ("Id", "@metadata")
+_EXPONENT: Final = re.compile(rb"\de\d")
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?)e(\d+)')
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class DocumentCodec(Generic[T]):
-    """Turns entities of one class into documents and back."""
+    """Turns entities of one class into documents and back.
 
-    has_anchors: bool = False
+    Attributes:
+        entity_class: The class; `dict` for documents without one.
+        id_attribute: The attribute that holds the id; None where instances take none.
+        snapshot: Returns the canonical form of an entity as it is now, opaque to callers: equal bytes
+            mean unchanged. It may hold the id. Raises whatever the value makes msgspec raise; `explain`
+            turns that into an error that names the place.
+        has_anchors: True where `anchors` finds something.
+    """
 
     def __init__(self, cls: type[T], id_attribute: str | None, registry: AliasRegistry) -> None:
+        forms = Forms(registry)
         self.entity_class = cls
         self.id_attribute = id_attribute
-        self._registry = registry
-        self.snapshot: Callable[[T], bytes] = msgspec.json.Encoder(
-            order="deterministic", decimal_format="number", enc_hook=_public
-        ).encode
-        self._pydantic = hasattr(cls, "__pydantic_validator__")
-        self._plain = not (
-            self._pydantic
-            or dataclasses.is_dataclass(cls)
-            or hasattr(cls, "__attrs_attrs__")
-            or issubclass(cls, (msgspec.Struct, dict))
-        )
-        self._load: Callable[[bytes], T] = (
-            msgspec.json.Decoder(dict).decode if self._plain else msgspec.json.Decoder(cls).decode  # type: ignore[assignment]  # the first quick version
-        )
-        if self._pydantic:
-            self._load = cast("Any", cls).__pydantic_validator__.validate_json
+        is_plain_dict = cls is dict
+        self._form: Form = forms.untyped if is_plain_dict else forms.of_class(cls)
+        self._is_dict = issubclass(cls, dict)
+        native = Native(dict if is_plain_dict else cls, self._form)
+        self._native = native
+        self._load = native.decode
+        self._set_id = id_setter(cls, id_attribute)
+        self._update = updater(cls, self._form)
+        # Where the class declares the id, it is spliced into the text, so that frozen classes get it too.
+        id_field = _id_field(self._form, id_attribute)
+        self._id_key = id_field or id_attribute
+        self._id_member = None if id_field is None else b"," + write_json(id_field) + b":"
+        self._id_first = None if self._id_key is None else b"{" + write_json(self._id_key) + b":"
+        self._sets_id_after = id_attribute is not None and id_field is None
+        self._refused_tail = () if not self._is_dict else _NOT_IN_DICTS
+        self._find_wrong = compile_probe(self._form, wrong_leaf)
+        self._find_nan = compile_probe(self._form, nan_leaf)
+        self.snapshot: Callable[[T], bytes] = self._make_snapshot()
+        anchors = compile_anchors(self._form)
+        self.has_anchors = anchors is not None
+        self.anchors: Callable[[T], Anchors] = anchors or (lambda _: ())
 
-    def explain(self, entity: T, key: str, error: Exception) -> UnsupportedValueException:  # noqa: ARG002  # the interface
-        """Return the error that says where *entity* holds what cannot be stored."""
-        return UnsupportedValueException(f"Document {key!r} cannot be stored: {error}", id=key)
+    def explain(self, entity: T, key: str, error: Exception) -> UnsupportedValueException:
+        """Return the error that says where *entity* holds what cannot be stored.
 
-    def body(self, snapshot: bytes, key: str) -> bytes:  # noqa: ARG002  # the interface
-        """Return the canonical JSON object without the id."""
-        members = _members(snapshot)
-        if self.id_attribute is not None:
-            members.pop(self.id_attribute, None)
-        elif issubclass(self.entity_class, dict):
-            members.pop("Id", None)
-            members.pop("@metadata", None)
-        return _to_json(members)
+        Args:
+            entity: What `snapshot` raised for.
+            key: The document's id.
+            error: What it raised.
+        """
+        if isinstance(error, RefusedError):
+            return _unsupported(key, error.path, error.reason)
+        try:
+            self._write(entity)
+        except RefusedError as refused:
+            return _unsupported(key, refused.path, refused.reason)
+        except RecursionError:
+            cycle = find_cycle(entity)
+            if cycle is not None:
+                return _unsupported(key, cycle, "the value contains itself, and a document would have no end")
+            return _unsupported(key, (), "the values are nested too deep")
+        except Exception as other:
+            error = other
+        return _unsupported(key, (), f"{type(error).__name__}: {error}")
 
-    def types(self, snapshot: bytes) -> bytes | None:  # noqa: ARG002  # the interface
-        """Return JSON {path: type name} of the special values in untyped places, None where there are none."""
-        return None
+    def body(self, snapshot: bytes, key: str) -> bytes:
+        """Return the document, a JSON object without the id, of a snapshot.
+
+        Args:
+            snapshot: What `snapshot` returned.
+            key: The id that the entity most likely holds; another one is found as well.
+        """
+        text = snapshot.partition(b"\0")[0] if self._native.has_untyped or self._native.encode is None else snapshot
+        if self._id_first is not None:
+            text = self._without_id(text, key)
+        if not self._native.keeps_floats and _EXPONENT.search(text):
+            text = _TOKEN.sub(_write_out, text)
+        return text
+
+    def types(self, snapshot: bytes) -> bytes | None:
+        """Return JSON {pointer: type name} of the special values of a snapshot, None where there are none."""
+        return snapshot.partition(b"\0")[2] or None
 
     def check(self, entity: T, snapshot: bytes, key: str) -> None:
-        """Refuse what cannot be stored without loss."""
+        """Refuse what can be written, but would be lost or changed.
+
+        Args:
+            entity: The entity.
+            snapshot: Its snapshot now.
+            key: The document's id.
+
+        Raises:
+            UnsupportedValueException: Names the place.
+        """
+        if self._native.is_deep and snapshot.count(b"[") + snapshot.count(b"{") > MAX_DEPTH:
+            self._check_depth(snapshot, key)
+        if self._native.encode is None:
+            return
+        try:
+            suspicious = (
+                b"\\u0000" in snapshot
+                or (self._find_wrong is not None and self._find_wrong(entity))
+                or (self._find_nan is not None and b"null" in snapshot and self._find_nan(entity))
+                or (self._native.has_decimals and (b"E" in snapshot or b"N" in snapshot or len(snapshot) > 100_000))
+            )
+        except Exception:
+            # A value of another type than declared, which the form knows how to pass by.
+            suspicious = True
+        if suspicious:
+            try:
+                self._write(entity)
+            except RefusedError as error:
+                raise _unsupported(key, error.path, error.reason) from None
 
     def verify(self, key: str, body: bytes, types: Mapping[str, str] | None) -> None:
-        """Refuse a document that could not be loaded again."""
-        try:
-            self.decode(key, b"\x01" + body, types)
-        except DocumentMismatchException as error:
-            raise UnsupportedValueException(str(error), id=key, path=error.path) from error
+        """Refuse a document that could not be loaded again.
 
-    def decode(self, key: str, data: bytes, types: Mapping[str, str] | None = None) -> T:  # noqa: ARG002  # the interface
-        """Return the entity of a document as the server sends it."""
-        text = data[1:]
-        name = self.id_attribute
-        if name is not None and not self._plain:
-            text = b'{"%b":%b%b' % (name.encode(), _to_json(key), b"," + text[1:] if len(text) > 2 else b"}")
+        Raises:
+            UnsupportedValueException: Names the place, what the class wants there, and what is there.
+        """
         try:
-            found = self._load(text)
-        except Exception as error:
-            raise DocumentMismatchException(
-                f"Document {key!r} does not fit {self.entity_class.__qualname__}: {error}", id=key
+            self._read(key, body, types)
+        except DocumentMismatchException as error:
+            raise UnsupportedValueException(
+                f"document {key!r} cannot be stored, since it could not be loaded again: "
+                f"{_at(error.path)}expected {error.expected}, found {error.found}",
+                id=key,
+                path=error.path,
             ) from error
-        if self._plain:
-            entity = object.__new__(self.entity_class)
-            for attribute, value in cast("dict[str, Any]", found).items():
-                setattr(entity, attribute, value)
-            found = entity
-        if name is not None:
-            self.set_id(found, key)
-        return found
+
+    def decode(self, key: str, data: bytes, types: Mapping[str, str] | None = None) -> T:
+        """Return the entity of a document, with its id set.
+
+        Args:
+            key: The document's id.
+            data: The jsonb as the server sends it: a version byte, then text.
+            types: What the metadata's `@types` holds.
+
+        Raises:
+            DocumentMismatchException: The document does not fit the class.
+        """
+        return self._read(key, data[1:], types)
 
     def update(self, entity: T, fresh: T) -> None:
-        """Let *entity* take the state of *fresh*."""
-        if isinstance(entity, dict):
-            entity.clear()
-            entity.update(cast("dict[str, Any]", fresh))
-        elif hasattr(entity, "__dict__"):
-            vars(entity).update(vars(fresh))
-        else:
-            for name in _to_names(entity):
-                object.__setattr__(entity, name, getattr(fresh, name))
+        """Let *entity* take the stored state of *fresh*; what is never stored, it keeps."""
+        self._update(entity, fresh)
 
     def get_id(self, entity: T) -> object:
         """Return what the entity holds as its id."""
         return None if self.id_attribute is None else getattr(entity, self.id_attribute, None)
 
     def set_id(self, entity: T, key: str) -> None:
-        """Set the entity's id, on a frozen one too."""
-        if self.id_attribute is None:
-            return
-        if isinstance(entity, msgspec.Struct):
-            msgspec.structs.force_setattr(entity, self.id_attribute, key)
-        elif self._pydantic:
-            vars(entity)[self.id_attribute] = key
-        else:
-            object.__setattr__(entity, self.id_attribute, key)
+        """Set the entity's id, on a frozen one too, without running validators."""
+        self._set_id(entity, key)
 
-    def anchors(self, entity: T) -> Anchors:  # noqa: ARG002  # the interface
-        """Return the lists of objects and the union-typed objects of *entity*."""
-        return ()
+    def _make_snapshot(self) -> Callable[[T], bytes]:
+        encode, write = self._native.encode, self._write
+        if encode is None:
+            return write
+        if not self._native.has_untyped:
+            return encode
+        has_special = compile_probe(self._form, special_leaf)
+        is_dict, skipped = self._is_dict, self._refused_tail
 
+        def snapshot(entity: Any) -> bytes:
+            value = entity
+            if is_dict:
+                value = entity.copy()
+                for name in skipped:
+                    value.pop(name, None)
+            try:
+                text = encode(value)
+                needs_types = has_special is not None and has_special(value)
+            except Exception:
+                return write(entity)
+            return write(entity) if needs_types else text
 
-def _to_names(entity: object) -> list[str]:
-    return [name for kind in type(entity).__mro__ for name in getattr(kind, "__slots__", ())]
+        return snapshot
+
+    def _write(self, entity: Any) -> bytes:
+        """Return the snapshot that the form makes, with every check."""
+        if self._is_dict:
+            entity = {name: value for name, value in entity.items() if name not in self._refused_tail}
+        records: dict[str, str] = {}
+        text = write_json(self._form.encode(entity, None, records))
+        return text + b"\0" + write_json(records) if records else text
+
+    def _read(self, key: str, text: bytes, types: Mapping[str, str] | None) -> T:
+        load = self._load
+        entity: T
+        if load is None or types:
+            return self._read_slowly(key, text, types, None)
+        try:
+            if self._id_member is None:
+                entity = load(text)
+            elif len(text) > 2:
+                # At the end, for the last one of equal members counts.
+                entity = load(text[:-1] + self._id_member + write_json(key) + b"}")
+            else:
+                entity = load(b"{" + self._id_member[1:] + write_json(key) + b"}")
+        except Exception as error:
+            return self._read_slowly(key, text, types, error)
+        if self._sets_id_after:
+            self._set_id(entity, key)
+        return entity
+
+    def _read_slowly(self, key: str, text: bytes, types: Mapping[str, str] | None, error: Exception | None) -> T:
+        """Read with the form, which knows what is wrong, and takes what msgspec does not."""
+        if self._id_member is not None:
+            comma = self._id_member if len(text) > 2 else self._id_member[1:]
+            text = text[:-1] + comma + write_json(key) + b"}"
+        try:
+            entity: T = read_with_form(self._form, text, types, exact=self._native.has_decimals)
+        except MisfitError as misfit:
+            raise _mismatch(key, self.entity_class, misfit) from error or misfit.__cause__
+        except (msgspec.DecodeError, RecursionError) as broken:
+            raise _mismatch(key, self.entity_class, MisfitError(None, "JSON", str(broken))) from broken
+        if self.id_attribute is not None:
+            self._set_id(entity, key)
+        return entity
+
+    def _without_id(self, text: bytes, key: str) -> bytes:
+        first = self._id_first + write_json(key)  # type: ignore[operator]  # asked for classes with an id only
+        if text.startswith(first):
+            rest = text[len(first) :]
+            if rest.startswith(b","):
+                return b"{" + rest[1:]
+            if rest == b"}":
+                return b"{}"
+        members = _members(text)
+        if self._id_key not in members:
+            return text
+        del members[self._id_key]
+        return write_json(members)
+
+    def _check_depth(self, snapshot: bytes, key: str) -> None:
+        depth = 0
+        for match in _BRACKET.finditer(snapshot):
+            if match[1]:
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise _unsupported(key, (), f"lists and objects are nested deeper than {MAX_DEPTH} levels")
+            elif match[0] in {b"]", b"}"}:
+                depth -= 1
 
 
 def codec_for(cls: type[T], id_attribute: str | None, registry: AliasRegistry) -> DocumentCodec[T]:
-    """Return the codec for entities of *cls* whose id is the attribute *id_attribute*."""
+    """Return the codec for entities of *cls* whose id is the attribute *id_attribute*.
+
+    Never fails for what a class is made of: what cannot be stored is refused when an entity holds it.
+    """
     return DocumentCodec(cls, id_attribute, registry)
+
+
+def _id_field(form: Form, id_attribute: str | None) -> str | None:
+    """Return the JSON key of the declared field that holds the id, None where none does."""
+    if isinstance(form, ObjectForm) and id_attribute is not None:
+        for key, field in form.fields.items():
+            if field.name == id_attribute:
+                return key
+    return None
+
+
+def _write_out(match: re.Match[bytes]) -> bytes:
+    """Write a float without exponent and with a decimal point, so that it comes back as a float."""
+    if match[1] is None:
+        return match[0]
+    whole, _, fraction = match[1].partition(b".")
+    return whole + fraction.ljust(int(match[2]), b"0") + b".0"
+
+
+def _at(path: str) -> str:
+    return f"at {path}: " if path else ""
+
+
+def _unsupported(key: str, path: Path, reason: str) -> UnsupportedValueException:
+    place = show(path)
+    return UnsupportedValueException(f"document {key!r} cannot be stored: {_at(place)}{reason}", id=key, path=place)
+
+
+def _mismatch(key: str, cls: type, misfit: MisfitError) -> DocumentMismatchException:
+    place = show(misfit.path)
+    return DocumentMismatchException(
+        f"document {key!r} does not fit {cls.__qualname__}: {_at(place)}expected {misfit.expected}, "
+        f"found {misfit.found}",
+        id=key,
+        path=place,
+        expected=misfit.expected,
+        found=misfit.found,
+    )
