@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from docsession._errors import ConnectionLostException, MigrationException, RavenException
+from docsession._executors._psycopg import PoolSettings
 from docsession._executors._translate import translate, translate_connect, without_secrets
 from docsession._sql._schema import try_lock_statement
 
@@ -33,12 +34,6 @@ class Target:
     conninfo: Mapping[str, str] = field(repr=False)
     database: str
 
-    @property
-    def place(self) -> str:
-        """Where the server is, without the password."""
-        host = self.conninfo.get("host", "this machine")
-        return f"PostgreSQL on {host}, database {self.conninfo.get('dbname', '')!r}"
-
     def command(self, name: str) -> str:
         """Return the command line that a user is to run, as in `docsession upgrade --database shop`."""
         option = (
@@ -48,7 +43,7 @@ class Target:
 
 
 def connect(target: Target) -> psycopg.Connection[Any]:
-    """Return a connection of its own, in autocommit.
+    """Return a connection of its own, in autocommit; of several hosts, to the one that takes writes.
 
     Raises:
         ConnectionFailedException: The server cannot be reached; `AuthenticationException` where it refuses the user.
@@ -59,10 +54,12 @@ def connect(target: Target) -> psycopg.Connection[Any]:
         **target.conninfo,
         "client_encoding": "UTF8",
     }
+    if "," in parameters.get("host", ""):
+        parameters.setdefault("target_session_attrs", "read-write")
     try:
         return psycopg.connect(autocommit=True, **parameters)
     except psycopg.Error as error:
-        raise translate_connect(error, target.place) from without_secrets(error)
+        raise translate_connect(error, PoolSettings(conninfo=target.conninfo).place) from without_secrets(error)
 
 
 @contextmanager

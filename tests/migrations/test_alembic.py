@@ -1,0 +1,68 @@
+"""Alembic's own command line, with the alembic.ini of the project."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docsession._migrate import drift, upgrade
+from docsession._sql._quoting import qualified
+from docsession._sql._schema import create_collection_statements
+from tests.migrations.conftest import HOSTILE_NAMES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def alembic(url_of, database):
+    """Run Alembic on the test's database and return its exit code and what it printed."""
+
+    def call(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "-x", f"database={database}", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"DOCSESSION_URL": url_of(), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return call
+
+
+@pytest.mark.parametrize("database", [None, HOSTILE_NAMES[0]], indirect=True)
+def test_it_brings_a_database_to_the_newest_revision_and_back(alembic, database, target_of):
+    code, output = alembic("upgrade", "head")
+    assert code == 0, output
+    assert drift(target_of(database)) == []
+    code, output = alembic("downgrade", "base")
+    assert code == 0, output
+
+
+def test_autogenerate_sees_the_collections_and_drops_nothing(alembic, database, target_of, run):
+    """Neither tables that the catalogue names, nor others in the schema or elsewhere on the server."""
+    upgrade(target_of(database))
+    run(
+        [
+            *create_collection_statements(database, "companies"),
+            f"INSERT INTO {qualified(database, 'docsession_collections')} VALUES ('c', 'Companies', 'companies')",
+            f"CREATE TABLE {qualified(database, 'others')} (id int)",
+        ]
+    )
+    code, output = alembic("check")
+    assert code == 0, output
+    assert "No new upgrade operations detected" in output
+    run([f"ALTER TABLE {qualified(database, 'companies')} DROP metadata"])
+    code, output = alembic("check")
+    assert code != 0
+    assert "add_column" in output
+    assert "remove_table" not in output
+
+
+def test_scripts_of_sql_are_refused(alembic):
+    code, output = alembic("upgrade", "head", "--sql")
+    assert code != 0
+    assert "SQL scripts of them are not made" in output
