@@ -1,11 +1,16 @@
 """Names of collections, tables, id prefixes and databases."""
 
+import inspect
+import re
 import subprocess
 import sys
 
+import inflect
 import pytest
 
 from docsession._documents._naming import (
+    _library_plural,
+    _regular_plural,
     check_collection,
     check_database,
     id_prefix_of_collection,
@@ -49,9 +54,20 @@ def test_a_singular_that_ends_in_s_gets_a_plural(name):
     assert pluralize(name) != name
 
 
-def test_the_library_is_imported_with_the_first_name_only():
-    code = "import sys, docsession._documents._mapping; print('inflect' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+def test_the_library_is_imported_for_the_first_name_that_needs_it_only():
+    code = (
+        "import sys; from docsession._documents._naming import pluralize as p; "
+        "print(p('Company'), p('Order'), 'inflect' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Companies Orders False\n"
+
+
+def test_regular_endings_give_what_the_library_gives():
+    listed = set(re.findall(r"[a-z]{4,}", inspect.getsource(inflect)))
+    regular = {word: plural for word in listed if (plural := _regular_plural(word))}
+    assert len(regular) > 300
+    assert {word: _library_plural(word) for word in regular} == regular
 
 
 @pytest.mark.parametrize("name", ['x"; drop table y; --', "Käufer", "用户", "a b", "x' OR 1=1", "%s", "$1", "👨‍👩‍👧"])
