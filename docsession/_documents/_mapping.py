@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from docsession._conventions import DocumentConventions
+from docsession._documents._aliases import DECLARED, AliasRegistry
+from docsession._documents._codec import DocumentCodec, codec_for
 from docsession._documents._identity import check_entity_class, id_attribute_of
 from docsession._documents._ids import is_blank, prefix_of
 from docsession._documents._metadata import COLLECTION, METADATA
@@ -61,6 +63,7 @@ def document(
         if not isinstance(cls, type):
             raise InvalidArgumentTypeException(f"@document(…) stands above a class, not {cls!r}")
         setattr(cls, _SETTINGS, settings)
+        DECLARED.declare(cls, alias)
         return cls
 
     return decorate
@@ -91,17 +94,20 @@ class DocumentMapping(Generic[T]):
     table: str
     id_prefix: str
     id_attribute: str | None
-    codec: Any
+    codec: DocumentCodec[T]
 
 
 class Mappings:
     """The mappings of one store, each made on first use; safe over threads."""
 
     def __init__(
-        self, conventions: DocumentConventions, make_codec: Callable[[type, str | None], Any] | None = None
+        self,
+        conventions: DocumentConventions,
+        make_codec: Callable[[type[Any], str | None, AliasRegistry], DocumentCodec[Any]] = codec_for,
     ) -> None:
         self._conventions = conventions
         self._make_codec = make_codec
+        self._registry: AliasRegistry | None = None
         self._by_class: dict[type, DocumentMapping[Any]] = {}
         self._by_collection: dict[str, DocumentMapping[dict[str, Any]]] = {}
         self._lock = threading.RLock()
@@ -195,10 +201,7 @@ class Mappings:
             codec=self._codec(cls, id_attribute),
         )
 
-    def _codec(self, cls: type, id_attribute: str | None) -> Any:
-        if self._make_codec is None:
-            from docsession._documents import _codec
-
-            registry = _codec.AliasRegistry(self._conventions.aliases)
-            return _codec.codec_for(cls, id_attribute, registry)
-        return self._make_codec(cls, id_attribute)
+    def _codec(self, cls: type[T], id_attribute: str | None) -> DocumentCodec[T]:
+        if self._registry is None:
+            self._registry = AliasRegistry(self._conventions.aliases)
+        return self._make_codec(cls, id_attribute, self._registry)

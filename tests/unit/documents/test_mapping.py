@@ -177,7 +177,7 @@ def conventions():
 
 @pytest.fixture
 def mappings(conventions):
-    return Mappings(conventions, lambda cls, attribute: (cls, attribute))
+    return Mappings(conventions, lambda cls, attribute, registry: (cls, attribute))
 
 
 @pytest.mark.parametrize(
@@ -284,6 +284,22 @@ class TestDecorator:
         assert settings_of(Base).alias == "firm"
         assert (mappings.for_class(Branch).collection, mappings.for_class(Branch).id_attribute) == ("Branches", "code")
         assert settings_of(Branch).alias is None
+
+    def test_it_gives_the_class_an_alias(self, conventions):
+        @document(alias="named by a test")
+        class Named:
+            pass
+
+        registries = []
+        Mappings(conventions, lambda cls, attribute, registry: registries.append(registry)).for_class(Named)
+        assert registries[0].class_of("named by a test") is Named
+        assert registries[0].alias_of(Named) == "named by a test"
+
+    def test_conventions_give_aliases_too(self, conventions):
+        conventions.register(Company, "firm of a test")
+        registries = []
+        Mappings(conventions, lambda cls, attribute, registry: registries.append(registry)).for_class(Company)
+        assert registries[0].class_of("firm of a test") is Company
 
     @pytest.mark.parametrize(
         "wrong", [{"collection": ""}, {"collection": "x" * 64}, {"alias": " "}, {"alias": 5}, {"id_attribute": ""}]
