@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import fill
 
 from tqdm import tqdm
 
@@ -51,9 +52,10 @@ class Report:
 
 
 def say(*lines: str) -> None:
-    """Print *lines* below the title of a step."""
+    """Print *lines* below the title of a step, those that are too long as several."""
     for line in "\n".join(lines).splitlines():
-        print(f"    {line}")
+        indent = "    " + " " * (len(line) - len(line.lstrip()))
+        print(fill(line.strip(), 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def store_all(store: DocumentStore, entities: Sequence[Entity], report: Report) -> None:
