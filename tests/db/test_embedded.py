@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +15,27 @@ import pytest
 from docsession._embedded import EmbeddedServer
 from docsession._embedded import _binaries as binaries
 from docsession._errors import EmbeddedServerException, InvalidArgumentTypeException, MissingDependencyException
-from tests.support.servers import HOLD, Worker, ask, is_alive, server_directory, server_pid
+from tests.support.servers import HOLD, Worker, ask, end_server, eventually, is_alive, server_directory, server_pid
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
     with server_directory() as path:
         yield path
+
+
+@pytest.fixture(scope="module")
+def once() -> Iterator[Path]:
+    with server_directory() as path:
+        start(path).stop()
+        yield path
+
+
+@pytest.fixture
+def made(once: Path) -> Iterator[Path]:
+    """A directory in which servers have run before, and none does: an initdb less."""
+    yield once
+    end_server(once)
 
 
 def start(directory: Path, **options: object) -> EmbeddedServer:
@@ -52,32 +65,32 @@ class TestStartAndStop:
         with start(directory, durable=True) as server:
             assert ask(server.url, "SELECT count(*) FROM kept") == 0
 
-    def test_it_can_be_described(self, directory: Path, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.INFO, "docsession.embedded"), start(directory) as server:
+    def test_it_can_be_described(self, made: Path, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.INFO, "docsession.embedded"), start(made) as server:
             password = str(server.conninfo["password"])
-            assert (server.data_directory, server.major_version, server.tcp) == (directory, 18, False)
+            assert (server.data_directory, server.major_version, server.tcp) == (made, 18, False)
             assert password in server.url
             assert password not in repr(server)
             with psycopg.connect(**server.conninfo) as connection:
                 assert connection.info.host == str(server.socket_directory)
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-            ("INFO", f"PostgreSQL 18 started in {directory}")
+            ("INFO", f"PostgreSQL 18 started in {made}")
         ]
         with pytest.raises(EmbeddedServerException, match="was left"):
             _ = server.url
 
     def test_documents_can_hold_any_text_whatever_the_environment(
-        self, directory: Path, monkeypatch: pytest.MonkeyPatch
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An LC_ALL that does not exist, and what else may lie about, never reaches the server."""
         strange = {"LC_ALL": "xx_XX.latin1", "PGDATA": "/nowhere", "PGPORT": "1", "TZ": "Mars/Phobos", "SECRET": "s"}
-        with Worker(HOLD, directory, environment=strange) as holder:
+        with Worker(HOLD, made, environment=strange) as holder:
             url = holder.hear()["url"]
             assert ask(url, "SELECT current_setting('server_encoding') || current_setting('timezone')") == "UTF8UTC"
             assert (
                 ask(url, "SELECT lower('ÄΣ') || datcollate FROM pg_database WHERE datname = 'postgres'") == "äσC.UTF-8"
             )
-            environment = Path(f"/proc/{server_pid(directory)}/environ").read_bytes()
+            environment = Path(f"/proc/{server_pid(made)}/environ").read_bytes()
             assert b"SECRET" not in environment
             assert b"LC_ALL" not in environment
             holder.finish()
@@ -95,13 +108,13 @@ class TestStartAndStop:
             assert path.stat().st_mode & 0o007 == 0
         assert sockets.is_relative_to(path) or not sockets.exists()
 
-    def test_threads_may_start_and_stop_at_once(self, directory: Path) -> None:
+    def test_threads_may_start_and_stop_at_once(self, made: Path) -> None:
         failures: list[BaseException] = []
 
         def use() -> None:
             try:
                 for _ in range(3):
-                    with start(directory) as server:
+                    with start(made) as server:
                         assert ask(server.url) == 1
             except BaseException as error:
                 failures.append(error)
@@ -112,7 +125,7 @@ class TestStartAndStop:
         for thread in threads:
             thread.join()
         assert failures == []
-        assert server_pid(directory) is None
+        assert server_pid(made) is None
 
 
 class TestProcesses:
@@ -127,42 +140,42 @@ class TestProcesses:
             worker.finish()
         assert not is_alive(pid)
 
-    def test_a_killed_holder_leaves_a_server_that_the_next_one_stops(self, directory: Path) -> None:
-        with Worker(HOLD, directory) as holder:
+    def test_a_killed_holder_leaves_a_server_that_the_next_one_stops(self, made: Path) -> None:
+        with Worker(HOLD, made) as holder:
             holder.hear()
-            pid = server_pid(directory)
+            pid = server_pid(made)
             holder.kill()
         assert pid is not None
         assert is_alive(pid)
-        with start(directory) as server:
+        with start(made) as server:
             assert ask(server.url) == 1
-            assert server_pid(directory) == pid
+            assert server_pid(made) == pid
         assert not is_alive(pid)
 
-    def test_a_killed_holder_does_not_stop_the_others(self, directory: Path) -> None:
-        with Worker(HOLD, directory) as holder, start(directory) as server:
+    def test_a_killed_holder_does_not_stop_the_others(self, made: Path) -> None:
+        with Worker(HOLD, made) as holder, start(made) as server:
             holder.hear()
             holder.kill()
-            with start(directory):
+            with start(made):
                 pass
             assert ask(server.url) == 1
 
-    def test_ctrl_c_ends_the_holder_and_never_the_server_of_others(self, directory: Path) -> None:
-        with start(directory) as server, Worker(HOLD, directory) as holder:
+    def test_ctrl_c_ends_the_holder_and_never_the_server_of_others(self, made: Path) -> None:
+        with start(made) as server, Worker(HOLD, made) as holder:
             holder.hear()
             os.killpg(holder.process.pid, signal.SIGINT)
             _, errors = holder.process.communicate()
             assert "KeyboardInterrupt" in errors
             assert ask(server.url) == 1
-        with Worker(HOLD, directory) as holder:
+        with Worker(HOLD, made) as holder:
             holder.hear()
-            pid = server_pid(directory)
+            pid = server_pid(made)
             os.killpg(holder.process.pid, signal.SIGINT)
             holder.process.communicate()
         assert pid is not None
         assert not is_alive(pid)
 
-    def test_a_forked_worker_holds_the_server_itself(self, directory: Path) -> None:
+    def test_a_forked_worker_holds_the_server_itself(self, made: Path) -> None:
         code = """
 server = EmbeddedServer.start(sys.argv[1], durable=False)
 if os.fork() == 0:
@@ -173,9 +186,9 @@ if os.fork() == 0:
 server.stop()
 say(left=True)
 """
-        with Worker(code, directory) as worker:
+        with Worker(code, made) as worker:
             assert worker.hear() == {"left": True}
-            pid = server_pid(directory)
+            pid = server_pid(made)
             assert pid is not None
             assert is_alive(pid)
             worker.tell()
@@ -184,7 +197,7 @@ say(left=True)
             worker.finish()
             assert eventually(lambda: not is_alive(pid))
 
-    def test_a_worker_of_multiprocessing_holds_the_server_itself(self, directory: Path) -> None:
+    def test_a_worker_of_multiprocessing_holds_the_server_itself(self, made: Path) -> None:
         code = """
 def work(receiver):
     receiver.recv()
@@ -202,16 +215,16 @@ sender.send(2)
 process.join()
 say(code=process.exitcode)
 """
-        with Worker(code, directory) as worker:
+        with Worker(code, made) as worker:
             assert worker.hear() == {"one": 1}
-            pid = server_pid(directory)
+            pid = server_pid(made)
             assert pid is not None
             worker.tell()
             assert worker.hear() == {"code": 0}
             assert not is_alive(pid)
             worker.finish()
 
-    def test_a_forked_worker_that_leaves_does_not_take_the_server_along(self, directory: Path) -> None:
+    def test_a_forked_worker_that_leaves_does_not_take_the_server_along(self, made: Path) -> None:
         code = """
 server = EmbeddedServer.start(sys.argv[1], durable=False)
 for leave in (server.stop, lambda: None, lambda: os.kill(os.getpid(), signal.SIGKILL)):
@@ -223,10 +236,10 @@ for leave in (server.stop, lambda: None, lambda: os.kill(os.getpid(), signal.SIG
 say(one=ask(server))
 server.stop()
 """
-        with Worker(code, directory) as worker:
+        with Worker(code, made) as worker:
             assert worker.hear() == {"one": 1}
             worker.finish()
-        assert server_pid(directory) is None
+        assert server_pid(made) is None
 
 
 class TestAccidents:
@@ -240,34 +253,33 @@ class TestAccidents:
                 pid = server_pid(directory)
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
+                assert eventually(lambda: not is_alive(pid))
                 with start(directory, durable=True) as second:
                     assert ask(second.url, "SELECT n FROM kept") == 42
                     assert ask(first.url, "SELECT n FROM kept") == 42
                 assert ask(first.url, "SELECT n FROM kept") == 42
 
-    def test_a_pid_file_that_tells_nothing_true_is_replaced(self, directory: Path) -> None:
+    def test_a_pid_file_that_tells_nothing_true_is_replaced(self, made: Path) -> None:
         """Empty, garbage, stale, and with the number of a process that is another program now."""
-        start(directory).stop()
+        start(made).stop()
         whole = "{}\n/x\n1\n5432\n/x\n\n1 1\nready\n"
         for content in ("", "garbage\n", "999999\n", whole.format(999999), whole.format(os.getpid())):
-            (directory / "data" / "postmaster.pid").write_text(content)
-            with start(directory) as server:
+            (made / "data" / "postmaster.pid").write_text(content)
+            with start(made) as server:
                 assert ask(server.url) == 1
 
-    def test_a_running_server_with_an_emptied_pid_file_is_started_again_by_its_only_holder(
-        self, directory: Path
-    ) -> None:
-        with Worker(HOLD, directory) as holder:
+    def test_a_running_server_with_an_emptied_pid_file_is_started_again_by_its_only_holder(self, made: Path) -> None:
+        with Worker(HOLD, made) as holder:
             holder.hear()
             holder.kill()
-        pid = server_pid(directory)
-        os.truncate(directory / "data" / "postmaster.pid", 0)
-        with start(directory) as server:
+        pid = server_pid(made)
+        os.truncate(made / "data" / "postmaster.pid", 0)
+        with start(made) as server:
             assert ask(server.url) == 1
-            assert server_pid(directory) != pid
-            os.truncate(directory / "data" / "postmaster.pid", 0)
+            assert server_pid(made) != pid
+            os.truncate(made / "data" / "postmaster.pid", 0)
             with pytest.raises(EmbeddedServerException, match=r"postmaster\.pid is damaged"):
-                start(directory)
+                start(made)
 
     def test_a_killed_initdb_leaves_no_half_cluster(self, directory: Path) -> None:
         with Worker(HOLD, directory) as holder:
@@ -291,25 +303,25 @@ class TestAccidents:
 
 
 class TestWishes:
-    def test_settings_reach_the_server(self, directory: Path) -> None:
-        with start(directory, settings={"work_mem": "5MB", "max-connections": "50"}) as server:
+    def test_settings_reach_the_server(self, made: Path) -> None:
+        with start(made, settings={"work_mem": "5MB", "max-connections": "50"}) as server:
             assert ask(server.url, "SHOW work_mem") == "5MB"
             assert ask(server.url, "SHOW max_connections") == "50"
             assert ask(server.url, "SHOW fsync") == "off"
             with pytest.raises(
                 EmbeddedServerException, match=r"is in use, and its settings are others: work_mem = 5MB"
             ):
-                start(directory, settings={"work_mem": "6MB"})
+                start(made, settings={"work_mem": "6MB"})
             with pytest.raises(EmbeddedServerException, match="is in use, and it was started with durable=False"):
-                start(directory, durable=True)
-            with start(directory, settings={"work_mem": "5MB"}), start(directory):
+                start(made, durable=True)
+            with start(made, settings={"work_mem": "5MB"}), start(made):
                 pass
 
-    def test_a_server_that_nobody_holds_is_started_again_as_wished(self, directory: Path) -> None:
-        with Worker(HOLD, directory) as holder:
+    def test_a_server_that_nobody_holds_is_started_again_as_wished(self, made: Path) -> None:
+        with Worker(HOLD, made) as holder:
             holder.hear()
             holder.kill()
-        with start(directory, durable=True, tcp=True) as server:
+        with start(made, durable=True, tcp=True) as server:
             assert ask(server.url, "SHOW fsync") == "on"
             assert ask(server.tcp_url) == 1
 
@@ -317,16 +329,16 @@ class TestWishes:
         with pytest.raises(EmbeddedServerException, match="listen_addresses: set by docsession itself"):
             start(directory, settings={"listen_addresses": "*"})
 
-    def test_it_cannot_be_sent_to_another_process(self, directory: Path) -> None:
+    def test_it_cannot_be_sent_to_another_process(self, made: Path) -> None:
         import pickle
 
-        with start(directory) as server, pytest.raises(TypeError, match="held by one process"):
+        with start(made) as server, pytest.raises(TypeError, match="held by one process"):
             pickle.dumps(server)
 
 
 class TestTcp:
-    def test_it_listens_on_this_machine_alone_and_wants_the_password(self, directory: Path) -> None:
-        with start(directory, tcp=True) as server:
+    def test_it_listens_on_this_machine_alone_and_wants_the_password(self, made: Path) -> None:
+        with start(made, tcp=True) as server:
             assert ask(server.tcp_url, "SHOW listen_addresses") == "127.0.0.1"
             assert ask(server.tcp_url, "SELECT inet_server_port()") == server.port
             wrong = {**server.conninfo, "host": "127.0.0.1", "password": "wrong"}
@@ -334,28 +346,28 @@ class TestTcp:
                 psycopg.connect(**wrong)
             with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
                 psycopg.connect(**{**server.conninfo, "password": "wrong"})
-            with start(directory) as joined:
+            with start(made) as joined:
                 assert (joined.tcp, joined.port, joined.tcp_url) == (True, server.port, server.tcp_url)
             port = server.port
-        with start(directory, tcp=True) as server:
+        with start(made, tcp=True) as server:
             assert server.port == port
 
-    def test_without_it_nothing_listens(self, directory: Path) -> None:
-        with start(directory) as server:
+    def test_without_it_nothing_listens(self, made: Path) -> None:
+        with start(made) as server:
             assert ask(server.url, "SHOW listen_addresses") == ""
             with pytest.raises(EmbeddedServerException, match="tcp=True"):
                 _ = server.tcp_url
             with pytest.raises(EmbeddedServerException, match="is in use, and it listens on its socket only"):
-                start(directory, tcp=True)
+                start(made, tcp=True)
 
 
 class TestErrors:
-    def test_a_failed_start_shows_the_end_of_the_log(self, directory: Path) -> None:
+    def test_a_failed_start_shows_the_end_of_the_log(self, made: Path) -> None:
         with pytest.raises(EmbeddedServerException) as raised:
-            start(directory, settings={"shared_buffers": "lots"})
+            start(made, settings={"shared_buffers": "lots"})
         assert 'invalid value for parameter "shared_buffers": "lots"' in str(raised.value)
-        assert str(directory / "server.log") in str(raised.value)
-        with start(directory) as server:
+        assert str(made / "server.log") in str(raised.value)
+        with start(made) as server:
             assert ask(server.url) == 1
 
     def test_data_of_another_version_are_refused(self, directory: Path) -> None:
@@ -403,13 +415,3 @@ class TestErrors:
         (directory / "password").unlink()
         with pytest.raises(EmbeddedServerException, match="password is gone"):
             start(directory)
-
-
-def eventually(condition: object, seconds: float = 10) -> bool:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.002)
-    return False

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from docsession._embedded import EmbeddedServer, _account, _places
 from docsession._embedded._binaries import find_binaries
 from docsession._errors import EmbeddedServerException
-from tests.support.servers import HOLD, STRANGER, Worker, ask, is_alive, server_directory, server_pid
+from tests.support.servers import HOLD, STRANGER, Worker, ask, eventually, is_alive, server_directory, server_pid
 
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root, to run as root or to become another user")
@@ -143,7 +144,8 @@ class TestOrdinaryUser:
             assert one.hear() == two.hear()
             pid = server_pid(directory)
             assert pid is not None
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(lambda: not is_alive(pid))
             one.kill()
             with Worker(HOLD, directory, uid=self.uid) as three:
                 three.hear()

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +21,13 @@ ROOT = Path(__file__).parents[2]
 STRANGER = 54321
 
 # Everything is imported before the user changes: another user need not be able to read the interpreter's files.
+# Of docsession only the embedded server is, which takes a fifth of the time.
 _PRELUDE = """
-import codecs, json, logging, os, signal, sys, tempfile, time, traceback
+import codecs, json, logging, os, signal, sys, tempfile, time, traceback, types
+package = sys.modules["docsession"] = types.ModuleType("docsession")
+package.__path__ = [os.environ["PYTHONPATH"] + "/docsession"]
 import multiprocessing, multiprocessing.process, multiprocessing.util, platformdirs, platformdirs.unix, psycopg
-from docsession import _errors
+import docsession._errors
 from docsession._embedded import EmbeddedServer
 from docsession._embedded._binaries import find_binaries
 find_binaries(18)
@@ -129,11 +133,22 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Wait until *condition* holds; False where it does not within *seconds*."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.002)
+    return False
+
+
 def end_server(directory: Path) -> None:
     """Kill what a failed test left."""
     pid = server_pid(directory)
     if pid is not None and is_alive(pid) and str(directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
         os.kill(pid, signal.SIGQUIT)
+        eventually(lambda: not is_alive(pid))
 
 
 def ask(url: str, question: str = "SELECT 1") -> Any:
