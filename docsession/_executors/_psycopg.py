@@ -34,7 +34,7 @@ class PoolSettings:
 
     Attributes:
         conninfo: Connection parameters by libpq's names, as `parse_url` returns them; never shown.
-        min_size: Connections that the pool keeps open once it is in use.
+        min_size: Connections that the pool keeps open even where they are not needed.
         max_size: Connections that the pool opens at most; one more is kept apart for id ranges.
         timeout: Seconds to wait for a connection of the pool to become free.
         max_idle: Seconds after which an unused connection above `min_size` is closed.
@@ -50,7 +50,7 @@ class PoolSettings:
     """
 
     conninfo: Mapping[str, str] = field(repr=False)
-    min_size: int = 1
+    min_size: int = 0
     max_size: int = 10
     timeout: float = 30.0
     max_idle: float = 600.0

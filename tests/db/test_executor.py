@@ -1,6 +1,5 @@
 """Requests on real PostgreSQL: values, round trips, prepared statements, refusals, streams."""
 
-import asyncio
 import uuid
 
 import psycopg
@@ -81,10 +80,6 @@ class TestRoundTrips:
     def proxy(self, postgres_url):
         with CountingProxy(postgres_url) as proxy:
             yield proxy
-
-    @pytest.fixture
-    async def counted(self, proxy, make_executor):
-        return make_executor(proxy.url, prepare_threshold=2)
 
     async def test_one_for_a_read(self, proxy, make_executor):
         executor = make_executor(proxy.url)
@@ -329,20 +324,6 @@ class TestApart:
         (after,) = (await self.apart(executor, PID))[0][0]
         assert before != after
 
-    async def test_one_at_a_time_so_that_the_second_sees_what_the_first_did(self, face, executor):
-        if not face.is_async:
-            pytest.skip("tasks at once are the async face's; threads have a test of their own")
-        made = []
-
-        def make():
-            if made:
-                return None
-            made.append(1)
-            return Request([statement("SELECT pg_sleep(0.05)")])
-
-        results = await asyncio.gather(*(executor.run_apart(make) for _ in range(5)))
-        assert sorted(map(len, results)) == [0, 0, 0, 0, 1]
-
 
 class TestStreams:
     @pytest.mark.parametrize("size", [1, 100, 20_000])
@@ -366,7 +347,7 @@ class TestStreams:
             async for (number,) in executor.stream(
                 statement("SELECT i / (500 - i) FROM generate_series(1, 1000) i"), 9
             ):
-                seen.append(number)  # noqa: PERF401  # what was seen before the error counts
+                seen.append(number)
         assert 400 < len(seen) < 500
         assert await read(executor, "SELECT 1") == [(1,)]
 

@@ -10,6 +10,8 @@ import select
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -268,11 +270,11 @@ class CuttingProxy(Proxy):
     def __init__(self, url: str, *, tcp: bool | None = None) -> None:
         super().__init__(url, tcp=tcp)
         self.cuts = 0
+        self._is_cut = threading.Event()
         self._stage: Stage | None = None
         self._n = 0
         self._matches: Callable[[bytes], bool] = bool
         self._armed: Link | None = None
-        self._held: Link | None = None
 
     def cut_next(self, stage: Stage, n: int = 0, *, containing: bytes = b"") -> None:
         """Cut the next request whose data has *containing* in it.
@@ -282,8 +284,13 @@ class CuttingProxy(Proxy):
         """
         self._n = n
         self._matches = lambda data: containing in data
-        self._armed = self._held = None
+        self._armed = None
+        self._is_cut.clear()
         self._stage = stage
+
+    def wait_for_cut(self) -> None:
+        """Return when the link is cut, which for AFTER_ANSWER is after the client has gone on."""
+        assert self._is_cut.wait(10), "nothing was cut"
 
     def from_client(self, link: Link, data: bytes) -> None:
         if self._stage is not None and link.is_ready and self._armed is None and self._matches(data):
@@ -335,6 +342,7 @@ class CuttingProxy(Proxy):
         self.cuts += 1
         self._stage = self._armed = None
         link.cut()
+        self._is_cut.set()
 
 
 class DelayProxy(Proxy):
@@ -389,3 +397,22 @@ class DelayProxy(Proxy):
                 _, end, data = self._queue.popleft()
             with contextlib.suppress(OSError):
                 end.sendall(data)
+
+
+@contextlib.contextmanager
+def delayed(url: str, delay: float) -> Iterator[str]:
+    """Run a `DelayProxy` in a process of its own, which takes no time from the client's; gives its URL."""
+    command = [sys.executable, "-m", __name__, url, str(delay)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+if __name__ == "__main__":
+    with DelayProxy(sys.argv[1], float(sys.argv[2])) as proxy:
+        print(proxy.url, flush=True)
+        sys.stdin.read()

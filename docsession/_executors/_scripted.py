@@ -1,0 +1,118 @@
+"""An executor that answers from a script and keeps what it was asked, for tests without a database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from docsession._errors import StoreClosedException
+from docsession._port import Request, Row, Rows, Statement
+
+Answer: TypeAlias = Sequence[Rows] | BaseException | Callable[[Request], Sequence[Rows]]
+"""The rows of each statement, an error to raise, or what makes the rows from the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request as it was given.
+
+    Attributes:
+        statements: (SQL, parameters) of each statement.
+        transaction, write: As in `Request`.
+        apart: True where it went to the connection that is kept apart.
+    """
+
+    statements: tuple[tuple[str, tuple[object, ...]], ...]
+    transaction: bool
+    write: bool
+    apart: bool
+
+    @property
+    def sql(self) -> list[str]:
+        """The SQL of each statement."""
+        return [sql for sql, _ in self.statements]
+
+    @property
+    def params(self) -> list[tuple[object, ...]]:
+        """The parameters of each statement."""
+        return [params for _, params in self.statements]
+
+
+class ScriptedExecutor:
+    """Answers requests in the order of a script, and keeps them.
+
+    Attributes:
+        requests: What it was asked, in order.
+
+    Args:
+        answers: One for each request of `run`, `run_apart` and `stream`, in order. A request beyond
+            the last one is an `AssertionError` that shows it.
+        otherwise: Gives the rows of a statement where the script has ended; None: nothing does.
+        suspends: True gives way to the event loop before every answer, as an async executor does.
+    """
+
+    def __init__(
+        self,
+        answers: Iterable[Answer] = (),
+        *,
+        otherwise: Callable[[Statement], Rows] | None = None,
+        suspends: bool = False,
+    ) -> None:
+        self.requests: list[Recorded] = []
+        self._answers = list(answers)
+        self._otherwise = otherwise
+        self._suspends = suspends
+        self._is_closed = False
+
+    def add(self, *answers: Answer) -> None:
+        """Make the script longer."""
+        self._answers += answers
+
+    def assert_all_answered(self) -> None:
+        """Fail where answers are left that nobody asked for."""
+        if self._answers:
+            raise AssertionError(f"{len(self._answers)} answers of the script were not asked for: {self._answers}")
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`."""
+        return await self._answer(request, apart=False)
+
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """See `RequestExecutor.run_apart`."""
+        request = make()
+        return [] if request is None else await self._answer(request, apart=True)
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`; *size* does not matter."""
+        del size
+        for rows in await self._answer(Request([statement]), apart=False):
+            for row in rows:
+                yield row
+
+    async def close(self) -> None:
+        """Refuse whatever comes afterwards; idempotent."""
+        self._is_closed = True
+
+    async def _answer(self, request: Request, *, apart: bool) -> list[Rows]:
+        if self._is_closed:
+            raise StoreClosedException("the store is closed")
+        statements = tuple((statement.sql.decode(), tuple(statement.params)) for statement in request.statements)
+        recorded = Recorded(statements, request.transaction, request.write, apart)
+        self.requests.append(recorded)
+        if self._suspends:
+            await asyncio.sleep(0)
+        request.sent = True
+        if self._answers:
+            answer = self._answers.pop(0)
+        elif self._otherwise is not None:
+            answer = [self._otherwise(statement) for statement in request.statements]
+        else:
+            raise AssertionError(f"the script has no answer left for {recorded}")
+        if isinstance(answer, BaseException):
+            raise answer
+        rows = list(answer(request) if callable(answer) else answer)
+        if len(rows) != len(request.statements):
+            raise AssertionError(f"the script answers {len(rows)} statements, but there are more or less in {recorded}")
+        return rows
