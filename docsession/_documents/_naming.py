@@ -71,7 +71,7 @@ def pluralize(name: str) -> str:
     lowered = word.lower()
     if lowered == word.upper():
         return name
-    if len(word) > 1 and word.isupper():
+    if len(word) < 3 or word.isupper():
         return name + "s"
     plural = _regular_plural(lowered) or _library_plural(lowered)
     return name[: match.start()] + (plural[:1].upper() + plural[1:] if word[0].isupper() else plural)
@@ -81,9 +81,9 @@ def _library_plural(word: str) -> str:
     engine = _engine()
     if not word.endswith(("ss", "us", "is", "as")):
         singular = engine.singular_noun(word)  # False where the word is no plural
-        if isinstance(singular, str) and singular != word and engine.plural_noun(singular) == word:
+        if singular and singular != word and engine.plural_noun(singular) == word:
             return word
-    return str(engine.plural_noun(word))
+    return str(engine.plural_noun(word)) or word
 
 
 def id_prefix_of_collection(collection: str) -> str:

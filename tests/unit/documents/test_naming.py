@@ -7,6 +7,8 @@ import sys
 
 import inflect
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docsession._documents._naming import (
     _library_plural,
@@ -47,6 +49,20 @@ def test_a_class_name_gives_collection_table_and_prefix(name, collection, table,
 @pytest.mark.parametrize("name", ["Users", "Settings", "People", "OrderLines", "News", "Series", "Sheep", "用户"])
 def test_a_plural_name_and_one_without_english_words_stay(name):
     assert pluralize(name) == name
+
+
+@pytest.mark.parametrize(("name", "plural"), [("S", "Ss"), ("A", "As"), ("Is", "Iss"), ("DC", "DCs"), ("X1", "X1s")])
+def test_letters_and_acronyms_get_an_s(name, plural):
+    assert pluralize(name) == plural
+
+
+@given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True))
+def test_every_class_name_has_a_collection_and_a_table(name):
+    collection = pluralize(name)
+    assert check_collection(collection) == collection
+    assert pluralize(name) == collection
+    if not name.lower().startswith("docsession"):
+        assert table_of_collection(collection)
 
 
 @pytest.mark.parametrize("name", ["Bus", "Status", "Alias", "Analysis", "Gas", "Canvas"])
