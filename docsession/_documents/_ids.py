@@ -7,10 +7,10 @@ An id is text like `companies/1-A`. What stands before its first separator is it
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 import unicodedata
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,11 +147,14 @@ class HiLoRange:
         return self.high - self.low + 1
 
 
+_generators: weakref.WeakSet[HiLoGenerator] = weakref.WeakSet()
+
+
 class HiLoGenerator:
     """Numbered ids of one collection in one database, from ranges that somebody fetches.
 
     It does no I/O: `next_id` answers None when a range is needed, of the size that `wanted` names;
-    `add_range` brings it. Safe over threads.
+    `add_range` brings it. Safe over threads and forks.
     """
 
     def __init__(self, prefix: str, separator: str, node_tag: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -164,6 +167,13 @@ class HiLoGenerator:
         self._waiting: deque[HiLoRange] = deque()
         self._last_size = 0
         self._last_added = 0.0
+        _generators.add(self)
+
+    def forget(self) -> None:
+        """Drop every number, in a forked process: they belong to its parent."""
+        self._lock = threading.Lock()
+        self._waiting.clear()
+        self._next = self._high + 1
 
     def next_id(self) -> str | None:
         """Return the next id, or None where a range is needed first."""
@@ -302,5 +312,11 @@ def complete_generated_id(generated: object, prefix: str, separator: str) -> str
     return checked
 
 
-UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-"""What `uuid7` makes."""
+def _after_fork() -> None:
+    # Another thread may have held a lock when the process was forked.
+    _clock7.lock = threading.Lock()
+    for generator in list(_generators):
+        generator.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

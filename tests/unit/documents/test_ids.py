@@ -1,6 +1,8 @@
 """Ids: which are allowed, HiLo ranges, time-ordered ids, wildcards."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -177,6 +179,26 @@ class TestHiLo:
         for thread in threads:
             thread.join()
         assert len(set(ids)) == 8000
+
+
+FORK = """
+import os
+from docsession._documents._ids import HiLoGenerator, uuid7
+generator = HiLoGenerator("u", "/", "A")
+generator.add_range(1, 32)
+generator.next_id()
+if os.fork() == 0:
+    uuid7()
+    print(generator.next_id(), generator.unused())
+    os._exit(print(end="", flush=True) or 0)
+os.wait()
+print(generator.next_id(), generator.unused())
+"""
+
+
+def test_a_forked_process_has_none_of_its_parents_numbers():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["None None", "u/2-A HiLoRange(low=3, high=32)"]
 
 
 class TestTimeOrderedIds:
