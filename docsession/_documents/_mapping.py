@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from docsession._conventions import DocumentConventions
 from docsession._documents._aliases import DECLARED, AliasRegistry
 from docsession._documents._codec import DocumentCodec, codec_for
-from docsession._documents._identity import check_entity_class, id_attribute_of
+from docsession._documents._identity import check_entity_class, declares, id_attribute_of, takes_attributes
 from docsession._documents._ids import is_blank, prefix_of
 from docsession._documents._metadata import COLLECTION, METADATA
 from docsession._documents._naming import (
@@ -186,8 +186,12 @@ class Mappings:
             or (named_by_convention(cls) if named_by_convention else None)
             or pluralize(cls.__name__)
         )
+        attribute = settings.id_attribute
         find_attribute = self._conventions.find_identity_property_name
-        attribute = settings.id_attribute or (find_attribute(cls) if find_attribute else None)
+        if attribute is None and find_attribute is not None:
+            attribute = find_attribute(cls)
+            if attribute is not None and not declares(cls, attribute) and not takes_attributes(cls):
+                attribute = None  # one rule for all classes need not fit each
         return self._map(cls, check_collection(collection), id_attribute_of(cls, attribute))
 
     def _map(self, cls: type[T], collection: str, id_attribute: str | None) -> DocumentMapping[T]:

@@ -336,6 +336,11 @@ class TestConventions:
         assert mappings.for_class(Company).id_attribute == "key"
         assert mappings.for_class(Data).id_attribute == "id"
 
+    def test_a_name_that_does_not_fit_a_class_is_not_used_for_it(self, conventions, mappings):
+        conventions.find_identity_property_name = lambda cls: "key"
+        assert mappings.for_class(Slotted).id_attribute == "id"
+        assert mappings.for_class(Frozen).id_attribute is None
+
     @pytest.mark.parametrize("wrong", ["a\0b", "\ud800", 5, "@x"])
     def test_a_collection_that_is_not_allowed_is_refused(self, conventions, mappings, wrong):
         conventions.find_collection_name = lambda cls: wrong
