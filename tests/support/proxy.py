@@ -350,11 +350,14 @@ class DelayProxy(Proxy):
 
     Chunks do not wait for each other, so that pipelined data takes one delay and not one each, as on
     a long line.
+
+    Attributes:
+        delay: Seconds; may be changed at any time for the chunks that follow.
     """
 
     def __init__(self, url: str, delay: float, *, tcp: bool | None = None) -> None:
         super().__init__(url, tcp=tcp)
-        self._delay = delay
+        self.delay = delay
         self._queue: deque[tuple[float, socket.socket, bytes]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
@@ -377,7 +380,7 @@ class DelayProxy(Proxy):
         self._put(link.client, data)
 
     def _put(self, end: socket.socket, data: bytes) -> None:
-        due = time.monotonic() + self._delay
+        due = time.monotonic() + self.delay
         with self._lock:
             was_empty = not self._queue
             self._queue.append((due, end, data))
