@@ -17,7 +17,7 @@ from docsession._documents._naming import check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import DocSessionError
 from docsession._executors._url import parse_url
-from docsession._migrate import DEFAULT_DATABASE, LOCK_TIMEOUT_SECONDS, Listener, Target, drift
+from docsession._migrate import DEFAULT_DATABASE, LOCK_TIMEOUT_SECONDS, Listener, Target, create_collections, drift
 from docsession._migrate import current as current_state
 from docsession._migrate import downgrade as downgrade_database
 from docsession._migrate import upgrade as upgrade_database
@@ -77,8 +77,18 @@ def main() -> None:
 @main.command()
 @click.argument("revision", default="head")
 @_server_options
+@click.option(
+    "--collection",
+    "-c",
+    "collections",
+    multiple=True,
+    metavar="NAME",
+    help="A collection, as in Companies, whose table is made too where it is missing; may be given several times.",
+)
 @_lock_option
-def upgrade(revision: str, url: str | None, databases: tuple[str, ...], lock_timeout: float) -> None:
+def upgrade(
+    revision: str, url: str | None, databases: tuple[str, ...], collections: tuple[str, ...], lock_timeout: float
+) -> None:
     """Bring databases to REVISION, by default the newest; one that is missing is made.
 
     REVISION may also be "+1", the next one.
@@ -87,6 +97,9 @@ def upgrade(revision: str, url: str | None, databases: tuple[str, ...], lock_tim
         for target in targets:
             state = upgrade_database(target, revision, lock_timeout=lock_timeout, listener=_listener(target))
             click.echo(f"{target.database}: {state}")
+            if collections:
+                for collection, table in create_collections(target, collections).items():
+                    click.echo(f"{target.database}: the collection {collection} is in the table {table}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

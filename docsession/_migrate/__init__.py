@@ -2,7 +2,7 @@
 
 from docsession._migrate._drift import drift
 from docsession._migrate._environment import DEFAULT_DATABASE, LOCK_TIMEOUT_SECONDS, run_environment
-from docsession._migrate._runner import Listener, Standing, State, current, downgrade, upgrade
+from docsession._migrate._runner import Listener, Standing, State, create_collections, current, downgrade, upgrade
 from docsession._migrate._target import Target
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Standing",
     "State",
     "Target",
+    "create_collections",
     "current",
     "downgrade",
     "drift",

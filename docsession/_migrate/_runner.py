@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -14,10 +15,13 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from typing_extensions import override
 
-from docsession._errors import MigrationException
+from docsession._documents._naming import table_of_collection
+from docsession._errors import InvalidArgumentException, MigrationException
 from docsession._migrate._environment import LOCK_TIMEOUT_SECONDS, make_schema, migration_context
 from docsession._migrate._scripts import make_config, scripts
-from docsession._migrate._target import Target, connected, locked
+from docsession._migrate._target import Target, connect, connected, locked, translated
+from docsession._sql._quoting import qualified
+from docsession._sql._schema import COLLECTIONS_TABLE, create_collection_statements
 
 
 class Standing(enum.Enum):
@@ -146,6 +150,35 @@ def downgrade(
         PermissionDeniedException: The role may not change tables there.
     """
     return _migrate(target, command.downgrade, revision, lock_timeout, listener or Listener())
+
+
+def create_collections(target: Target, collections: Iterable[str]) -> dict[str, str]:
+    """Make the tables of collections, where they are missing, in a database that has its system tables.
+
+    Returns:
+        The table of each collection.
+
+    Raises:
+        InvalidArgumentException: A name cannot be a collection's, or another collection has its table.
+        PermissionDeniedException: The role may not make tables there.
+    """
+    wanted = dict.fromkeys(collections)
+    with closing(connect(target)) as connection, translated():
+        catalogue = qualified(target.database, COLLECTIONS_TABLE)
+        recorded = dict(connection.execute(f'SELECT DISTINCT collection, "table" FROM {catalogue}'.encode()).fetchall())
+        owners = {table: collection for collection, table in recorded.items()}
+        made = {collection: recorded.get(collection) or table_of_collection(collection) for collection in wanted}
+        for collection, table in made.items():
+            owner = owners.setdefault(table, collection)
+            if owner != collection:
+                raise InvalidArgumentException(
+                    f"the collection {collection!r} would need the table {table!r}, which is that of {owner!r}; "
+                    "name one of them otherwise, with @document(collection=…)"
+                )
+        for table in made.values():
+            for statement in create_collection_statements(target.database, table):
+                connection.execute(statement.encode())
+    return made
 
 
 def _migrate(target: Target, run: Callable[..., None], revision: str, lock_timeout: float, listener: Listener) -> State:

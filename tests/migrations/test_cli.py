@@ -67,6 +67,22 @@ class TestLife:
         ] * 2
         assert docsession("check", *both) == (DONE, f"{first}: no difference\n{second}: no difference\n")
 
+    def test_tables_of_collections_are_made_for_those_who_do_not_make_them_on_first_use(self, on, server, database):
+        lines = [f"{database}: the collection OrderLines is in the table order_lines\n"]
+        lines += [f"{database}: the collection x; -- is in the table x;_\n"]
+        for _ in range(2):
+            code, output = on("upgrade", "-c", "OrderLines", "--collection", "x; --")
+            assert code == DONE
+            assert output.endswith("".join(lines))
+        tables = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [database]).fetchall()
+        assert {"order_lines", "x;_"} <= {name for (name,) in tables}
+
+    def test_a_collection_stays_in_the_table_that_is_recorded(self, on, run, database):
+        on("upgrade")
+        run([f"INSERT INTO {qualified(database, 'docsession_collections')} VALUES ('c', 'Companies', 'firms')"])
+        assert on("upgrade", "-c", "Companies")[1].endswith("the collection Companies is in the table firms\n")
+        assert on("check") == (DONE, f"{database}: no difference\n")
+
     def test_the_variable_names_the_server(self, docsession, monkeypatch, url_of, database):
         monkeypatch.setenv("DOCSESSION_URL", url_of().replace("postgresql://", "postgresql+psycopg://"))
         assert docsession("upgrade", "-d", database)[0] == DONE
@@ -117,6 +133,15 @@ class TestRefusals:
         )
         self.refused(on("downgrade", "base"), "Companies", code="ds410")
         assert on("check")[0] == DONE
+
+    def test_a_collection_whose_table_is_another_ones(self, on, run, database):
+        on("upgrade")
+        run([f"INSERT INTO {qualified(database, 'docsession_collections')} VALUES ('c', 'Firms', 'companies')"])
+        self.refused(on("upgrade", "-c", "Companies"), "'companies', which is that of 'Firms'", code="ds220")
+        self.refused(on("upgrade", "-c", "OrderLines", "-c", "order_lines"), "that of 'OrderLines'", code="ds220")
+
+    def test_a_collection_that_would_take_a_system_table(self, on):
+        self.refused(on("upgrade", "-c", "DocsessionHilo"), "docsession_hilo", code="ds220")
 
     def test_a_downgrade_of_nothing(self, on):
         self.refused(on("downgrade", "base"), "does not exist", code="ds410")
