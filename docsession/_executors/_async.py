@@ -144,6 +144,7 @@ class AsyncConnections:
     async def _configure(self, connection: AsyncPooledConnection) -> None:
         settings = self._settings
         connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
+        connection.add_notice_handler(connection.wire.take_notice)
         self._is_unreachable = False
 
     async def _reconnect_failed(self, _pool: AsyncConnectionPool[AsyncPooledConnection]) -> None:

@@ -140,6 +140,7 @@ class Connections:
     def _configure(self, connection: PooledConnection) -> None:
         settings = self._settings
         connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
+        connection.add_notice_handler(connection.wire.take_notice)
         self._is_unreachable = False
 
     def _reconnect_failed(self, _pool: ConnectionPool[PooledConnection]) -> None:

@@ -92,28 +92,35 @@ class Prepared:
 class Wire:
     """One connection: what is prepared on it, and how requests and answers cross it."""
 
-    __slots__ = ("_pgconn", "_poll", "_prepared", "_rows")
+    __slots__ = ("_is_ended", "_pgconn", "_poll", "_prepared", "_rows")
 
     def __init__(self, pgconn: PGconn, prepare_threshold: int | None, prepared_max: int) -> None:
         self._pgconn = pgconn
         self._prepared = Prepared(prepare_threshold, prepared_max)
         self._rows = Transformer(ADAPTERS)
+        self._is_ended = False
         poll = select.poll()
         poll.register(pgconn.socket, select.POLLIN)
         self._poll = poll.poll
 
     def is_alive(self) -> bool:
-        """Return False where the server has closed the connection meanwhile (half a microsecond).
+        """Return False where the server has ended the connection meanwhile (half a microsecond).
 
         An idle connection has nothing to read: what there is may be a notice, which is taken, or the end.
         """
         if not self._poll(0):
-            return True
+            return not self._is_ended
         try:
             self._pgconn.consume_input()
+            self._pgconn.is_busy()  # has the side effect of reading notices
         except psycopg.Error:
             return False
-        return self._pgconn.status != ConnStatus.BAD and not self._poll(0)
+        return self._pgconn.status != ConnStatus.BAD and not self._is_ended and not self._poll(0)
+
+    def take_notice(self, notice: errors.Diagnostic) -> None:
+        """See what the server says on its own: its goodbye comes a moment before it hangs up."""
+        if (notice.sqlstate or "").startswith("57P"):
+            self._is_ended = True
 
     def is_clean(self) -> bool:
         """Return True where the connection may serve the next request."""

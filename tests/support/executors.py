@@ -61,11 +61,13 @@ class Table:
         return self.connection.execute(query, params).fetchone()
 
     def terminate(self, application_name: str) -> int:
-        """End the server's processes of an application, and return how many when all are gone."""
-        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s"
-        (count,) = self.one(query, application_name)
-        self.wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = %s", application_name)
-        return count
+        """End the server's processes of an application, new ones too, and return how many when all are gone."""
+        query = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+        ended = set()
+        while rows := self.connection.execute(query, (application_name,)).fetchall():
+            ended |= {row[0] for row in rows}
+            time.sleep(0.01)
+        return len(ended)
 
     def wait_for(self, query: str, *params: object, timeout: float = 10) -> None:
         """Return when *query* answers true."""
