@@ -21,7 +21,7 @@ from docsession._documents._ids import (
     time_ordered_id,
     wildcards_to_regex,
 )
-from docsession._documents._mapping import DocumentMapping
+from docsession._documents._mapping import DocumentMapping, names_collection
 from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, MetadataAsDictionary
 from docsession._errors import (
     DocumentDoesNotExistException,
@@ -109,7 +109,7 @@ class SessionCore:
 
     async def _store_new(self, entity: object, key: str | None, expected: int | None) -> None:
         context = self.context
-        mapping = context.mappings.for_entity(entity, key)
+        mapping = await self._mapping_of(entity, key)
         codec = mapping.codec
         generated = False
         if key is None:
@@ -138,6 +138,27 @@ class SessionCore:
             _succeed(tracked, deletion)
         if own_differs(codec, entity, key):
             codec.set_id(entity, key)
+
+    async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
+        """Return how *entity* is stored; a dict may leave it to the collection whose ids have the prefix of *key*."""
+        context = self.context
+        if type(entity) is dict and isinstance(key, str) and not names_collection(entity):
+            prefix = prefix_of(key, context.database.separator)
+            catalogue = context.database.catalogue or await context.database.refresh()
+            for table in catalogue.by_prefix.get(prefix, ()) if prefix else ():
+                mapping = context.mappings.for_dict(table.collection)
+                if mapping.id_prefix == prefix:
+                    return mapping
+        return context.mappings.for_entity(entity, key)
+
+    async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
+        """Return how *entity* is stored; a dict goes where documents with ids like its key are, if it names nothing."""
+        context = self.context
+        if type(entity) is dict and key is not None and context.mappings.collection_of_dict(entity) is None:
+            tables = await context.database.tables_for(prefix_of(check_id(key), context.database.separator), None)
+            if len(tables) == 1:
+                return context.mappings.for_dict(tables[0].collection)
+        return context.mappings.for_entity(entity, key)
 
     async def _generate_id(self, mapping: DocumentMapping[Any], entity: object) -> str:
         database = self.context.database
