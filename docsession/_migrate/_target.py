@@ -42,8 +42,8 @@ class Target:
         return f"docsession {name} {option}"
 
 
-def connect(target: Target) -> psycopg.Connection[Any]:
-    """Return a connection of its own, in autocommit; of several hosts, to the one that takes writes.
+def connect(target: Target, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    """Return a connection of its own, of several hosts to the one that takes writes; it prepares no statements.
 
     Raises:
         ConnectionFailedException: The server cannot be reached; `AuthenticationException` where it refuses the user.
@@ -57,7 +57,7 @@ def connect(target: Target) -> psycopg.Connection[Any]:
     if "," in parameters.get("host", ""):
         parameters.setdefault("target_session_attrs", "read-write")
     try:
-        return psycopg.connect(autocommit=True, **parameters)
+        return psycopg.connect(autocommit=autocommit, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
         raise translate_connect(error, PoolSettings(conninfo=target.conninfo).place) from without_secrets(error)
 
@@ -65,9 +65,13 @@ def connect(target: Target) -> psycopg.Connection[Any]:
 @contextmanager
 def connected(target: Target) -> Iterator[Connection]:
     """Open a SQLAlchemy connection on which tables without a schema are those of the target's database."""
-    # hstore would be looked for on the server, for nothing.
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: connect(target), poolclass=NullPool, use_native_hstore=False
+        "postgresql+psycopg://",
+        # SQLAlchemy begins transactions by not being in autocommit.
+        creator=lambda: connect(target, autocommit=False),
+        poolclass=NullPool,
+        # It would be looked for on the server, for nothing.
+        use_native_hstore=False,
     )
     try:
         with translated(), engine.connect() as connection:
@@ -93,7 +97,6 @@ def locked(target: Target, timeout: float, waiting: Callable[[], None]) -> Itera
     with closing(connect(target)) as connection, translated():
         # Each try is a transaction of its own: a blocking wait would hold a snapshot, for which a CREATE INDEX
         # CONCURRENTLY of the migration that has the lock waits in its turn.
-        connection.prepare_threshold = None
         while not _try_lock(connection, target.database):
             if not told:
                 waiting()
@@ -109,7 +112,7 @@ def locked(target: Target, timeout: float, waiting: Callable[[], None]) -> Itera
 
 def _try_lock(connection: psycopg.Connection[Any], database: str) -> bool:
     """Try once; with success a transaction is left open, and the lock lasts as long as it."""
-    # No parameters and nothing prepared: psycopg then uses the simple protocol. The extended one leaves a portal behind
+    # No parameters, and nothing is prepared: psycopg then uses the simple protocol. The extended one leaves a portal
     # that keeps its snapshot while the transaction is open, and CREATE INDEX CONCURRENTLY waits for snapshots.
     connection.execute("BEGIN")
     connection.execute("SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)")

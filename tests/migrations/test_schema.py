@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from docsession._migrate import Listener, downgrade, upgrade
+from docsession._errors import ConnectionLostException, RavenException
+from docsession._migrate import Listener, Standing, downgrade, upgrade
 from docsession._migrate._scripts import scripts
 from docsession._migrate._target import locked
 from docsession._sql._quoting import qualified, quote_identifier
@@ -69,6 +70,37 @@ class TestBothWays:
         run(drop_database_statements(database))
         found = server.execute("SELECT count(*) FROM pg_namespace WHERE nspname = %s", [database]).fetchone()
         assert found == (0,)
+
+
+class TestTransactions:
+    def test_a_revision_that_fails_leaves_nothing_behind(self, server, run, database, target_of):
+        name = qualified(database, "docsession_hilo")
+        run([f"CREATE SCHEMA {quote_identifier(database)}", f"CREATE TABLE {name} (id int)"])
+        with pytest.raises(RavenException, match="docsession_hilo") as caught:
+            upgrade(target_of(database))
+        assert caught.value.sqlstate == "42P07"
+        assert {row[0] for row in catalog_of(server, database)["relations"]} == {"docsession_hilo"}
+        run([f"DROP TABLE {name}"])
+        assert upgrade(target_of(database)).standing is Standing.CURRENT
+
+    def test_a_downgrade_that_fails_leaves_everything(self, server, run, database, target_of):
+        upgrade(target_of(database))
+        run([f"CREATE VIEW {qualified(database, 'seen')} AS SELECT * FROM {qualified(database, 'docsession_hilo')}"])
+        before = catalog_of(server, database)
+        with pytest.raises(RavenException, match="docsession_hilo"):
+            downgrade(target_of(database), "base")
+        assert catalog_of(server, database) == before
+        assert revisions(server, database) == [HEAD_REVISION]
+
+    def test_a_connection_that_breaks_is_told(self, server, database, target_of):
+        def end_it(_):
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'broken here'"
+            )
+
+        target = target_of(database, application_name="broken here")
+        with pytest.raises(ConnectionLostException):
+            upgrade(target, listener=Listener(step=end_it))
 
 
 class TestDowngrade:
