@@ -165,10 +165,8 @@ class Mappings:
 
     def collection_of_dict(self, entity: dict[str, Any], key: str | None = None) -> str | None:
         """Return the collection that a dict names in `@metadata`, else the prefix of its *key*, else None."""
-        metadata = entity.get(METADATA)
-        named = metadata.get(COLLECTION) if isinstance(metadata, dict) else None
-        if named is not None:
-            return check_collection(named)
+        if names_collection(entity):
+            return check_collection(entity[METADATA][COLLECTION])
         if key is None or is_blank(key):
             return None
         return prefix_of(key, self._conventions.identity_parts_separator) or None
@@ -209,3 +207,9 @@ class Mappings:
         if self._registry is None:
             self._registry = AliasRegistry(self._conventions.aliases)
         return self._make_codec(cls, id_attribute, self._registry)
+
+
+def names_collection(entity: dict[str, Any]) -> bool:
+    """Return True where a dict says in its `@metadata` which collection it belongs to."""
+    metadata = entity.get(METADATA)
+    return isinstance(metadata, dict) and metadata.get(COLLECTION) is not None

@@ -293,10 +293,19 @@ class TestOfDicts:
         assert rows.metadata("users", "users/2") == {"a": 1}
         assert (await read(store, "users/2", User)) == User("a", "users/2")
 
-    async def test_without_it_the_collection_is_that_of_the_prefix(self, store):
+    async def test_without_it_the_collection_is_that_of_the_prefix(self, make_store):
+        store = make_store()
         await save(store, (User("a"), "users/1"))
-        await save(store, ({"name": "b"}, "things/1"))
-        assert await store.maintenance.get_collection_statistics() == {"Users": 1, "things": 1}
+        await save(store, ({"name": "b"}, "users/2"), ({"name": "b"}, "things/1"))
+        await save(make_store(), ({"name": "c"}, "users/3"))
+        assert await store.maintenance.get_collection_statistics() == {"Users": 3, "things": 1}
+        assert (await read(store, "users/3", User)).name == "c"
+
+    async def test_of_a_prefix_that_several_use_it_is_the_one_whose_ids_begin_so(self, store):
+        await save(store, ({"x": 1, "@metadata": {"@collection": "Settings"}}, "users/1/settings"))
+        await save(store, (User("a"), "users/1"))
+        await save(store, ({"name": "b"}, "users/2"))
+        assert await store.maintenance.get_collection_statistics() == {"Users": 2, "Settings": 1}
 
 
 async def test_two_entities_have_metadata_of_their_own(store, rows):
