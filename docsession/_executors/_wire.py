@@ -207,14 +207,14 @@ class Wire:
             lost = error
         failed = next((i for i, answer in enumerate(answers) if answer.status == FATAL_ERROR), len(answers))
         commit = len(commands) - 1
-        if is_transaction and failed > commit:
-            pass  # The commit is acknowledged, whatever became of the connection afterwards.
-        elif failed < len(answers):
-            self._settle(commands, answers)
-            yield from self._roll_back()
-            raise _refusal(answers[failed], is_before_commit=is_transaction and failed < commit)
-        elif lost is not None or len(answers) < len(commands):
-            raise LinkLostError from lost
+        # An acknowledged commit is one, whatever became of the connection afterwards.
+        if not (is_transaction and failed > commit):
+            if failed < len(answers):
+                self._settle(commands, answers)
+                yield from self._roll_back()
+                raise _refusal(answers[failed], is_before_commit=is_transaction and failed < commit)
+            if lost is not None or len(answers) < len(commands):
+                raise LinkLostError from lost
         return [answer for answer, command in zip(answers, commands, strict=False) if command is None]
 
     def _send(self, encoded: Sequence[tuple[Key, list[bytes | None]]], commands: list[Command]) -> None:
