@@ -151,15 +151,6 @@ class SessionCore:
                     return mapping
         return context.mappings.for_entity(entity, key)
 
-    async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
-        """Return how *entity* is stored; a dict goes where documents with ids like its key are, if it names nothing."""
-        context = self.context
-        if type(entity) is dict and key is not None and context.mappings.collection_of_dict(entity) is None:
-            tables = await context.database.tables_for(prefix_of(check_id(key), context.database.separator), None)
-            if len(tables) == 1:
-                return context.mappings.for_dict(tables[0].collection)
-        return context.mappings.for_entity(entity, key)
-
     async def _generate_id(self, mapping: DocumentMapping[Any], entity: object) -> str:
         database = self.context.database
         generator = self.context.conventions.document_id_generator
