@@ -88,7 +88,11 @@ def _including(
             source = f"SELECT id FROM refs{number}"
             if filtered:
                 parameter += 2
-                source += f" WHERE split_part(id, ${parameter - 1}, 1) = ANY(${parameter})"
+                # split_part of an id without a separator is the whole id, where its prefix is "".
+                found = (
+                    f"CASE WHEN strpos(id, ${parameter - 1}) > 0 THEN split_part(id, ${parameter - 1}, 1) ELSE '' END"
+                )
+                source += f" WHERE {found} = ANY(${parameter})"
             wanted.setdefault(target, []).append(source)
     branches = [f"SELECT {COLUMNS}, part FROM page"]
     for position, (target, sources) in enumerate(wanted.items(), len(tables)):
