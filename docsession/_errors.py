@@ -1,42 +1,44 @@
 """The errors of docsession: one tree, every one with a short code.
 
-    DocSessionError
-     +-- RavenException (RuntimeError)            a request that could not be answered
-     |    +-- ConflictException
-     |    |    +-- ConcurrencyException           another session changed the document first
-     |    +-- DatabaseDoesNotExistException
-     |    +-- TableDoesNotExistException          a table of docsession is missing
-     |    +-- CollectionMismatchException         an id is taken by another collection
-     |    +-- DocumentDoesNotExistException       a document that has to exist does not
-     |    +-- PermissionDeniedException           the role lacks a right
-     |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
-     |    |    +-- AuthenticationException        user or password refused
-     |    |    +-- PoolTimeoutException           no connection became free in time
-     |    +-- ConnectionLostException             the connection broke after something was sent
-     |    |    +-- UnknownOutcomeException        … during a flush: committed or not is not known yet
-     |    +-- RequestTimeoutException             the server took longer than allowed
-     |    +-- TransactionRetryException           deadlock or serialization failure: gone as a whole
-     +-- InvalidOperationException (RuntimeError) a call that the state forbids
-     |    +-- NonUniqueObjectException            two instances for one id
-     |    +-- SessionClosedException
-     |    +-- SessionBusyException                used by a second thread or task
-     |    +-- StoreClosedException
-     |    +-- EventLoopException                  an async store used from another event loop
-     +-- TooManyRequestsException (ValueError)    the session has used up its requests
-     +-- InvalidArgumentException (ValueError)
-     |    +-- InvalidArgumentTypeException (TypeError)
-     +-- ConversionException (ValueError)
-     |    +-- UnsupportedValueException           a value that cannot be stored
-     |    +-- DocumentMismatchException           a document that does not fit the class
-     +-- EmbeddedServerException (RuntimeError)
-     +-- MigrationException (RuntimeError)
-     +-- MissingDependencyException (ImportError)
+DocSessionError
+ +-- RavenException (RuntimeError)            a request that could not be answered
+ |    +-- ConflictException
+ |    |    +-- ConcurrencyException           another session changed the document first
+ |    +-- DatabaseDoesNotExistException
+ |    +-- TableDoesNotExistException          a table of docsession is missing
+ |    +-- CollectionMismatchException         an id is taken by another collection
+ |    +-- DocumentDoesNotExistException       a document that has to exist does not
+ |    +-- PermissionDeniedException           the role lacks a right
+ |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
+ |    |    +-- AuthenticationException        user or password refused
+ |    |    +-- PoolTimeoutException           no connection became free in time
+ |    +-- ConnectionLostException             the connection broke after something was sent
+ |    |    +-- UnknownOutcomeException        … during a flush: committed or not is not known yet
+ |    +-- RequestTimeoutException             the server took longer than allowed
+ |    +-- TransactionRetryException           deadlock or serialization failure: gone as a whole
+ +-- InvalidOperationException (RuntimeError) a call that the state forbids
+ |    +-- NonUniqueObjectException            two instances for one id
+ |    +-- SessionClosedException
+ |    +-- SessionBusyException                used by a second thread or task
+ |    +-- StoreClosedException
+ |    +-- EventLoopException                  an async store used from another event loop
+ +-- TooManyRequestsException (ValueError)    the session has used up its requests
+ +-- InvalidArgumentException (ValueError)
+ |    +-- InvalidArgumentTypeException (TypeError)
+ +-- ConversionException (ValueError)
+ |    +-- UnsupportedValueException           a value that cannot be stored
+ |    +-- DocumentMismatchException           a document that does not fit the class
+ +-- EmbeddedServerException (RuntimeError)
+ +-- MigrationException (RuntimeError)
+ +-- MissingDependencyException (ImportError)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +81,7 @@ class Conflict:
     expected: str
     actual: str | None
 
+    @override
     def __str__(self) -> str:
         if self.actual is None:
             return f"{self.id!r} was deleted meanwhile (expected change vector {self.expected})"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from typing_extensions import override
+
 JSONB_VERSION = b"\x01"
 """What PostgreSQL puts before the text of a jsonb value in its binary format.
 
@@ -49,6 +51,7 @@ class Statement:
         self.sql = sql
         self.params = params
 
+    @override
     def __repr__(self) -> str:
         return f"<Statement {self.sql.decode()[:200]!r} with {len(self.params)} parameters>"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 import unicodedata
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
@@ -147,6 +149,19 @@ def check_database(name: object) -> str:
             f"the database name {checked!r} belongs to PostgreSQL itself; choose another one"
         )
     return checked
+
+
+def command_line(name: str, database: str, collections: Iterable[str] = ()) -> str:
+    """Return a command that a user is to run, as in `docsession upgrade --database shop`, quoted for a shell."""
+    words = ["docsession", name, *_option("--database", database)]
+    for collection in collections:
+        words += _option("--collection", collection)
+    return " ".join(words)
+
+
+def _option(name: str, value: str) -> list[str]:
+    quoted = shlex.quote(value)
+    return [f"{name}={quoted}"] if value.startswith("-") else [name, quoted]
 
 
 def _check_text(name: object, what: str) -> str:

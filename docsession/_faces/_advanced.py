@@ -23,8 +23,7 @@ class AdvancedSession(AdvancedSessionCommon):
 
         Raises:
             DocumentDoesNotExistException: It was deleted meanwhile.
-            InvalidArgumentException: It was never saved.
-            InvalidOperationException: It is not tracked.
+            InvalidArgumentException: It is not tracked, or was never saved.
         """
         return run(self._core.refresh(entity))
 

@@ -28,7 +28,7 @@ class AsyncDocumentStore(StoreCommon):
         database: str | None = None,
         *,
         conventions: DocumentConventions | None = None,
-        min_size: int = 1,
+        min_size: int = 0,
         max_size: int = 10,
         timeout: float = 30.0,
         connect_timeout: int = 10,

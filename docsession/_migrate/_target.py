@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from shlex import quote
 from typing import Any
 
 import psycopg
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from docsession._documents._naming import command_line
 from docsession._errors import ConnectionLostException, MigrationException, RavenException
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._translate import translate, translate_connect, without_secrets
@@ -36,10 +36,7 @@ class Target:
 
     def command(self, name: str) -> str:
         """Return the command line that a user is to run, as in `docsession upgrade --database shop`."""
-        option = (
-            f"--database={self.database}" if self.database.startswith("-") else f"--database {quote(self.database)}"
-        )
-        return f"docsession {name} {option}"
+        return command_line(name, self.database)
 
 
 def connect(target: Target, *, autocommit: bool = True) -> psycopg.Connection[Any]:

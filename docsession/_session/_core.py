@@ -330,7 +330,7 @@ class SessionCore:
         context = self.context
         context.enter("refresh")
         try:
-            tracked = self._tracked(entity, "refresh")
+            tracked = self._known_entity(entity, "refresh")
             if tracked.table is None:
                 raise InvalidArgumentException(f"{tracked.id!r} was never saved: there is nothing to refresh it from")
             statement = Statement(tracked.table.load_one, (tracked.id,))

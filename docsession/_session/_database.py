@@ -13,7 +13,7 @@ from typing import Any
 from docsession._conventions import DocumentConventions
 from docsession._documents._ids import HiLoGenerator
 from docsession._documents._mapping import DocumentMapping
-from docsession._documents._naming import check_database, table_of_collection
+from docsession._documents._naming import check_database, command_line, table_of_collection
 from docsession._errors import DatabaseDoesNotExistException, InvalidArgumentException, TableDoesNotExistException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._sql._catalogue import SystemStatements
@@ -215,5 +215,13 @@ class Database:
     def _missing(self) -> DatabaseDoesNotExistException:
         return DatabaseDoesNotExistException(
             f"the database {self.name!r} does not exist on this server, or its system tables are missing; "
-            f"run `docsession upgrade --database {self.name!r}`, or turn the convention auto_create on"
+            f"run `{command_line('upgrade', self.name)}`, or turn the convention auto_create on"
+        )
+
+    def missing_tables(self, tables: Iterable[TableStatements]) -> TableDoesNotExistException:
+        """Return the error for a flush into *tables* one of which is missing."""
+        collections = sorted(table.collection for table in tables)
+        return TableDoesNotExistException(
+            f"the database {self.name!r} lacks a table of {', '.join(map(repr, collections))}; nothing was written. "
+            f"Run `{command_line('upgrade', self.name, collections)}`, or turn the convention auto_create on"
         )

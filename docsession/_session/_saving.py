@@ -261,8 +261,9 @@ class Saver:
             if isinstance(error, _GuardFailed):
                 await self._explain_refusal(flush, error)
             if isinstance(error, TableDoesNotExistException):
-                # Somebody dropped a table: what was known of the database is not true any more.
+                # Never made, or dropped by somebody: what was known of the database is not true any more.
                 context.database.forget()
+                raise context.database.missing_tables({each.table for each in flush.operations}) from error
             raise
         except BaseException:
             # Ctrl-C in the middle of the conversation, say: the server may have it all.
