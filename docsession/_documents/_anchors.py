@@ -10,7 +10,7 @@ from docsession._documents._form import Form
 from docsession._documents._objects import ObjectForm
 from docsession._documents._places import Path
 from docsession._documents._unions import Union
-from docsession._documents._untyped import PLAIN_TYPES, Untyped
+from docsession._documents._untyped import PLAIN_TYPES, Untyped, has_special
 from docsession._documents._values import CHECKS
 
 Anchors: TypeAlias = tuple[tuple[Path, object], ...]
@@ -153,10 +153,12 @@ class _Compiler:
     def _untyped(self, form: Untyped) -> _Collect:
         """Return what records registered objects in an untyped place, and the lists that hold some."""
 
+        def collect_untyped(value: Any, path: Path, found: _Found) -> None:
+            if has_special((value,)):
+                collect(value, path, found)
+
         def collect(value: Any, path: Path, found: _Found) -> None:
             kind = type(value)
-            if kind in PLAIN_TYPES:
-                return
             if kind is list or kind is tuple:
                 if PLAIN_TYPES.issuperset(map(type, value)):
                     return
@@ -179,7 +181,7 @@ class _Compiler:
             known = form.form_of_class(kind)
             return known[1] if known is not None and isinstance(known[1], ObjectForm) else None
 
-        return collect
+        return collect_untyped
 
 
 def _each(item: _Collect | None, *, is_anchor: bool) -> _Collect:

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from typing_extensions import override
 
-from docsession._documents._form import ARRAY, NULL, OBJECT, Form
+from docsession._documents._form import ARRAY, NULL, OBJECT, Form, decode_items, decode_members
 from docsession._documents._places import Hints, MisfitError, Records, RefusedError, Trail, describe
 from docsession._documents._untyped import LOOSE, sort_set
 from docsession._documents._values import CHECKS, check_str, convert
@@ -37,11 +37,11 @@ class Maybe(Form):
         return None if value is None else self.inner.encode(value, trail, records)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if json is None:
             return None
         try:
-            return self.inner.decode(json, trail, hints)
+            return self.inner.decode(json, hints)
         except MisfitError as error:
             if error.expected == self.inner.label:
                 error.expected = self.label
@@ -88,14 +88,10 @@ class Items(Form):
         return [item.encode(each, (trail, place), records) for place, each in enumerate(items)]
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if type(json) is not list:
-            raise MisfitError(trail, self.label, describe(json))
-        decode = self.item.decode
-        if hints is None:
-            items = [decode(each, (trail, place), None) for place, each in enumerate(json)]
-        else:
-            items = [decode(each, (trail, place), hints.below(place)) for place, each in enumerate(json)]
+            raise MisfitError(self.label, describe(json))
+        items = decode_items(self.item, json, hints)
         return items if self.kind is list else self.kind(items)
 
     @override
@@ -143,15 +139,18 @@ class Tuple(Form):
         ]
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if type(json) is not list:
-            raise MisfitError(trail, self.label, describe(json))
+            raise MisfitError(self.label, describe(json))
         if not self._required <= len(json) <= len(self.items):
-            raise MisfitError(trail, self.label, f"array of {len(json)}")
-        values = [
-            item.decode(each, (trail, place), None if hints is None else hints.below(place))
-            for place, (item, each) in enumerate(zip(self.items, json, strict=False))
-        ]
+            raise MisfitError(self.label, f"array of {len(json)}")
+        values: list[Any] = []
+        try:
+            for item, each in zip(self.items, json, strict=False):
+                below = None if hints is None else hints.below(len(values))
+                values.append(item.decode(each, below))
+        except MisfitError as error:
+            raise error.below(len(values)) from error.__cause__
         return tuple(values) if self.cls is None else self.cls(*values)
 
     @override
@@ -195,14 +194,14 @@ class Dict(Form):
         return wire
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if type(json) is not dict:
-            raise MisfitError(trail, self.label, describe(json))
-        read, inner = self.key.read, self.value.decode
-        return {
-            read(name, trail): inner(each, (trail, name), None if hints is None else hints.below(name))
-            for name, each in json.items()
-        }
+            raise MisfitError(self.label, describe(json))
+        members = decode_members(self.value, json, hints)
+        if self.key.is_free:
+            return members
+        read = self.key.read
+        return {read(name): each for name, each in members.items()}
 
     @override
     def children(self) -> Iterator[Form]:
@@ -217,16 +216,18 @@ class Key:
         annotation: The annotation, if it says more (`Literal`, constraints).
     """
 
-    __slots__ = ("_type", "_write", "decodes", "is_str", "kind", "label", "pydantic")
+    __slots__ = ("_type", "_write", "annotation", "decodes", "is_free", "is_str", "kind", "label", "pydantic")
 
     def __init__(self, kind: type, annotation: Any = None) -> None:
         self.kind = kind
         self.label = kind.__name__
         self.is_str = issubclass(kind, str)
         is_enum = issubclass(kind, enum.Enum)
+        self.is_free = kind is str and annotation is None
         self.decodes = kind is not bool and (not is_enum or _is_common(kind))
         self.pydantic = kind in {str, int, UUID, dt.date} and annotation is None
-        self._type: Any = dict[kind if annotation is None else annotation, None]  # type: ignore[misc]  # made at run time
+        self.annotation: Any = kind if annotation is None else annotation
+        self._type: Any = dict.__class_getitem__((self.annotation, None))
         self._write = _KEY_TEXTS.get(kind)
 
     def accepts(self, value: object) -> bool:
@@ -255,18 +256,16 @@ class Key:
         check = CHECKS.get(self.kind)
         return self._write(key if check is None else check(key, trail))
 
-    def read(self, name: str, trail: Trail) -> Any:
+    def read(self, name: str) -> Any:
         """Return the key that a text stands for.
 
         Raises:
             MisfitError: It stands for none.
         """
-        if self.kind is str and self._type == dict[str, None]:
-            return name
         if self.kind is bool:
             if name in {"true", "false"}:
                 return name == "true"
-            raise MisfitError((trail, name), "key true or false", describe(name))
+            raise MisfitError("key true or false", describe(name), (name,))
         try:
             return next(iter(msgspec.convert({name: None}, self._type, str_keys=True)))
         except msgspec.ValidationError:
@@ -275,11 +274,11 @@ class Key:
             for member in self.kind:
                 if type(member.value) in {str, int} and str(member.value) == name:
                     return member
-        raise MisfitError((trail, name), f"key of type {self.label}", describe(name))
+        raise MisfitError(f"key of type {self.label}", describe(name), (name,))
 
 
 def _text(key: object) -> str:
-    return convert(msgspec.to_builtins(key), str, None, "str")  # type: ignore[no-any-return]  # its type is given
+    return convert(msgspec.to_builtins(key), str, "str")  # type: ignore[no-any-return]  # its type is given
 
 
 _KEY_TEXTS: Final[dict[type, Callable[[Any], str]]] = {

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
-from docsession._documents._places import Hints, Records, Trail
+from docsession._documents._places import Hints, MisfitError, Records, Trail
 
 STRING: Final = frozenset({"string"})
 NUMBER: Final = frozenset({"number"})
@@ -67,7 +67,7 @@ class Form(ABC):
         """
 
     @abstractmethod
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         """Return the value that *json* stands for.
 
         Raises:
@@ -89,3 +89,32 @@ def reachable(form: Form) -> list[Form]:
                 found[id(child)] = child
                 waiting.append(child)
     return waiting
+
+
+def decode_items(form: Form, json: list[Any], hints: Hints | None) -> list[Any]:
+    """Return what *form* makes of each item of an array."""
+    decode = form.decode
+    items: list[Any] = []
+    try:
+        if hints is None:
+            for each in json:
+                items.append(decode(each, None))  # noqa: PERF401  # an error tells its place by the length
+        else:
+            for each in json:
+                items.append(decode(each, hints.below(len(items))))  # as above
+    except MisfitError as error:
+        raise error.below(len(items)) from error.__cause__
+    return items
+
+
+def decode_members(form: Form, json: dict[str, Any], hints: Hints | None) -> dict[str, Any]:
+    """Return what *form* makes of each member of an object."""
+    decode = form.decode
+    members: dict[str, Any] = {}
+    key = ""
+    try:
+        for key, each in json.items():
+            members[key] = decode(each, None if hints is None else hints.below(key))
+    except MisfitError as error:
+        raise error.below(key) from error.__cause__
+    return members

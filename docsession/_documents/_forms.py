@@ -223,7 +223,8 @@ class Forms:
         elif kind is Kind.NAMED_TUPLE:
             form = Tuple(cls, (), 0)
         else:
-            form = ObjectForm(cls, self._registry.alias_of(cls) or cls.__name__, self.untyped)
+            annotation = cls[arguments] if arguments else cls
+            form = ObjectForm(cls, annotation, self._registry.alias_of(cls) or cls.__name__, self.untyped)
         if key is not None:
             self._classes[key] = form
         try:

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from docsession._documents._containers import Dict
+from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form, reachable
 from docsession._documents._objects import ObjectForm
-from docsession._documents._places import hints_of
-from docsession._documents._scalars import Scalar
+from docsession._documents._places import NO_HINTS, Hints, hints_of
+from docsession._documents._probes import compile_probe, nan_leaf
+from docsession._documents._scalars import EnumForm, LiteralForm, Nothing, Scalar
 from docsession._documents._unions import Union
 from docsession._documents._values import as_base, read_json
 
-_read_plain = msgspec.json.Decoder().decode
+_BAD_FLOAT: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]", re.DOTALL)
+_read_plain: Final = msgspec.json.Decoder().decode
 
 
 class Native:
     """How far msgspec goes for one class.
 
     Attributes:
-        encode: Writes an entity; None where only the form can.
+        write: Writes what forms make of an entity, and whatever msgspec writes faithfully.
+        encode: The same for the entity itself; None where only the form can.
         decode: Reads the text of a document; None where only the form can.
         keeps_floats: False where floats need a decimal point in the document to come back as floats.
         is_deep: True where nothing bounds how deep documents go.
         has_decimals: True where reading needs every digit.
+        find_nan: Says whether an entity may hold a float that is null in its JSON; None: never.
+        has_untyped: True where special values may have to be recorded.
     """
 
     def __init__(self, cls: type, form: Form) -> None:
@@ -39,12 +45,21 @@ class Native:
             isinstance(each, Union) and each.needs_point for each in forms
         )
         self.is_deep = self.has_untyped or _is_recursive(form)
-        self.encode = _encoder(forms) if all(each.encodes for each in forms) else None
+        hook = _encoding_hook(forms)
+        self.write = msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook).encode
+        self.encode = self.write if all(each.encodes for each in forms) else None
+        self.find_nan = compile_probe(form, nan_leaf)
+        if self.encode is not None and self.has_untyped:
+            # MessagePack, unlike JSON, writes a float as such: quicker than a walk over untyped values.
+            pack = msgspec.msgpack.Encoder(enc_hook=hook).encode
+            self.find_nan = lambda entity: _BAD_FLOAT.search(pack(entity)) is not None
         self.decode: Callable[[bytes], Any] | None = None
         if all(each.decodes for each in forms):
             self.decode = _decoder(cls, form, forms)
         if isinstance(form, ObjectForm) and form.recipe.pydantic and _agrees_with_pydantic(forms):
             self.decode = _model_decoder(cls)
+        if self.encode is None or self.decode is None:
+            _shorten(forms)
 
 
 def read_with_form(form: Form, text: bytes, types: Mapping[str, str] | None, *, exact: bool) -> Any:
@@ -60,11 +75,12 @@ def read_with_form(form: Form, text: bytes, types: Mapping[str, str] | None, *, 
         MisfitError: It does not fit.
     """
     if types or exact:
-        return form.decode(read_json(text), None, hints_of(types or {}))
-    return form.decode(_read_plain(text), None, None)
+        return form.decode(read_json(text), hints_of(types) if types else NO_HINTS)
+    return form.decode(_read_plain(text), None)
 
 
-def _encoder(forms: list[Form]) -> Callable[[Any], bytes]:
+def _encoding_hook(forms: list[Form]) -> Callable[[Any], Any]:
+    """Return what hands msgspec's encoders the values that they do not know."""
     known: dict[type, Callable[[Any], Mapping[str, Any]]] = {
         each.cls: each.recipe.attributes
         for each in forms
@@ -75,7 +91,7 @@ def _encoder(forms: list[Form]) -> Callable[[Any], bytes]:
         attributes = known.get(type(value))
         return as_base(value) if attributes is None else attributes(value)
 
-    return msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook).encode
+    return hook
 
 
 def _decoder(cls: type, root: Form, forms: list[Form]) -> Callable[[bytes], Any] | None:
@@ -90,7 +106,7 @@ def _decoder(cls: type, root: Form, forms: list[Form]) -> Callable[[bytes], Any]
         form = custom.get(typing.get_origin(kind) or kind)
         if form is None:
             raise NotImplementedError
-        return form.decode(json, None, None)
+        return form.decode(json, None)
 
     try:
         return msgspec.json.Decoder(cls, dec_hook=hook if custom else None).decode
@@ -108,6 +124,77 @@ def _agrees_with_pydantic(forms: list[Form]) -> bool:
 def _model_decoder(cls: Any) -> Callable[[bytes], Any]:
     validate = cls.__pydantic_validator__.validate_json
     return lambda text: validate(text, by_name=True, by_alias=False)
+
+
+def _shorten(forms: list[Form]) -> None:
+    """Let the forms of objects leave to msgspec whole fields in which it is faithful."""
+    for form in forms:
+        if not isinstance(form, ObjectForm):
+            continue
+        quick: set[str] = set()
+        for key, field in form.fields.items():
+            below = reachable(field.form)
+            if any(each.untyped for each in below):
+                continue
+            if all(each.encodes for each in below):
+                quick.add(key)
+            if any(isinstance(each, ObjectForm) for each in below) and all(each.decodes for each in below):
+                decode = _converter(field.form, below)
+                if decode is not None:
+                    form.read_quickly(key, decode)
+        form.quick_writes = frozenset(quick)
+
+
+def _converter(form: Form, below: list[Form]) -> Callable[[Any, Hints | None], Any] | None:
+    """Return what decodes with msgspec, and with the form where msgspec fails."""
+    if any(isinstance(each, ObjectForm) and each.recipe.is_custom for each in below):
+        return None
+    try:
+        annotation = _annotation(form)
+        msgspec.json.Decoder(annotation)
+    except Exception:
+        # As above: the form reads everything.
+        return None
+    convert, slowly = msgspec.convert, form.decode
+
+    def decode(json: Any, hints: Hints | None) -> Any:
+        if hints is None or hints is NO_HINTS:
+            try:
+                return convert(json, annotation)
+            except Exception:
+                return slowly(json, hints)
+        return slowly(json, hints)
+
+    return decode
+
+
+def _annotation(form: Form) -> Any:
+    """Return the annotation by which msgspec reads what a form reads.
+
+    Raises:
+        TypeError: There is none.
+    """
+    match form:
+        case Scalar():
+            return form.type
+        case Nothing():
+            return None
+        case EnumForm() | ObjectForm():
+            return form.annotation
+        case LiteralForm():
+            return form.annotation
+        case Maybe():
+            return typing.Optional[_annotation(form.inner)]  # noqa: UP045  # made at run time
+        case Items(kind=kind):
+            item = _annotation(form.item)
+            return tuple[item, ...] if kind is tuple else kind[item]  # type: ignore[valid-type, index]  # made at run time
+        case Tuple():
+            return form.cls or tuple[tuple(_annotation(item) for item in form.items)]  # type: ignore[misc]  # made at run time
+        case Dict():
+            return dict.__class_getitem__((form.key.annotation, _annotation(form.value)))
+        case Union():
+            return typing.Union[tuple(_annotation(member) for member in form.members)]  # noqa: UP007  # made at run time
+    raise TypeError(form.label)
 
 
 def _is_decimal(form: Form) -> bool:

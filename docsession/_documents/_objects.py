@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
 
+from docsession._documents._containers import Maybe
 from docsession._documents._form import ANYTHING, OBJECT, Form
-from docsession._documents._places import Hints, MisfitError, Records, RefusedError, Trail, describe, path_of
+from docsession._documents._places import Hints, MisfitError, Records, RefusedError, Trail, describe
+from docsession._documents._scalars import Scalar
 from docsession._documents._untyped import LOOSE
 from docsession._documents._values import check_str
 
+_Decode: TypeAlias = Callable[[Any, Hints | None], Any]
+_Reader: TypeAlias = tuple[str, str, frozenset[type], _Decode, bool]
+"""(key, attribute, classes of JSON that are the value itself, how to read others, whether it is required)."""
 ABSENT: Final = object()
 """Stands for an attribute that an object does not have."""
 
@@ -46,7 +51,8 @@ class Recipe:
         refuses_unknown: True where the class wants documents to have no other members.
         is_dict: True where instances are dicts.
         tag: A member that the JSON has beside the fields, and its value.
-        attributes: Hands msgspec's encoder what an instance of a class that msgspec does not know holds.
+        attributes: Hands msgspec's encoder what an instance of a class that msgspec does not know holds;
+            raises `NeedsTypesError` where that has special values in undeclared attributes.
         is_custom: True where msgspec does not know the class.
         encodes, decodes, pydantic: As in `Form`.
     """
@@ -72,19 +78,35 @@ class ObjectForm(Form):
 
     Attributes:
         cls: The class of the instances.
+        annotation: The same with its type arguments.
         alias: What stored data calls the class where it has to.
         fields: The declared fields by their member of the JSON object.
+        quick_writes: The members that msgspec's encoder writes faithfully.
         rest: The form of what is not declared.
     """
 
-    __slots__ = ("alias", "cls", "fields", "is_dict", "recipe", "rest", "tag")
+    __slots__ = (
+        "_looks_further",
+        "_readers",
+        "alias",
+        "annotation",
+        "cls",
+        "fields",
+        "is_dict",
+        "quick_writes",
+        "recipe",
+        "rest",
+        "tag",
+    )
 
-    def __init__(self, cls: type, alias: str, rest: Form) -> None:
+    def __init__(self, cls: Any, annotation: Any, alias: str, rest: Form) -> None:
         super().__init__(cls.__name__, OBJECT)
-        self.cls = cls
+        self.cls: type = cls
+        self.annotation = annotation
         self.alias = alias
         self.rest = rest
         self.fields: dict[str, Field] = {}
+        self.quick_writes: frozenset[str] = frozenset()
         self.is_dict = issubclass(cls, dict)
         self.tag: tuple[str, str | int] | None = None
 
@@ -94,6 +116,17 @@ class ObjectForm(Form):
         self.recipe = recipe
         self.tag = recipe.tag
         self.encodes, self.decodes, self.pydantic = recipe.encodes, recipe.decodes, recipe.pydantic
+        self._looks_further = recipe.takes is not None or recipe.refuses_unknown
+        self._readers: list[_Reader] = [
+            (field.key, field.name, _as_is(field.form), field.form.decode, field.required) for field in fields
+        ]
+
+    def read_quickly(self, key: str, decode: _Decode) -> None:
+        """Read the member *key* with *decode* from now on, which does the same as its form, faster."""
+        self._readers = [
+            (each, name, as_is, decode if each == key else form, required)
+            for each, name, as_is, form, required in self._readers
+        ]
 
     @override
     def accepts(self, value: object) -> bool:
@@ -115,10 +148,11 @@ class ObjectForm(Form):
             return self._encode_other(value, trail)
         wire: dict[str, Any] = {} if self.tag is None else {self.tag[0]: self.tag[1]}
         get = self.recipe.get
+        quick = self.quick_writes if records is not None and records.quick else ()
         for key, field in self.fields.items():
             each = get(value, field.name, ABSENT)
             if each is not ABSENT:
-                wire[key] = field.form.encode(each, (trail, key), records)
+                wire[key] = each if key in quick else field.form.encode(each, (trail, key), records)
         if self.recipe.extras is not None:
             for name, each in self.recipe.extras(value).items():
                 check_str(name, trail)
@@ -126,26 +160,33 @@ class ObjectForm(Form):
         return wire
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if type(json) is not dict:
-            raise MisfitError(trail, self.label, describe(json))
+            raise MisfitError(self.label, describe(json))
         if self.tag is not None and json.get(self.tag[0], self.tag[1]) != self.tag[1]:
-            raise MisfitError((trail, self.tag[0]), repr(self.tag[1]), describe(json[self.tag[0]]))
+            raise MisfitError(repr(self.tag[1]), describe(json[self.tag[0]]), (self.tag[0],))
         values: dict[str, Any] = {}
-        for key, field in self.fields.items():
-            if key in json:
-                below = None if hints is None else hints.below(key)
-                values[field.name] = field.form.decode(json[key], (trail, key), below)
-            elif field.required:
-                raise MisfitError((trail, key), field.form.label, "nothing: the document lacks it")
-        self._add_undeclared(values, json, trail, hints)
+        key = ""
+        try:
+            for key, name, as_is, decode, required in self._readers:
+                if key in json:
+                    each = json[key]
+                    if type(each) in as_is:
+                        values[name] = each
+                    else:
+                        values[name] = decode(each, None if hints is None else hints.below(key))
+                elif required:
+                    raise MisfitError(self.fields[key].form.label, "nothing: the document lacks it")  # noqa: TRY301  # as one from below
+        except MisfitError as error:
+            raise error.below(key) from error.__cause__
+        if self._looks_further and not json.keys() <= self.fields.keys():
+            self._add_undeclared(values, json, hints)
         try:
             return self.recipe.build(values)
-        except MisfitError as error:
-            error.path = (*path_of(trail), *error.path)
+        except MisfitError:
             raise
         except Exception as error:
-            raise MisfitError(trail, f"what {self.label} takes", f"{type(error).__name__}: {error}") from error
+            raise MisfitError(f"what {self.label} takes", f"{type(error).__name__}: {error}") from error
 
     @override
     def children(self) -> Iterator[Form]:
@@ -165,18 +206,18 @@ class ObjectForm(Form):
             )
         return LOOSE.encode(value, trail, None)
 
-    def _add_undeclared(self, values: dict[str, Any], json: dict[str, Any], trail: Trail, hints: Hints | None) -> None:
+    def _add_undeclared(self, values: dict[str, Any], json: dict[str, Any], hints: Hints | None) -> None:
         takes = self.recipe.takes
-        if takes is None and not self.recipe.refuses_unknown:
-            return
         for key, each in json.items():
             if key in self.fields or (self.tag is not None and key == self.tag[0]):
                 continue
             if self.recipe.refuses_unknown:
-                raise MisfitError((trail, key), f"no such field in {self.label}", describe(each))
+                raise MisfitError(f"no such field in {self.label}", describe(each), (key,))
             if takes is not None and takes(key):
-                below = None if hints is None else hints.below(key)
-                values[key] = self.rest.decode(each, (trail, key), below)
+                try:
+                    values[key] = self.rest.decode(each, None if hints is None else hints.below(key))
+                except MisfitError as error:
+                    raise error.below(key) from error.__cause__
 
 
 class Wrapper(Form):
@@ -206,12 +247,20 @@ class Wrapper(Form):
         return self._inner.encode(value.root, trail, records)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         try:
-            return self._build(self._inner.decode(json, trail, hints))
+            return self._build(self._inner.decode(json, hints))
         except ValueError as error:
-            raise MisfitError(trail, f"what {self.label} takes", str(error)) from error
+            raise MisfitError(f"what {self.label} takes", str(error)) from error
 
     @override
     def children(self) -> Iterator[Form]:
         yield self._inner
+
+
+def _as_is(form: Form) -> frozenset[type]:
+    """Return the classes of JSON values that a form takes without a second look."""
+    if isinstance(form, Maybe):
+        inner = _as_is(form.inner)
+        return inner | {type(None)} if inner else inner
+    return frozenset({form.as_is}) if isinstance(form, Scalar) and form.as_is is not None else frozenset()

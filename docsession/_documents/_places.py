@@ -13,8 +13,25 @@ Path: TypeAlias = tuple[str | int, ...]
 """JSON keys and list positions, from the document's root."""
 Trail: TypeAlias = tuple[Any, str | int] | None
 """A path as (the trail of what is above, key or position): cheap to make at every step."""
-Records: TypeAlias = dict[str, str] | None
-"""JSON pointer -> type name of what the JSON alone does not tell; None where nothing is recorded."""
+
+
+class Recorded(dict[str, str]):
+    """JSON pointer -> type name of what the JSON alone does not tell.
+
+    Attributes:
+        quick: True leaves whole fields to msgspec's encoder where it is faithful; they are not
+            checked then.
+    """
+
+    __slots__ = ("quick",)
+
+    def __init__(self, *, quick: bool = False) -> None:
+        super().__init__()
+        self.quick = quick
+
+
+Records: TypeAlias = Recorded | None
+"""None where nothing is recorded."""
 
 _SIMPLE: Final = re.compile(r"[^\s.\[\]\"'@/~]+|@\w+")
 
@@ -29,13 +46,22 @@ class RefusedError(Exception):
 
 
 class MisfitError(Exception):
-    """JSON that does not fit the type of its place."""
+    """JSON that does not fit the type of its place.
 
-    def __init__(self, trail: Trail, expected: str, found: str) -> None:
+    Attributes:
+        path: From where the error is caught; whoever lets it pass puts the own step before.
+    """
+
+    def __init__(self, expected: str, found: str, path: Path = ()) -> None:
         super().__init__(f"expected {expected}, found {found}")
-        self.path = path_of(trail)
         self.expected = expected
         self.found = found
+        self.path = path
+
+    def below(self, step: str | int) -> MisfitError:
+        """Return the error as seen from one place further up."""
+        self.path = (step, *self.path)
+        return self
 
 
 class Hints:

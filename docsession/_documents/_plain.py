@@ -18,8 +18,10 @@ from docsession._documents._annotations import Scope, TypeArguments, annotations
 from docsession._documents._kinds import MakeForm, cached_names, slots_of
 from docsession._documents._objects import Field, Recipe
 from docsession._documents._unions import TYPE_KEY
+from docsession._documents._untyped import NeedsTypesError, has_special
 
 _MISSING: Final = object()
+_NONE: Final[Mapping[str, Any]] = {}
 
 
 def plain_parts(
@@ -59,11 +61,13 @@ def plain_parts(
     stored = _Stored(cls)
     slots = [name for name in slots_of(cls) if not name.startswith("_")]
     has_dict = cls.__dictoffset__ != 0
-    through_class = {name for name in names | set(defaults) if not _lives_in_dict(cls, name)}
+    through_class = not has_dict or slots or not all(_lives_in_dict(cls, name) for name in names | set(defaults))
 
     def extras(instance: Any) -> Mapping[str, Any]:
-        found = {name: getattr(instance, name) for name in slots if name not in names and hasattr(instance, name)}
         state = vars(instance) if has_dict else {}
+        if state.keys() <= names and not slots:
+            return _NONE
+        found = {name: getattr(instance, name) for name in slots if name not in names and hasattr(instance, name)}
         found.update({name: value for name, value in state.items() if name not in names and stored[name]})
         return found
 
@@ -75,11 +79,11 @@ def plain_parts(
         for name, default in defaults.items():
             if name not in values:
                 values[name] = copy.copy(default) if isinstance(default, (list, dict, set)) else default
-        if has_dict and not (through_class and through_class & values.keys()):
-            vars(instance).update(values)
-        else:
-            for name, value in values.items():
-                object.__setattr__(instance, name, value)
+        if not through_class:
+            instance.__dict__ = values
+            return instance
+        for name, value in values.items():
+            object.__setattr__(instance, name, value)
         return instance
 
     def takes(name: str) -> bool:
@@ -133,18 +137,24 @@ def _public_attributes(cls: type, names: frozenset[str]) -> Callable[[Any], Mapp
     if cls.__dictoffset__ == 0 or any(not name.startswith("_") for name in slots_of(cls)):
         return None
     stored = _Stored(cls)
+    undeclared: set[str] = set()
     known: set[str] = set(names)
     class_level = {name for name in names if _has_default(cls, name)}
 
     def attributes(instance: Any) -> Mapping[str, Any]:
         found: dict[str, Any] = vars(instance)
-        if found.keys() <= known and (not class_level or found.keys() >= class_level):
+        keys = found.keys()
+        if keys <= names and not class_level:
             return found
-        known.update(name for name in found if stored[name])
-        public = {name: value for name, value in found.items() if name in known}
-        for name in class_level - public.keys():
-            public[name] = getattr(instance, name)
-        return public
+        if not keys <= known:
+            undeclared.update(name for name in keys if name not in names and stored[name])
+            known.update(undeclared)
+            found = {name: value for name, value in found.items() if name in known}
+        if class_level and not keys >= class_level:
+            found = {**found, **{name: getattr(instance, name) for name in class_level - keys}}
+        if not keys <= names and has_special([value for name, value in found.items() if name not in names]):
+            raise NeedsTypesError
+        return found
 
     return attributes
 

@@ -1,38 +1,175 @@
 """Quick looks into an entity, compiled per class, for what msgspec would write wrong.
 
-A probe visits only the places where such a value can be, and only says yes or no; what it finds is
-then looked at by the form, which names the place.
+A probe visits only the places where such a value can be; in lists it goes column by column, so that
+the loops run in C. It only says yes or no; what it finds is then looked at by the form, which names
+the place. It may also raise, on a value that is not of the declared type.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from itertools import chain
 from math import isfinite
 from operator import attrgetter, itemgetter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form
-from docsession._documents._objects import ObjectForm
-from docsession._documents._scalars import Nothing, Scalar
+from docsession._documents._objects import Field, ObjectForm
+from docsession._documents._scalars import Scalar
 from docsession._documents._unions import Union
 from docsession._documents._untyped import has_nan, has_special
 from docsession._documents._values import has_odd_offset
 
-Probe: TypeAlias = Callable[[Any], bool]
-"""True where a value needs a closer look. May also raise, on a value that is not of the declared type."""
-Leaf: TypeAlias = Callable[[Form], Probe | None]
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Looks at the values of one place.
 
-def compile_probe(form: Form, leaf: Leaf) -> Probe | None:
-    """Return the probe of a form, None where there is nothing to visit.
-
-    Args:
-        form: Of the entity.
-        leaf: Gives the probe of a single place, None where the place cannot hold what is looked for.
+    Attributes:
+        one: True where a value needs a closer look.
+        many: True where one of several values does.
     """
-    return _Compiler(leaf).compile(form)
+
+    one: Callable[[Any], bool]
+    many: Callable[[Collection[Any]], bool]
+
+
+Leaf: TypeAlias = Callable[[Form], Probe | None]
+"""Gives the probe of a single place, None where the place cannot hold what is looked for."""
+
+
+def compile_probe(form: Form, leaf: Leaf) -> Callable[[Any], bool] | None:
+    """Return what looks at a value of a form, None where there is nothing to visit."""
+    probe = _Compiler(leaf).compile(form)
+    return None if probe is None else probe.one
+
+
+def _is_bad_float(value: Any) -> bool:
+    return not isfinite(value)
+
+
+def _has_bad_float(values: Collection[Any]) -> bool:
+    # The sum of such a float and anything is no number either; an overflow is only looked at in vain.
+    return not isfinite(sum(values))
+
+
+def _is_stray_float(value: Any) -> bool:
+    return type(value) is float and not isfinite(value)
+
+
+def _has_stray_float(values: Collection[Any]) -> bool:
+    return float in map(type, values) and any(map(_is_stray_float, values))
+
+
+def _has_odd_offset(values: Collection[Any]) -> bool:
+    return any(map(has_odd_offset, values))
+
+
+SPECIAL: Final = Probe(lambda value: has_special((value,)), has_special)
+"""Untyped values that need more than JSON's own types."""
+NAN: Final = Probe(lambda value: has_nan((value,)), has_nan)
+"""Untyped values that hold a float which JSON has no number for."""
+BAD_FLOAT: Final = Probe(_is_bad_float, _has_bad_float)
+"""Such floats in a place that declares floats."""
+STRAY_FLOAT: Final = Probe(_is_stray_float, _has_stray_float)
+"""Such floats in a place that declares something else, or None."""
+ODD_OFFSET: Final = Probe(has_odd_offset, _has_odd_offset)
+"""Offsets from UTC that are no whole minutes."""
+
+
+def special_leaf(form: Form) -> Probe | None:
+    """Look for values in untyped places whose types have to be recorded."""
+    return SPECIAL if form.untyped else None
+
+
+def wrong_leaf(form: Form) -> Probe | None:
+    """Look for what msgspec always writes wrong: objects of another class, offsets with seconds."""
+    if isinstance(form, ObjectForm) and not form.is_dict:
+        return _other_class(form.cls)
+    if isinstance(form, Scalar) and form.kind in {dt.datetime, dt.time}:
+        return ODD_OFFSET
+    return None
+
+
+def nan_leaf(form: Form) -> Probe | None:
+    """Look for floats that became null; worth while only where the JSON has a null."""
+    if form.untyped:
+        return NAN
+    if isinstance(form, Scalar) and form.kind is float:
+        return BAD_FLOAT
+    return STRAY_FLOAT if "null" in form.kinds else None
+
+
+def _other_class(cls: type) -> Probe:
+    only = frozenset({cls})
+    return Probe(
+        lambda value: type(value) is not cls,
+        lambda values: not only.issuperset(map(type, values)),
+    )
+
+
+def _maybe(inner: Probe) -> Probe:
+    def many(values: Collection[Any]) -> bool:
+        some = [value for value in values if value is not None]
+        return bool(some) and inner.many(some)
+
+    return Probe(lambda value: value is not None and inner.one(value), many)
+
+
+def _items(inner: Probe) -> Probe:
+    return Probe(inner.many, lambda values: inner.many(list(chain.from_iterable(values))))
+
+
+def _values(inner: Probe) -> Probe:
+    return Probe(
+        lambda value: inner.many(value.values()),
+        lambda values: inner.many([each for value in values for each in value.values()]),
+    )
+
+
+def _object(own: Probe | None, parts: list[tuple[Callable[[Any], Any], Probe]]) -> Probe | None:
+    if not parts:
+        return own
+    if len(parts) == 1 and own is None:
+        get, inner = parts[0]
+        return Probe(lambda value: inner.one(get(value)), lambda values: inner.many(list(map(get, values))))
+    own_one = None if own is None else own.one
+    ones = tuple((get, probe.one) for get, probe in parts)
+    manys = tuple((get, probe.many) for get, probe in parts)
+
+    def one(value: Any) -> bool:
+        if own_one is not None and own_one(value):
+            return True
+        for get, inner in ones:  # noqa: SIM110  # a generator costs more than most probes
+            if inner(get(value)):
+                return True
+        return False
+
+    def many(values: Collection[Any]) -> bool:
+        if own is not None and own.many(values):
+            return True
+        for get, inner in manys:  # noqa: SIM110  # as above
+            if inner(list(map(get, values))):
+                return True
+        return False
+
+    return Probe(one, many)
+
+
+def _union(form: Union, own: Probe | None, by_member: dict[int, Probe]) -> Probe:
+    def one(value: Any) -> bool:
+        if own is not None and own.one(value):
+            return True
+        member = form.member_of(value)
+        if member is None:
+            return True
+        inner = by_member.get(id(member))
+        return inner is not None and inner.one(value)
+
+    return Probe(one, lambda values: any(map(one, values)))
 
 
 class _Compiler:
@@ -40,48 +177,52 @@ class _Compiler:
         self._leaf = leaf
         self._done: dict[int, Probe | None] = {}
         self._open: dict[int, list[Probe]] = {}
-        self._relevant: dict[int, bool] = {}
 
     def compile(self, form: Form) -> Probe | None:
-        if not self._is_relevant(form, set()):
-            return None
         if id(form) in self._done:
             return self._done[id(form)]
         if id(form) in self._open:
-            # A class that contains itself: its probe is known by the time it is called.
-            later = self._open[id(form)]
-            return lambda value: later[-1](value)  # noqa: PLW0108  # it is not there yet
-        holder = self._open[id(form)] = []
-        probe = self._build(form)
+            return self._later(self._open[id(form)])
+        if not self._is_relevant(form, set()):
+            return None
+        found = self._open[id(form)] = []
+        probe = self._done[id(form)] = self._build(form)
         if probe is not None:
-            holder.append(probe)
-        self._done[id(form)] = probe
+            found.append(probe)
         return probe
 
+    def _later(self, found: list[Probe]) -> Probe:
+        """Return the probe of a class that contains itself: it is known by the time it is used."""
+        return Probe(
+            lambda value: any(probe.one(value) for probe in found),
+            lambda values: bool(values) and any(probe.many(values) for probe in found),
+        )
+
     def _is_relevant(self, form: Form, seen: set[int]) -> bool:
-        if id(form) not in self._relevant:
-            if id(form) in seen:
-                return False
-            seen.add(id(form))
-            found = self._leaf(form) is not None or any(self._is_relevant(each, seen) for each in form.children())
-            if not found and len(seen) > 1:
-                return False  # perhaps only for now: a form above, still being looked at, may be relevant
-            self._relevant[id(form)] = found
-        return self._relevant[id(form)]
+        seen.add(id(form))
+        return self._leaf(form) is not None or any(
+            self._is_relevant(each, seen) for each in form.children() if id(each) not in seen
+        )
 
     def _build(self, form: Form) -> Probe | None:
         own = self._leaf(form)
         if isinstance(form, Maybe):
-            return own or _maybe(self.compile(form.inner))
+            inner = self.compile(form.inner)
+            if inner is None or inner is BAD_FLOAT:
+                return own
+            return _maybe(inner) if own is None else _object(own, [(_itself, _maybe(inner))])
         if isinstance(form, Items):
-            return _items(form, self.compile(form.item))
+            inner = self.compile(form.item)
+            return None if inner is None else _items(inner)
         if isinstance(form, Dict):
             inner = self.compile(form.value)
-            return None if inner is None else lambda value: any(map(inner, value.values()))
+            return None if inner is None else _values(inner)
         if isinstance(form, Tuple):
-            return _places([(place, self.compile(item)) for place, item in enumerate(form.items)])
+            places = [(itemgetter(place), self.compile(item)) for place, item in enumerate(form.items)]
+            return _object(None, [(get, probe) for get, probe in places if probe is not None])
         if isinstance(form, Union):
-            return _union(form, own, [(member, self.compile(member)) for member in form.members])
+            probes = {id(member): self.compile(member) for member in form.members}
+            return _union(form, own, {member: probe for member, probe in probes.items() if probe is not None})
         if isinstance(form, ObjectForm):
             return self._object(form, own)
         return own
@@ -90,128 +231,22 @@ class _Compiler:
         parts: list[tuple[Callable[[Any], Any], Probe]] = []
         for field in form.fields.values():
             probe = self.compile(field.form)
-            if probe is None:
-                continue
-            if not form.is_dict:
-                parts.append((attrgetter(field.name), probe))
-            elif field.required:
-                parts.append((itemgetter(field.key), probe))
-            else:
-                parts.append((_getter(field.key), _maybe(probe)))  # type: ignore[arg-type]  # a probe was given
+            if probe is not None:
+                parts.append(_part(form, field, probe))
         extras, rest = form.recipe.extras, self._leaf(form.rest)
-        if extras is not None and rest is not None:
-            parts.append((lambda value: list(extras(value).values()), rest))
-        return _object(form.cls if own is not None else None, parts)
+        # What hands the attributes to msgspec looks at undeclared ones itself.
+        if extras is not None and rest is not None and (rest is not SPECIAL or form.recipe.attributes is None):
+            parts.append((extras, _values(rest)))
+        return _object(own, parts)
 
 
-def _getter(key: str) -> Callable[[Any], Any]:
-    return lambda value: value.get(key)
+def _part(form: ObjectForm, field: Field, probe: Probe) -> tuple[Callable[[Any], Any], Probe]:
+    if not form.is_dict:
+        return attrgetter(field.name), probe
+    if field.required:
+        return itemgetter(field.key), probe
+    return lambda value: value.get(field.key), _maybe(probe)
 
 
-def _maybe(inner: Probe | None) -> Probe | None:
-    if inner is None:
-        return None
-    return lambda value: value is not None and inner(value)
-
-
-def _items(form: Items, inner: Probe | None) -> Probe | None:
-    if inner is None:
-        return None
-    if isinstance(inner, _ClassTest):
-        # One pass in C instead of a call for each item.
-        only = frozenset({inner.cls})
-        return lambda value: not only.issuperset(map(type, value))
-    if form.kind in {set, frozenset} or inner is not has_special_in:
-        return lambda value: any(map(inner, value))
-    return has_special_in
-
-
-def _places(probes: list[tuple[int, Probe | None]]) -> Probe | None:
-    some = [(place, probe) for place, probe in probes if probe is not None]
-    return (lambda value: any(probe(value[place]) for place, probe in some)) if some else None
-
-
-def _union(form: Union, own: Probe | None, probes: list[tuple[Form, Probe | None]]) -> Probe | None:
-    by_member = {id(member): probe for member, probe in probes if probe is not None}
-
-    def probe(value: Any) -> bool:
-        if own is not None and own(value):
-            return True
-        member = form.member_of(value)
-        if member is None:
-            return value is not None
-        inner = by_member.get(id(member))
-        return inner is not None and inner(value)
-
-    return probe
-
-
-class _ClassTest:
-    """The probe of a class of which nothing but the class itself matters."""
-
-    __slots__ = ("cls",)
-
-    def __init__(self, cls: type) -> None:
-        self.cls = cls
-
-    def __call__(self, value: Any) -> bool:
-        return type(value) is not self.cls
-
-
-def _object(cls: type | None, parts: list[tuple[Callable[[Any], Any], Probe]]) -> Probe | None:
-    """Return the probe of an object: its class, unless None, then its parts."""
-    if not parts:
-        return None if cls is None else _ClassTest(cls)
-    if len(parts) == 1:
-        get, inner = parts[0]
-        if cls is None:
-            return lambda value: inner(get(value))
-        return lambda value: type(value) is not cls or inner(get(value))
-
-    def probe(value: Any) -> bool:
-        if cls is not None and type(value) is not cls:
-            return True
-        for get, inner in parts:  # noqa: SIM110  # a generator costs more than the probes
-            if inner(get(value)):
-                return True
-        return False
-
-    return probe
-
-
-def has_special_in(value: Any) -> bool:
-    """Return True where a value of an untyped place, or a list of them, needs more than JSON's own types."""
-    return has_special((value,))
-
-
-def special_leaf(form: Form) -> Probe | None:
-    """Look for values in untyped places whose types have to be recorded."""
-    return has_special_in if form.untyped else None
-
-
-def wrong_leaf(form: Form) -> Probe | None:
-    """Look for what msgspec always writes wrong: objects of another class, offsets with seconds."""
-    if isinstance(form, ObjectForm) and not form.is_dict:
-        return _ClassTest(form.cls)
-    if isinstance(form, Scalar) and form.kind in {dt.datetime, dt.time}:
-        return has_odd_offset
-    return None
-
-
-def nan_leaf(form: Form) -> Probe | None:
-    """Look for floats that became null; worth while only where the JSON has a null."""
-    if form.untyped:
-        return lambda value: has_nan((value,))
-    if isinstance(form, Maybe):
-        if form.inner.untyped or not isinstance(form.inner, Scalar):
-            return None
-        return _is_bad_float
-    if isinstance(form, Union) and any(isinstance(member, Nothing) for member in form.members):
-        return _is_bad_float
-    if isinstance(form, Scalar) and form.kind is float:
-        return _is_bad_float
-    return None
-
-
-def _is_bad_float(value: Any) -> bool:
-    return type(value) is float and not isfinite(value)
+def _itself(value: Any) -> Any:
+    return value

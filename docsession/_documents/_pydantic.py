@@ -6,12 +6,14 @@ Nothing here imports pydantic: a model carries all that is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from docsession._documents._annotations import Scope
 from docsession._documents._kinds import MakeForm, cached_names
 from docsession._documents._objects import Field, Recipe
 from docsession._documents._places import MisfitError, describe
+from docsession._documents._untyped import NeedsTypesError, has_special
 
 
 def model_parts(cls: Any, form: MakeForm) -> tuple[list[Field], Recipe]:
@@ -64,20 +66,25 @@ def read_model(validate: Callable[[], Any]) -> Any:
         if errors is None:
             raise
         first = errors(include_url=False, include_context=False)[0]
-        misfit = MisfitError(None, first["msg"], describe(first["input"]))
-        misfit.path = tuple(first["loc"])
-        raise misfit from error
+        raise MisfitError(first["msg"], describe(first["input"]), tuple(first["loc"])) from error
 
 
 def _model_attributes(cls: Any) -> Callable[[Any], Mapping[str, Any]]:
     """Return what hands the fields of a model to msgspec's encoder at once."""
     cached = cached_names(cls)
     allows_extra = cls.model_config.get("extra") == "allow"
+    if not cached and not allows_extra:
+        return attrgetter("__dict__")
 
     def attributes(instance: Any) -> Mapping[str, Any]:
         found: dict[str, Any] = instance.__dict__
-        if cached and not cached.isdisjoint(found):
+        if not cached.isdisjoint(found):
             found = {name: value for name, value in found.items() if name not in cached}
-        return {**found, **(instance.__pydantic_extra__ or {})} if allows_extra else found
+        extra: dict[str, Any] | None = instance.__pydantic_extra__
+        if not extra:
+            return found
+        if has_special(extra.values()):
+            raise NeedsTypesError
+        return {**found, **extra}
 
     return attributes

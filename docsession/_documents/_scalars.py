@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from typing_extensions import override
@@ -32,13 +32,19 @@ SCALARS: Final[dict[type, frozenset[str]]] = {
 """The types with one JSON value, and the kind of it."""
 
 _UNSORTABLE: Final = (dt.datetime, dt.time, bytearray)
-_AS_IN_JSON: Final = frozenset({str, int, bool})
+_AS_IN_JSON: Final = frozenset({str, int, bool, float})
 
 
 class Scalar(Form):
-    """One of `SCALARS`, perhaps with msgspec's constraints (`Annotated[int, Meta(gt=0)]`)."""
+    """One of `SCALARS`, perhaps with msgspec's constraints (`Annotated[int, Meta(gt=0)]`).
 
-    __slots__ = ("_as_is", "_check", "kind", "type")
+    Attributes:
+        kind: The class of the values.
+        type: The same with constraints.
+        as_is: The class, if JSON's values of it need no second look; else None.
+    """
+
+    __slots__ = ("_check", "as_is", "kind", "type")
 
     def __init__(self, kind: type, constrained: Any = None) -> None:
         super().__init__(
@@ -50,7 +56,7 @@ class Scalar(Form):
         self.kind = kind
         self.type = kind if constrained is None else constrained
         self._check = CHECKS[kind]
-        self._as_is = constrained is None and kind in _AS_IN_JSON
+        self.as_is = kind if constrained is None and kind in _AS_IN_JSON else None
 
     @override
     def accepts(self, value: object) -> bool:
@@ -66,17 +72,17 @@ class Scalar(Form):
         return LOOSE.encode(value, trail, None)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
-        if self._as_is and type(json) is self.kind:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
+        if type(json) is self.as_is:
             return json
         if self.kind is float and type(json) is Decimal:
             json = float(json)
         elif self.kind is not Decimal and type(json) is Decimal:
-            raise MisfitError(trail, self.label, describe(json))
+            raise MisfitError(self.label, describe(json))
         elif self.kind is Decimal and type(json) is str:
             # What msgspec takes as well; a foreign writer may have kept its digits that way.
-            json = convert(json, Decimal, trail, self.label)
-        return convert(json, self.type, trail, self.label)
+            json = convert(json, Decimal, self.label)
+        return convert(json, self.type, self.label)
 
 
 class Nothing(Form):
@@ -96,15 +102,15 @@ class Nothing(Form):
         return None if value is None else LOOSE.encode(value, trail, None)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if json is not None:
-            raise MisfitError(trail, "null", describe(json))
+            raise MisfitError("null", describe(json))
 
 
 class EnumForm(Form):
     """An enum, stored as the member's value, whatever the value's type."""
 
-    __slots__ = ("_by_json", "_cls", "_wires")
+    __slots__ = ("_by_json", "_wires", "annotation")
 
     def __init__(self, cls: type[enum.Enum]) -> None:
         wires: dict[enum.Enum, Any] = {}
@@ -130,17 +136,17 @@ class EnumForm(Form):
             pydantic=one_kind and len(wires) == len(cls),
             sortable=issubclass(cls, (int, str)),
         )
-        self._cls = cls
+        self.annotation = cls
         self._wires = wires
         self._by_json = by_json
 
     @override
     def accepts(self, value: object) -> bool:
-        return type(value) is self._cls or isinstance(value, self._cls)
+        return type(value) is self.annotation or isinstance(value, self.annotation)
 
     @override
     def encode(self, value: Any, trail: Trail, records: Records) -> Any:
-        if not isinstance(value, self._cls):
+        if not isinstance(value, self.annotation):
             return LOOSE.encode(value, trail, None)
         if value in self._wires:
             return self._wires[value]
@@ -151,25 +157,26 @@ class EnumForm(Form):
         )
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         found = self._by_json.get(_freeze(json))
         if found is None and type(json) in {str, int}:
             try:
-                found = self._cls(json)
+                found = self.annotation(json)
             except ValueError:
                 found = None
         if found is None:
             names = ", ".join(repr(member.value) for member in self._wires)
-            raise MisfitError(trail, f"{self.label} ({names})", describe(json))
+            raise MisfitError(f"{self.label} ({names})", describe(json))
         return found
 
 
 class LiteralForm(Form):
     """`Literal[…]`."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "annotation")
 
     def __init__(self, values: tuple[Any, ...]) -> None:
+        self.annotation: Any = Literal[values]
         self._values: dict[tuple[type, Any], tuple[Any, Any]] = {}
         for value in values:
             wire = LOOSE.encode(value, None, None)
@@ -194,10 +201,10 @@ class LiteralForm(Form):
         return LOOSE.encode(value, trail, None)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if type(json) in {str, int, bool, type(None)} and (type(json), json) in self._values:
             return self._values[type(json), json][0]
-        raise MisfitError(trail, self.label, describe(json))
+        raise MisfitError(self.label, describe(json))
 
     def json_values(self) -> list[object]:
         """Return what the literals are in JSON."""
@@ -227,9 +234,9 @@ class Unsupported(Form):
             )
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if json is not None:
-            raise MisfitError(trail, self.label, describe(json))
+            raise MisfitError(self.label, describe(json))
 
 
 class Coerced(Form):
@@ -265,11 +272,11 @@ class Coerced(Form):
         return LOOSE.encode(json, trail, None)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         try:
             return self._adapter.validate_python(float(json) if type(json) is Decimal else json)
         except ValueError:
-            raise MisfitError(trail, self.label, describe(json)) from None
+            raise MisfitError(self.label, describe(json)) from None
 
 
 def kinds_of(json: object) -> frozenset[str]:

@@ -12,6 +12,7 @@ from docsession._documents._objects import ObjectForm
 from docsession._documents._places import (
     Hints,
     MisfitError,
+    Recorded,
     Records,
     Trail,
     describe,
@@ -107,15 +108,15 @@ class Union(Form):
         return wire
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if hints is not None and hints.label is not None:
             for member in self.members:
                 if self._labels[id(member)] == hints.label:
-                    return member.decode(json, trail, hints)
+                    return member.decode(json, hints)
             untyped = next((member for member in self.members if member.untyped), None)
             if untyped is not None:
-                return untyped.decode(json, trail, hints)
-        return self._choose(json, trail, hints)[1]
+                return untyped.decode(json, hints)
+        return self._choose(json, hints)[1]
 
     @override
     def children(self) -> Iterator[Form]:
@@ -135,30 +136,29 @@ class Union(Form):
                 return self._write(member, value, trail, records)
         return LOOSE.encode(value, trail, None)
 
-    def _choose(self, json: Any, trail: Trail, hints: Hints | None) -> tuple[Form, Any]:
+    def _choose(self, json: Any, hints: Hints | None) -> tuple[Form, Any]:
         """Return the first member that takes *json*, and what it makes of it."""
         kind = kinds_of(json)
         if self._tags and type(json) is dict and self._tag_key in json:
             tag = json[self._tag_key]
             tagged = self._tags.get(tag) if isinstance(tag, (str, int)) else None
             if tagged is not None:
-                return tagged, tagged.decode(_without_type(json) if self.writes_tag else json, trail, hints)
+                return tagged, tagged.decode(_without_type(json) if self.writes_tag else json, hints)
             if self.writes_tag:
-                raise MisfitError((trail, TYPE_KEY), " | ".join(map(str, self._tags)), describe(tag))
+                raise MisfitError(" | ".join(map(str, self._tags)), describe(tag), (TYPE_KEY,))
         candidates = [member for member in self.members if kind & member.kinds]
         if len(candidates) == 1:
-            return candidates[0], candidates[0].decode(json, trail, hints)
+            return candidates[0], candidates[0].decode(json, hints)
         nearest: MisfitError | None = None
-        here = len(path_of(trail))
         for member in candidates:
             try:
-                return member, member.decode(json, trail, hints)
+                return member, member.decode(json, hints)
             except MisfitError as error:
-                if len(error.path) > here and (nearest is None or len(error.path) > len(nearest.path)):
+                if len(error.path) > (0 if nearest is None else len(nearest.path)):
                     nearest = error
-        raise nearest or MisfitError(trail, self.label, describe(json))
+        raise nearest or MisfitError(self.label, describe(json))
 
-    def _is_ambiguous(self, member: Form, wire: Any, trail: Trail, records: dict[str, str]) -> bool:
+    def _is_ambiguous(self, member: Form, wire: Any, trail: Trail, records: Recorded) -> bool:
         """Return True where another member than *member* would read what was written for it."""
         if pointer_of(trail) in records:
             return False
@@ -166,7 +166,7 @@ class Union(Form):
         for step in path_of(trail):
             hints = hints.below(step)
         try:
-            return self._choose(read_json(write_json(wire)), trail, hints)[0] is not member
+            return self._choose(read_json(write_json(wire)), hints)[0] is not member
         except MisfitError:
             return True
 

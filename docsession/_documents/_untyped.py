@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from docsession._documents._form import ANYTHING, Form
+from docsession._documents._form import ANYTHING, Form, decode_items, decode_members
 from docsession._documents._places import (
     NO_HINTS,
     Hints,
@@ -36,9 +36,15 @@ from docsession._documents._values import (
 )
 
 PLAIN_TYPES: Final = frozenset({str, int, float, bool, type(None)})
+_NEVER_NAN: Final = PLAIN_TYPES - {float}
+_MANY: Final = 1_000_000
 _SORTABLE: Final = frozenset(CHECKS) - {type(None)}
 _JSON_NAMES: Final = frozenset({"str", "int", "float", "bool", "NoneType", "list", "dict"})
 _SPECIAL_NAMES: Final = {kind: name for name, kind in SPECIAL.items()}
+
+
+class NeedsTypesError(Exception):
+    """An object holds special values in untyped places, so that msgspec alone cannot write it."""
 
 
 class Untyped(Form):
@@ -90,34 +96,34 @@ class Untyped(Form):
         return form.encode(value, trail, records)
 
     @override
-    def decode(self, json: Any, trail: Trail, hints: Hints | None) -> Any:
+    def decode(self, json: Any, hints: Hints | None) -> Any:
         if hints is None:
             return json
         label = hints.label
         if label is None:
             if hints is NO_HINTS:
                 return floats(json)
-            return self._decode_json(json, trail, hints)
+            return self._decode_json(json, hints)
         if label in _JSON_NAMES:
             # The value of a union's untyped member, which another member would have taken.
-            return self._decode_json(json, trail, hints)
+            return self._decode_json(json, hints)
         if label in SPECIAL:
-            return convert(json, SPECIAL[label], trail, label)
+            return convert(json, SPECIAL[label], label)
         if label in {"tuple", "set", "frozenset"}:
             if type(json) is not list:
-                raise MisfitError(trail, label, describe(json))
-            items = self._decode_json(json, trail, hints)
+                raise MisfitError(label, describe(json))
+            items = self._decode_json(json, hints)
             return {"tuple": tuple, "set": set, "frozenset": frozenset}[label](items)
         form = self._form_of_alias(label)
         if form is None:
-            raise MisfitError(trail, f"a class registered as {label!r}", "no such class: register it")
-        return form.decode(json, trail, hints)
+            raise MisfitError(f"a class registered as {label!r}", "no such class: register it")
+        return form.decode(json, hints)
 
-    def _decode_json(self, json: Any, trail: Trail, hints: Hints) -> Any:
+    def _decode_json(self, json: Any, hints: Hints) -> Any:
         if type(json) is list:
-            return [self.decode(item, (trail, place), hints.below(place)) for place, item in enumerate(json)]
+            return decode_items(self, json, hints)
         if type(json) is dict:
-            return {key: self.decode(item, (trail, key), hints.below(key)) for key, item in json.items()}
+            return decode_members(self, json, hints)
         return floats(json)
 
 
@@ -143,11 +149,12 @@ def sort_set(values: Iterable[Any], form: Form) -> list[Any]:
 def has_special(values: Iterable[Any]) -> bool:
     """Return True where anything below needs more than JSON's own types: the hot test of untyped places.
 
-    Args:
-        values: Values of untyped places without cycles.
+    Something that contains itself counts as special: what comes next finds out.
     """
     waiting: list[Iterable[Any]] = [values]
     for group in waiting:
+        if len(waiting) > _MANY:
+            return True
         if PLAIN_TYPES.issuperset(map(type, group)):
             continue
         for value in group:
@@ -165,15 +172,15 @@ def has_nan(values: Iterable[Any]) -> bool:
     """Return True where a float below is not finite; other types than JSON's own are passed over."""
     waiting: list[Iterable[Any]] = [values]
     for group in waiting:
-        for value in group:
-            kind = type(value)
-            if kind is float:
-                if not math.isfinite(value):
-                    return True
-            elif kind is dict:
-                waiting.append(value.values())
-            elif kind is list:
-                waiting.append(value)
+        kinds = set(map(type, group))
+        if kinds <= _NEVER_NAN:
+            continue
+        if float in kinds and any(type(value) is float and not math.isfinite(value) for value in group):
+            return True
+        if dict in kinds:
+            waiting.extend(value.values() for value in group if type(value) is dict)
+        if list in kinds:
+            waiting.extend(value for value in group if type(value) is list)
     return False
 
 

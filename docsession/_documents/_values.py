@@ -148,7 +148,7 @@ def is_subclass_instance(value: object) -> bool:
     return isinstance(value, _BASES)
 
 
-def convert(json: Any, kind: Any, trail: Trail, label: str) -> Any:
+def convert(json: Any, kind: Any, label: str) -> Any:
     """Return the value of type *kind* that JSON stands for, in msgspec's forms.
 
     Raises:
@@ -157,7 +157,7 @@ def convert(json: Any, kind: Any, trail: Trail, label: str) -> Any:
     try:
         return msgspec.convert(json, kind)
     except (msgspec.ValidationError, ValueError, OverflowError):
-        raise MisfitError(trail, label, describe(json)) from None
+        raise MisfitError(label, describe(json)) from None
 
 
 def floats(json: Any) -> Any:
