@@ -33,6 +33,7 @@ MAX_DEPTH: Final = 200
 
 _NOT_IN_DICTS: Final = ("Id", "@metadata")
 _DIGITS: Final = bytes(48 if chr(code).isdigit() else code for code in range(128)) + bytes(range(128, 256))
+_MANY_DIGITS: Final = 16_000
 _EXPONENT: Final = re.compile(rb"[:,\[]-?[\d.]+e\d")
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?)e(\d+)')
 _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
@@ -88,7 +89,6 @@ class DocumentCodec(Generic[T]):
         self._sets_id_after = id_attribute is not None and id_field is None
         self._refused_tail = () if not self._is_dict else _NOT_IN_DICTS
         self._find_wrong = compile_probe(self._form, wrong_leaf)
-        self._find_nan = native.find_nan
         self.snapshot: Callable[[T], bytes] = self._make_snapshot()
         self.decode: Decode[T] = self._make_decode()
         anchors = compile_anchors(self._form)
@@ -154,8 +154,8 @@ class DocumentCodec(Generic[T]):
             suspicious = (
                 (92 in snapshot and b"\\u0000" in snapshot)  # 92 is the backslash
                 or (self._find_wrong is not None and self._find_wrong(entity))
-                or (self._find_nan is not None and b"null" in snapshot and self._find_nan(entity))
-                or (self._native.has_decimals and (b"E" in snapshot or b"N" in snapshot or len(snapshot) > 100_000))
+                or self._native.has_nan(entity, snapshot)
+                or (self._native.has_decimals and len(snapshot) > _MANY_DIGITS and _has_many_digits(snapshot))
             )
         except Exception:
             # A value of another type than declared, which the form knows how to pass by.
@@ -307,11 +307,15 @@ def codec_for(cls: type[T], id_attribute: str | None, registry: AliasRegistry) -
 
 def _id_field(form: Form, id_attribute: str | None) -> str | None:
     """Return the JSON key of the declared field that holds the id, None where none does."""
-    if isinstance(form, ObjectForm) and id_attribute is not None:
-        for key, field in form.fields.items():
-            if field.name == id_attribute:
-                return key
-    return None
+    if not isinstance(form, ObjectForm):
+        return None
+    # A TypedDict may declare the key under which a dict holds its id.
+    name = "Id" if form.is_dict else id_attribute
+    return next((key for key, field in form.fields.items() if field.name == name), None)
+
+
+def _has_many_digits(text: bytes) -> bool:
+    return b"0" * _MANY_DIGITS in text.translate(_DIGITS)
 
 
 def _write_out(match: re.Match[bytes]) -> bytes:

@@ -58,6 +58,7 @@ class Forms:
     def __init__(self, registry: AliasRegistry) -> None:
         self._registry = registry
         self._classes: dict[Any, Form] = {}
+        self._ready: dict[Any, Form] = {}
         self._unfinished: list[Union] = []
         self._depth = 0
         self._lock = threading.RLock()
@@ -65,16 +66,22 @@ class Forms:
 
     def of_class(self, cls: Any, arguments: tuple[Any, ...] = ()) -> Form:
         """Return the form of the instances of a class."""
+        ready = self._ready.get(cls) if not arguments else None
+        if ready is not None:
+            return ready
         with self._lock:
             self._depth += 1
             try:
-                return self._class_form(cls, arguments)
+                form = self._class_form(cls, arguments)
             finally:
                 self._depth -= 1
                 if self._depth == 0:
                     for union in self._unfinished:
                         union.finish()
                     self._unfinished.clear()
+            if self._depth == 0 and not arguments:
+                self._ready[cls] = form
+            return form
 
     def _registered(self, cls: type) -> tuple[str, Form] | None:
         alias = self._registry.alias_of(cls)

@@ -33,7 +33,6 @@ class Native:
         keeps_floats: False where floats need a decimal point in the document to come back as floats.
         is_deep: True where nothing bounds how deep documents go.
         has_decimals: True where reading needs every digit.
-        find_nan: Says whether an entity may hold a float that is null in its JSON; None: never.
         has_untyped: True where special values may have to be recorded.
     """
 
@@ -48,11 +47,8 @@ class Native:
         hook = _encoding_hook(forms)
         self.write = msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook).encode
         self.encode = self.write if all(each.encodes for each in forms) else None
-        self.find_nan = compile_probe(form, nan_leaf)
-        if self.encode is not None and self.has_untyped:
-            # MessagePack, unlike JSON, writes a float as such: quicker than a walk over untyped values.
-            pack = msgspec.msgpack.Encoder(enc_hook=hook).encode
-            self.find_nan = lambda entity: _BAD_FLOAT.search(pack(entity)) is not None
+        self._find_declared_nan = compile_probe(form, nan_leaf)
+        self._pack = msgspec.msgpack.Encoder(enc_hook=hook).encode if self.has_untyped else None
         self.decode: Callable[[bytes], Any] | None = None
         if all(each.decodes for each in forms):
             self.decode = _decoder(cls, form, forms)
@@ -60,6 +56,16 @@ class Native:
             self.decode = _model_decoder(cls)
         if self.encode is None or self.decode is None:
             _shorten(forms)
+
+    def has_nan(self, entity: Any, snapshot: bytes) -> bool:
+        """Return True where *entity* holds a float that is null in its snapshot."""
+        if b"null" not in snapshot:
+            return False
+        # Where types are recorded, the form has written the untyped places, with its checks.
+        if self._pack is not None and b"\0" not in snapshot:
+            # MessagePack, unlike JSON, writes such a float as what it is: quicker than a walk over all values.
+            return _BAD_FLOAT.search(self._pack(entity)) is not None
+        return self._find_declared_nan is not None and self._find_declared_nan(entity)
 
 
 def read_with_form(form: Form, text: bytes, types: Mapping[str, str] | None, *, exact: bool) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain
 from math import isfinite
 from operator import attrgetter, itemgetter
@@ -20,8 +21,8 @@ from docsession._documents._form import Form
 from docsession._documents._objects import Field, ObjectForm
 from docsession._documents._scalars import Scalar
 from docsession._documents._unions import Union
-from docsession._documents._untyped import has_nan, has_special
-from docsession._documents._values import has_odd_offset
+from docsession._documents._untyped import has_special
+from docsession._documents._values import has_odd_offset, is_bad_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,14 @@ def _has_odd_offset(values: Collection[Any]) -> bool:
 
 SPECIAL: Final = Probe(lambda value: has_special((value,)), has_special)
 """Untyped values that need more than JSON's own types."""
-NAN: Final = Probe(lambda value: has_nan((value,)), has_nan)
-"""Untyped values that hold a float which JSON has no number for."""
 BAD_FLOAT: Final = Probe(_is_bad_float, _has_bad_float)
-"""Such floats in a place that declares floats."""
+"""Floats that JSON has no number for, in a place that declares floats."""
 STRAY_FLOAT: Final = Probe(_is_stray_float, _has_stray_float)
 """Such floats in a place that declares something else, or None."""
 ODD_OFFSET: Final = Probe(has_odd_offset, _has_odd_offset)
 """Offsets from UTC that are no whole minutes."""
+BAD_DECIMAL: Final = Probe(is_bad_decimal, lambda values: any(map(is_bad_decimal, values)))
+"""Decimals that are no numbers, or whose exponent alone is beyond PostgreSQL's numeric."""
 
 
 def special_leaf(form: Form) -> Probe | None:
@@ -86,18 +87,20 @@ def special_leaf(form: Form) -> Probe | None:
 
 
 def wrong_leaf(form: Form) -> Probe | None:
-    """Look for what msgspec always writes wrong: objects of another class, offsets with seconds."""
+    """Look for what msgspec always writes wrong: other classes, offsets with seconds, Decimals that are no numbers."""
     if isinstance(form, ObjectForm) and not form.is_dict:
         return _other_class(form.cls)
     if isinstance(form, Scalar) and form.kind in {dt.datetime, dt.time}:
         return ODD_OFFSET
+    if isinstance(form, Scalar) and form.kind is Decimal:
+        return BAD_DECIMAL
     return None
 
 
 def nan_leaf(form: Form) -> Probe | None:
-    """Look for floats that became null; worth while only where the JSON has a null."""
+    """Look for floats in declared places that became null; worth while only where the JSON has a null."""
     if form.untyped:
-        return NAN
+        return None
     if isinstance(form, Scalar) and form.kind is float:
         return BAD_FLOAT
     return STRAY_FLOAT if "null" in form.kinds else None

@@ -70,6 +70,11 @@ def check_decimal(value: Decimal, trail: Trail) -> Decimal:
     return value
 
 
+def is_bad_decimal(value: Decimal) -> bool:
+    """Return True where the value is no number, or far beyond what PostgreSQL's numeric holds."""
+    return not value.is_finite() or not -DIGITS_AFTER_POINT <= value.adjusted() < DIGITS_BEFORE_POINT
+
+
 def has_odd_offset(value: dt.datetime | dt.time) -> bool:
     """Return True where the value's offset from UTC is no whole number of minutes."""
     zone = value.tzinfo
