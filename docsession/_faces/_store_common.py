@@ -129,7 +129,7 @@ class StoreCommon:
     def _start(self) -> RequestExecutor:
         """Do what the first use needs, once."""
         executor = self._executor
-        if executor is not None:
+        if executor is not None and not self._disposed:
             return executor
         with self._lock:
             if self._disposed:
@@ -169,18 +169,14 @@ class StoreCommon:
                 await database.give_back_ranges()
 
     def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:
-        executor = self._executor
-        if executor is None or self._disposed:
-            self._start()
+        self._start()
         if options is None:
-            name = database or self._choose_database(database, None)
+            name = self._database if database is None else self._choose_database(database, None)
             mode, no_tracking = self._conventions.optimistic_concurrency_mode, False
         else:
             name = self._choose_database(database, options)
             no_tracking = bool(options.no_tracking)
             mode = self._choose_mode(options, no_tracking=no_tracking)
-        if self._disposed:
-            raise StoreClosedException("the store is closed; make a new one")
         known = self._databases.get(name) or self._database_of(name)
         assert self._mappings is not None  # noqa: S101  # _start made them
         return SessionContext(known, self._mappings, self._conventions, mode=mode, no_tracking=no_tracking)

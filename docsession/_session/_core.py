@@ -109,6 +109,10 @@ class SessionCore:
 
     async def _store_new(self, entity: object, key: str | None, expected: int | None) -> None:
         context = self.context
+        if type(entity) is dict and entity.get("Id") is not None:
+            # It is no part of the document, so nothing else may be there.
+            own_key = check_id_of_entity(entity["Id"])
+            key = own_key if key is None else key
         mapping = await self._mapping_of(entity, key)
         codec = mapping.codec
         generated = False
@@ -295,7 +299,8 @@ class SessionCore:
                     return ConditionalLoadResult(entity, change_vector_of(row[3]))
             if not tables:
                 context.requests.count("conditional_load")
-            context.map.missing.add(key)
+            if not context.no_tracking:
+                context.map.missing.add(key)
             return ConditionalLoadResult(None, None)
         finally:
             context.leave()
