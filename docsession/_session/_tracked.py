@@ -135,4 +135,5 @@ def moment_of(last_modified: int | None) -> datetime | None:
 
 def own_differs(codec: Any, entity: object, key: str) -> bool:
     """Return True where *entity* carries an id, and another one than *key*."""
-    return codec.id_attribute is not None and codec.get_id(entity) != key
+    own = codec.get_id(entity)
+    return bool(own != key and (own is not None or codec.id_attribute is not None))

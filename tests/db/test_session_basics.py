@@ -1,5 +1,9 @@
 """The session's main path, on both faces."""
 
+import pytest
+
+from docsession import InvalidArgumentTypeException
+
 
 class Company:
     def __init__(self, name):
@@ -30,3 +34,27 @@ async def test_a_dict_joins_the_documents_that_have_ids_like_its_key(store):
         await session.store({"name": "b"}, "companies/2")
         await session.save_changes()
     assert await store.maintenance.get_collection_statistics() == {"Companies": 2}
+
+
+async def test_the_key_id_of_a_dict_names_the_document_and_is_no_part_of_it(store):
+    entity = {"Id": "companies/7", "name": "a"}
+    async with store.open_session() as session:
+        await session.store(entity)
+        await session.save_changes()
+        assert session.advanced.get_document_id(entity) == "companies/7"
+    async with store.open_session() as session:
+        loaded = await session.load("companies/7", dict)
+        assert set(loaded) == {"name", "@metadata"}
+
+
+async def test_another_value_under_the_key_id_of_a_dict_is_refused_rather_than_lost(store):
+    async with store.open_session() as session:
+        with pytest.raises(InvalidArgumentTypeException, match="id is a str"):
+            await session.store({"Id": 5, "name": "a"}, "companies/7")
+
+
+async def test_a_key_wins_over_the_id_that_a_dict_names(store):
+    entity = {"Id": "companies/7", "name": "a"}
+    async with store.open_session() as session:
+        await session.store(entity, "companies/8")
+        assert entity["Id"] == "companies/8"
