@@ -50,9 +50,16 @@ class IdentityMap:
                 f"the session tracks another instance with the id {tracked.id!r}; change that one "
                 "(session.load returns it), or evict it first"
             )
+        self.insert(tracked)
+
+    def insert(self, tracked: Tracked) -> None:
+        """Track a document whose id has no other instance."""
+        self.by_id[tracked.id] = tracked
         self.by_entity[id(tracked.entity)] = tracked
-        self.missing.discard(tracked.id)
-        self.included.pop(tracked.id, None)
+        if self.missing:
+            self.missing.discard(tracked.id)
+        if self.included:
+            self.included.pop(tracked.id, None)
 
     def forget(self, tracked: Tracked) -> None:
         """Stop tracking a document."""

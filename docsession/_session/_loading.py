@@ -10,7 +10,7 @@ import msgspec
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentTypeException
-from docsession._port import NULL_JSONB, Request, Row, Statement
+from docsession._port import Request, Row, Statement
 from docsession._session._changes import metadata_of, snapshot_of, types_of
 from docsession._session._context import SessionContext
 from docsession._session._tracked import Tracked
@@ -44,37 +44,42 @@ class Loader:
         """
         context = self._context
         found: dict[str, object] = {}
-        if len(keys) == 1 and not includes:
-            tables = await self._tables_of(keys[0], mapping)
-            if len(tables) == 1:
-                (rows,) = await self.request([load_one(tables[0], keys[0])])
-                if rows:
-                    found[keys[0]] = self.materialise(rows[0], tables[0], mapping)
-                else:
-                    await self._look_again(keys, tables, mapping, found)
-                return found
-        parts: dict[TableStatements, list[str]] = {}
-        for key in keys:
-            for table in await self._tables_of(key, mapping):
-                parts.setdefault(table, []).append(key)
+        parts = await self._parts_of(keys, mapping)
         if not parts:
             # The catalogue was asked, and knows no table for any of them: that was the request.
             context.requests.count(context.operation)
         elif includes:
             await self._fetch_including(list(parts.items()), mapping, includes, found)
+        elif len(parts) == 1:
+            ((table, wanted),) = parts.items()
+            statement = load_one(table, wanted[0]) if len(wanted) == 1 else load_many([(table, wanted)])
+            (rows,) = await self.request([statement])
+            for row in rows:
+                found[row[0]] = self.materialise(row, table, mapping)
         else:
             (rows,) = await self.request([load_many(list(parts.items()))])
             tables = tuple(parts)
             for row in rows:
-                table = tables[row[5]] if len(tables) > 1 else tables[0]
-                found[row[0]] = self.materialise(row, table, mapping)
+                found[row[0]] = self.materialise(row, tables[row[5]], mapping)
         if len(found) < len(keys):
             await self._look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
         return found
 
-    async def _tables_of(self, key: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
+    async def _parts_of(
+        self, keys: Sequence[str], mapping: DocumentMapping[Any] | None
+    ) -> dict[TableStatements, list[str]]:
+        """Return the tables in which *keys* may lie, each with those that may lie there."""
         database = self._context.database
-        return await database.tables_for(prefix_of(key, database.separator), mapping)
+        separator = database.separator
+        by_prefix: dict[str, list[str]] = {}
+        for key in keys:
+            prefix, found, _ = key.partition(separator)
+            by_prefix.setdefault(prefix if found else "", []).append(key)
+        parts: dict[TableStatements, list[str]] = {}
+        for prefix, some in by_prefix.items():
+            for table in await database.tables_for(prefix, mapping):
+                parts.setdefault(table, []).extend(some)
+        return parts
 
     async def _look_again(
         self,
@@ -114,19 +119,20 @@ class Loader:
         if mapping is None:
             mapping = context.mappings.for_dict(table.collection)
         codec = mapping.codec
-        entity = codec.decode(key, data, types_of(stored) if stored else None)
+        entity: Any = codec.decode(key, data, types_of(stored)) if stored else codec.decode(key, data)
         tracked = Tracked(key, entity, mapping, table)
-        tracked.stored_metadata = stored or NULL_JSONB
         tracked.version = version
         tracked.last_modified = last_modified
-        if mapping.entity_class is dict:
-            entity["@metadata"] = metadata_of(tracked)
+        if stored:
+            tracked.stored_metadata = stored
         if not context.no_tracking:
             tracked.raw = data
             tracked.snapshot = snapshot_of(tracked)
             if codec.has_anchors:
                 tracked.anchors = codec.anchors(entity)
-            context.map.add(tracked)
+            context.map.insert(tracked)
+        if mapping.entity_class is dict:
+            entity["@metadata"] = metadata_of(tracked)
         return entity
 
     async def _fetch_including(
