@@ -58,6 +58,11 @@ def check_entity_class(cls: type) -> None:
         )
 
 
+def may_be_entity(cls: type) -> bool:
+    """Return True where instances of *cls* may be documents."""
+    return _reason_against(cls) is None
+
+
 def _reason_against(cls: type) -> str | None:
     if cls is object:
         return "has no fields"

@@ -78,7 +78,7 @@ class AsyncConnections:
             except PoolTimeout:
                 return await self._wait(pool)
             except PoolClosed:
-                raise StoreClosedException("the store is closed") from None
+                raise StoreClosedException("the store is closed; make a new one") from None
             if connection.wire.is_alive():
                 return connection
             await self._discard(pool, connection)
@@ -96,7 +96,7 @@ class AsyncConnections:
     async def apart(self) -> AsyncPooledConnection:
         """Return the connection that is kept apart; the caller holds `apart_lock`."""
         if self._is_closed:
-            raise StoreClosedException("the store is closed")
+            raise StoreClosedException("the store is closed; make a new one")
         connection = self._apart
         if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
             if connection is not None:
@@ -184,7 +184,7 @@ class AsyncConnections:
             except PoolTimeout:
                 continue
             except PoolClosed:
-                raise StoreClosedException("the store was closed meanwhile") from None
+                raise StoreClosedException("the store was closed meanwhile; make a new one") from None
             if connection.wire.is_alive():
                 return connection
             await self._discard(pool, connection)
@@ -271,7 +271,7 @@ class AsyncExecutor:
     def _current(self) -> AsyncConnections:
         """Return the connections of this process and event loop."""
         if self._is_closed:
-            raise StoreClosedException("the store is closed")
+            raise StoreClosedException("the store is closed; make a new one")
         connections = self._connections
         if connections is None or connections.pid != os.getpid():
             keep_for_parent(connections)

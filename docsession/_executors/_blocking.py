@@ -76,7 +76,7 @@ class Connections:
             except PoolTimeout:
                 return self._wait(pool)
             except PoolClosed:
-                raise StoreClosedException("the store is closed") from None
+                raise StoreClosedException("the store is closed; make a new one") from None
             if connection.wire.is_alive():
                 return connection
             self._discard(pool, connection)
@@ -94,7 +94,7 @@ class Connections:
     def apart(self) -> PooledConnection:
         """Return the connection that is kept apart; the caller holds `apart_lock`."""
         if self._is_closed:
-            raise StoreClosedException("the store is closed")
+            raise StoreClosedException("the store is closed; make a new one")
         connection = self._apart
         if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
             if connection is not None:
@@ -180,7 +180,7 @@ class Connections:
             except PoolTimeout:
                 continue
             except PoolClosed:
-                raise StoreClosedException("the store was closed meanwhile") from None
+                raise StoreClosedException("the store was closed meanwhile; make a new one") from None
             if connection.wire.is_alive():
                 return connection
             self._discard(pool, connection)
@@ -260,7 +260,7 @@ class BlockingExecutor:
     def _current(self) -> Connections:
         """Return the connections of this process: a forked child leaves its parent's alone and starts with none."""
         if self._is_closed:
-            raise StoreClosedException("the store is closed")
+            raise StoreClosedException("the store is closed; make a new one")
         connections = self._connections
         if connections.pid != os.getpid():
             keep_for_parent(connections)

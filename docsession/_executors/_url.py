@@ -17,7 +17,14 @@ SERVERS = ("host", "hostaddr", "port")
 """What may differ between the URLs of one store."""
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://")
-PASSWORD_PARAMETER = re.compile(r"((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)", re.IGNORECASE)
+PORTS = re.compile(r"[0-9, ]*")
+MISREAD = re.compile(r"postgresql://([^/@]*@[^/?]*@|[^/?]*/[^?]*@)")
+"""A URL whose password has an unescaped "@" or "/": libpq would take a part of it for host, port or database."""
+PASSWORD_PARAMETER = re.compile(
+    # Quoted, quoted without an end, or bare.
+    r"(\w*(?:pass|pwd)\w*\s*=\s*)('(?:[^'\\]|\\.)*'|'.*|(?:[^\s&\\]|\\.)*)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def parse_url(urls: str | Sequence[str] | None) -> dict[str, str]:
@@ -69,6 +76,8 @@ def _parse_one(url: object) -> dict[str, str]:
         if scheme[1].lower() not in OURS:
             raise InvalidArgumentException(_refuse(scheme[1], url[scheme.end() :]))
         url = "postgresql://" + url[scheme.end() :]
+        if MISREAD.match(url):
+            raise _unreadable(url, "")
     return _parameters(url)
 
 
@@ -79,11 +88,17 @@ def _parameters(url: str) -> dict[str, str]:
     except psycopg.Error as error:
         reason = str(error).strip()
     else:
-        return {name: str(value) for name, value in found.items() if value is not None}
+        parameters = {name: str(value) for name, value in found.items() if value is not None}
+        if PORTS.fullmatch(parameters.get("port", "")):
+            return parameters
+        reason = "a port is a number"
     # libpq quotes what it stumbled over, which may be a part of the password; for the same reason
     # its error is not the cause of ours.
-    hidden = "" if "@" in url or "password" in url.lower() else f": {reason}"
-    raise InvalidArgumentException(
+    raise _unreadable(url, "" if "@" in url or "password" in url.lower() else f": {reason}")
+
+
+def _unreadable(url: str, hidden: str) -> InvalidArgumentException:
+    return InvalidArgumentException(
         f"the URL {mask_password(url)!r} cannot be read{hidden}. Characters of a user or password that are not letters "
         "or digits are written percent-encoded: urllib.parse.quote(password, safe='')"
     )

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from docsession._documents._mapping import Mappings
 from docsession._documents._paths import PathLike, attributes_of, json_keys_of, target_of
+from docsession._errors import InvalidArgumentTypeException
 from docsession._session._loading import IncludePath
 
 
@@ -53,6 +54,11 @@ def collect_includes(includes: Includes, object_type: type | None, mappings: Map
     """Run the function that a user gave for `includes`."""
     if includes is None:
         return []
+    if not callable(includes):
+        raise InvalidArgumentTypeException(
+            "includes is a function, as in includes=lambda builder: builder.include_documents('company'), "
+            f"not {includes!r:.80}"
+        )
     builder = IncludeBuilder()
     includes(builder)
     return builder.paths(object_type, mappings)

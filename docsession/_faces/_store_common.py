@@ -155,6 +155,7 @@ class StoreCommon:
 
     def _database_of(self, name: str) -> Database:
         executor = self._start()
+        check_database(name)
         database = self._databases.get(name)
         if database is None:
             with self._lock:

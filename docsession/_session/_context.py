@@ -91,7 +91,7 @@ class SessionContext:
         if self.closed:
             self._busy.release()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
-        if self.unknown is not None and operation != "save_changes":
+        if self.unknown is not None and operation not in {"save_changes", "close"}:
             self._busy.release()
             raise UnknownOutcomeException(
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "

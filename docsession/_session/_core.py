@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from docsession._documents._diff import DocumentsChanges
+from docsession._documents._identity import may_be_entity
 from docsession._documents._ids import (
     check_id,
     check_id_of_entity,
@@ -380,9 +381,9 @@ class SessionCore:
         context = self.context
         if context.closed:
             return
-        context.unknown = None
         context.enter("close")
         context.closed = True
+        context.unknown = None
         context.map.clear()
         context.leave()
 
@@ -400,6 +401,11 @@ class SessionCore:
         if tracked is None:
             if isinstance(entity, str):
                 raise InvalidArgumentTypeException(f"{operation}() takes an entity, not the id {entity!r:.80}")
+            if not may_be_entity(type(entity)):
+                raise InvalidArgumentTypeException(
+                    f"{operation}() takes an entity that the session loaded or stored, "
+                    f"not {type(entity).__qualname__} ({entity!r:.80}); an id is a str"
+                )
             raise InvalidOperationException(
                 f"this {type(entity).__qualname__} is not associated with the session; "
                 f"{operation}() takes an entity that the session loaded or stored"

@@ -90,6 +90,10 @@ class TestRefused:
         with pytest.raises(InvalidArgumentException, match="RavenDB server"):
             parse_url("http://localhost:8080")
 
+    def test_a_port_that_is_no_number(self):
+        with pytest.raises(InvalidArgumentException, match="a port is a number"):
+            parse_url("postgresql://db:port/shop")
+
     def test_what_is_no_url(self):
         with pytest.raises(InvalidArgumentException, match="postgresql://user:password@host:5432/database"):
             parse_url(f"ann:{SECRET}@db/shop")
@@ -103,10 +107,19 @@ BROKEN = [
     "postgresql://ann:s3cr3t%zz@db/shop",
     "postgresql://ann:s3cr3t/x@db:port/shop?colour=blue",
     "postgresql://ann:s3cr3t@x@db/shop?colour=blue",
+    "postgresql://ann:x@s3cr3t@db/shop",
+    "postgresql://ann:s3cr3t/x@db/shop",
+    "postgresql://ann:1/s3cr3t@db/shop",
+    "postgresql://ann:x?y@s3cr3t@db/shop",
     "ann:s3cr3t@db/shop?sslmode=require",
     "host=db password=s3cr3t colour=blue",
     "host=db password='s3cr3t x' colour=blue",
     "host=db password = 's3cr3t",
+    "host=db password='x s3cr3t",
+    "host=db password=x\\ s3cr3t colour=blue",
+    "host=db passwort=s3cr3t",
+    "host=db passwordd=s3cr3t pwd=s3cr3t",
+    "host=db port=x password=s3cr3t",
     "postgresql://db/shop?password=s3cr3t&colour=blue",
     "postgresql+asyncpg://ann:s3cr3t@db/shop?sslpassword=s3cr3t",
 ]
