@@ -187,15 +187,11 @@ class DocumentCodec(Generic[T]):
         self._update(entity, fresh)
 
     def get_id(self, entity: T) -> object:
-        """Return what the entity holds as its id; a dict under the key `Id`."""
-        if self.entity_class is dict:
-            return entity.get(_NOT_IN_DICTS[0])  # type: ignore[attr-defined]  # it is a dict
+        """Return what the entity holds as its id."""
         return None if self.id_attribute is None else getattr(entity, self.id_attribute, None)
 
     def set_id(self, entity: T, key: str) -> None:
-        """Set the entity's id, on a frozen one too, without running validators; of a dict only where it has one."""
-        if self.entity_class is dict and _NOT_IN_DICTS[0] in entity:  # type: ignore[operator]  # it is a dict
-            entity[_NOT_IN_DICTS[0]] = key  # type: ignore[index]  # it is a dict
+        """Set the entity's id, on a frozen one too, without running validators."""
         self._set_id(entity, key)
 
     def _make_snapshot(self) -> Callable[[T], bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from typing_extensions import is_typeddict
 
 from docsession._documents._annotations import Scope, TypeArguments, annotations_of
 from docsession._documents._form import Form
@@ -52,7 +53,7 @@ def kind_of(cls: Any) -> Kind | None:
         return Kind.DATACLASS
     if "__attrs_attrs__" in vars(cls):
         return Kind.ATTRS
-    if typing.is_typeddict(cls):
+    if is_typeddict(cls):
         return Kind.TYPED_DICT
     if issubclass(cls, enum.Enum):
         return Kind.ENUM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from typing_extensions import override
@@ -22,7 +23,7 @@ from docsession._documents._places import (
 )
 from docsession._documents._scalars import LiteralForm, Nothing, Scalar, kinds_of
 from docsession._documents._untyped import LOOSE
-from docsession._documents._values import read_json, write_json
+from docsession._documents._values import read_as_stored, write_json
 
 TYPE_KEY: Final = "@type"
 """The member of an object that names its class, in a union of classes that nothing else tells apart."""
@@ -67,16 +68,26 @@ class Union(Form):
         self.encodes = self.decodes = in_c
         # pydantic's parser weighs members up against each other where more than one could be meant.
         self.pydantic = in_c and not tagged
+        self._by_type = self._find_safe()
+
+    def _find_safe(self) -> dict[type, Form]:
+        """Return, by the class of their values, the members whose JSON no other member would take."""
+        found: dict[type, Form] = {}
+        kinds = {member.kind for member in self.members if isinstance(member, Scalar)}
         seen: frozenset[str] = frozenset()
-        for member in members:
-            if not (member.kinds - (OBJECT if self._tags else frozenset())) & seen:
-                if isinstance(member, Scalar):
-                    self._by_type.setdefault(member.kind, member)
-                elif isinstance(member, ObjectForm) and not member.is_dict:
-                    self._by_type.setdefault(member.cls, member)
-                elif isinstance(member, Nothing):
-                    self._by_type[type(None)] = member
+        for member in self.members:
+            told_by_tag = OBJECT if self._tags else frozenset()
+            is_safe = not (member.kinds - told_by_tag) & seen
+            if isinstance(member, Scalar) and is_safe:
+                # A Decimal may be written like an int.
+                if not (member.kind is Decimal and int in kinds):
+                    found.setdefault(member.kind, member)
+            elif isinstance(member, ObjectForm) and not member.is_dict and is_safe:
+                found.setdefault(member.cls, member)
+            elif isinstance(member, Nothing):
+                found[type(None)] = member
             seen |= member.kinds
+        return found
 
     @property
     def needs_point(self) -> bool:
@@ -147,6 +158,9 @@ class Union(Form):
             if self.writes_tag:
                 raise MisfitError(" | ".join(map(str, self._tags)), describe(tag), (TYPE_KEY,))
         candidates = [member for member in self.members if kind & member.kinds]
+        if type(json) is int and any(isinstance(member, Scalar) and member.kind is int for member in candidates):
+            # As msgspec has it for `float | int`: the way a number is written says which one it is.
+            candidates.sort(key=lambda member: isinstance(member, Scalar) and member.kind in {float, Decimal})
         if len(candidates) == 1:
             return candidates[0], candidates[0].decode(json, hints)
         nearest: MisfitError | None = None
@@ -166,7 +180,7 @@ class Union(Form):
         for step in path_of(trail):
             hints = hints.below(step)
         try:
-            return self._choose(read_json(write_json(wire)), hints)[0] is not member
+            return self._choose(read_as_stored(write_json(wire)), hints)[0] is not member
         except MisfitError:
             return True
 

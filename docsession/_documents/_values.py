@@ -28,6 +28,18 @@ write_json: Final = msgspec.json.Encoder(order="deterministic", decimal_format="
 read_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 """Reads JSON without losing a digit: numbers with a fraction or an exponent become Decimals."""
 
+
+def _as_stored(number: str) -> Decimal | int:
+    """Return a number as it is read after jsonb has had it: `1E+5`, a Decimal, becomes 100000 there."""
+    value = Decimal(number)
+    exponent = value.as_tuple().exponent
+    # msgspec writes a float's exponent with a small letter; the codec gives such a float a decimal point.
+    return int(value) if "E" in number and isinstance(exponent, int) and exponent >= 0 else value
+
+
+read_as_stored: Final = msgspec.json.Decoder(float_hook=_as_stored).decode
+"""Reads what was just written as it will be read from the database."""
+
 _MINUTE: Final = dt.timedelta(minutes=1)
 
 
