@@ -1,5 +1,7 @@
 """Short ways to put documents into a store and to look at them, and at their rows."""
 
+import asyncio
+import contextlib
 import json
 
 import psycopg
@@ -40,6 +42,12 @@ async def remove(store, *keys):
         await session.save_changes()
 
 
+class _Digits(str):
+    """A number by its digits."""
+
+    __slots__ = ()
+
+
 class Rows:
     """The rows of one test's database, past the session."""
 
@@ -73,7 +81,22 @@ class Rows:
     def ids(self, table):
         return [row[0] for row in self._run("SELECT id FROM {} ORDER BY id", table)]
 
+    def exact(self, table, key):
+        """The document as stored, every number a Decimal of exactly its digits, in its text form."""
+        return json.loads(self.text(table, key), parse_float=_Digits, parse_int=_Digits)
+
     def write(self, table, key, data):
         """Replace the document of a row that exists, as another program would."""
         text = data if isinstance(data, str) else json.dumps(data)
         self._run("UPDATE {} SET data = %s::jsonb, version = version + 1 WHERE id = %s", table, text, key)
+
+
+@contextlib.contextmanager
+def driven(face, url, database):
+    """A store of a face, and a function that runs a coroutine on its loop: for Hypothesis, which calls functions."""
+    with asyncio.Runner() as runner:
+        store = face.store(url, database=database)
+        try:
+            yield store, runner.run
+        finally:
+            runner.run(store.close())

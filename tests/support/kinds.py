@@ -162,3 +162,27 @@ KINDS = {
         "msgspec": _struct(),
     }.items()
 }
+
+
+def make_class(kind, name, /, **annotations):
+    """A class of a kind with these fields, all of them given by name, and the id where the kind declares it."""
+    match kind:
+        case "plain":
+
+            def init(self, **values):
+                vars(self).update(values)
+
+            return type(name, (), {"__annotations__": annotations, "__init__": init})
+        case "dataclass" | "dataclass-slots":
+            return dataclasses.make_dataclass(name, annotations.items(), kw_only=True, slots=kind != "dataclass")
+        case "attrs":
+            return attrs.make_class(
+                name,
+                {field: attrs.field(type=annotation, kw_only=True) for field, annotation in annotations.items()},
+                slots=True,
+            )
+        case "pydantic":
+            return pydantic.create_model(name, **annotations)
+        case "msgspec":
+            return msgspec.defstruct(name, annotations.items(), kw_only=True)
+    raise AssertionError(kind)
