@@ -46,7 +46,7 @@ from docsession._session._changes import (
 from docsession._session._context import SessionContext
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
-from docsession._session._tracked import Deletion, Tracked, change_vector_of, moment_of, own_differs, version_of
+from docsession._session._tracked import Deletion, Tracked, change_vector_of, give_id, moment_of, own_id, version_of
 from docsession._sql._tables import TableStatements
 
 T = TypeVar("T")
@@ -112,13 +112,13 @@ class SessionCore:
         context = self.context
         if type(entity) is dict and entity.get("Id") is not None:
             # It is no part of the document, so nothing else may be there.
-            own_key = check_id_of_entity(entity["Id"])
-            key = own_key if key is None else key
+            named = check_id_of_entity(entity["Id"])
+            key = named if key is None else key
         mapping = await self._mapping_of(entity, key)
         codec = mapping.codec
         generated = False
         if key is None:
-            own = codec.get_id(entity)
+            own = own_id(codec, entity)
             if own is not None and own != "":
                 key = check_id_of_entity(own)
         else:
@@ -132,7 +132,7 @@ class SessionCore:
             key = check_id(time_ordered_id(key))
             generated = True
         deletion = context.map.deleted.get(key)
-        tracked = Tracked(key, entity, mapping, None)
+        tracked = Tracked(key, entity, mapping)
         tracked.generated = generated and deletion is None
         tracked.expected = expected
         if mapping.entity_class is dict:
@@ -141,8 +141,7 @@ class SessionCore:
         if deletion is not None:
             del context.map.deleted[key]
             _succeed(tracked, deletion)
-        if own_differs(codec, entity, key):
-            codec.set_id(entity, key)
+        give_id(codec, entity, key)
 
     async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
         """Return how *entity* is stored; a dict may leave it to the collection whose ids have the prefix of *key*."""
@@ -521,8 +520,7 @@ class SessionCore:
             if other is not None and other is not tracked:
                 raise NonUniqueObjectException(f"the new instance is tracked as {other.id!r} already")
             self.context.map.replace(tracked, new)
-            if own_differs(tracked.mapping.codec, new, tracked.id):
-                tracked.mapping.codec.set_id(new, tracked.id)
+            give_id(tracked.mapping.codec, new, tracked.id)
 
         self._guarded("replace", answer)
 

@@ -10,8 +10,8 @@ import msgspec
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentTypeException
-from docsession._port import Request, Row, Statement
-from docsession._session._changes import metadata_of, snapshot_of, types_of
+from docsession._port import NULL_JSONB, Request, Row, Statement
+from docsession._session._changes import metadata_of, types_of
 from docsession._session._context import SessionContext
 from docsession._session._tracked import Tracked
 from docsession._sql._load import Include, load_many, load_one, load_starting_with, load_with_includes
@@ -54,8 +54,7 @@ class Loader:
             ((table, wanted),) = parts.items()
             statement = load_one(table, wanted[0]) if len(wanted) == 1 else load_many([(table, wanted)])
             (rows,) = await self.request([statement])
-            for row in rows:
-                found[row[0]] = self.materialise(row, table, mapping)
+            found = self._materialise_all(rows, table, mapping)
         else:
             (rows,) = await self.request([load_many(list(parts.items()))])
             tables = tuple(parts)
@@ -101,7 +100,7 @@ class Loader:
             if parts:
                 statements = [load_many([part]) for part in parts.items()]
                 for table, rows in zip(parts, await context.executor.run(Request(statements)), strict=True):
-                    found.update((row[0], self.materialise(row, table, mapping)) for row in rows)
+                    found.update(self._materialise_all(rows, table, mapping))
         if not context.no_tracking:
             context.map.missing.update(key for key in keys if key not in found)
 
@@ -111,29 +110,43 @@ class Loader:
         Raises:
             DocumentMismatchException: The document does not fit the class.
         """
+        return self._materialise_all((row,), table, mapping)[row[0]]
+
+    def _materialise_all(
+        self, rows: Iterable[Row], table: TableStatements, mapping: DocumentMapping[Any] | None
+    ) -> dict[str, object]:
+        """Do that for rows of one table; it runs for every document that is loaded, so it is one loop."""
         context = self._context
-        key, data, stored, version, last_modified = row[:5]
-        known = context.map.by_id.get(key)
-        if known is not None:
-            return known.entity
+        known = context.map
+        by_id = known.by_id
         if mapping is None:
             mapping = context.mappings.for_dict(table.collection)
         codec = mapping.codec
-        entity: Any = codec.decode(key, data, types_of(stored)) if stored else codec.decode(key, data)
-        tracked = Tracked(key, entity, mapping, table)
-        tracked.version = version
-        tracked.last_modified = last_modified
-        if stored:
-            tracked.stored_metadata = stored
-        if not context.no_tracking:
-            tracked.raw = data
-            tracked.snapshot = snapshot_of(tracked)
-            if codec.has_anchors:
-                tracked.anchors = codec.anchors(entity)
-            context.map.insert(tracked)
-        if mapping.entity_class is dict:
-            entity["@metadata"] = metadata_of(tracked)
-        return entity
+        decode, encode = codec.decode, codec.snapshot
+        anchors = codec.anchors if codec.has_anchors else None
+        found: dict[str, object] = {}
+        for row in rows:
+            key, data, stored, version, last_modified = row[:5]
+            if key in by_id:
+                found[key] = by_id[key].entity
+                continue
+            entity: Any = decode(key, data, types_of(stored)) if stored else decode(key, data)
+            found[key] = entity
+            if context.no_tracking:
+                tracked = Tracked(key, entity, mapping, table, data, stored or NULL_JSONB, version, last_modified)
+            else:
+                try:
+                    snapshot = encode(entity)
+                except Exception as error:
+                    raise codec.explain(entity, key, error) from error
+                kept = anchors(entity) if anchors is not None else ()
+                tracked = Tracked(
+                    key, entity, mapping, table, data, stored or NULL_JSONB, version, last_modified, snapshot, kept
+                )
+                known.insert(tracked)
+            if mapping.entity_class is dict:
+                entity["@metadata"] = metadata_of(tracked)
+        return found
 
     async def _fetch_including(
         self,

@@ -23,7 +23,7 @@ from docsession._port import Request, Rows, Statement, TextArray, Timestamp
 from docsession._session._changes import Write, differs, find_changed, prepare_write, snapshot_of
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._database import Catalogue
-from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, change_vector_of, own_differs
+from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, change_vector_of, give_id
 from docsession._sql._flush import (
     Check,
     Delete,
@@ -135,9 +135,8 @@ class Saver:
                 continue
             codec = tracked.mapping.codec
             now = snapshot
-            if own_differs(codec, tracked.entity, tracked.id):
+            if give_id(codec, tracked.entity, tracked.id):
                 # The attribute that holds the id is no part of the document: it is set back.
-                codec.set_id(tracked.entity, tracked.id)
                 now = snapshot_of(tracked)
             if tracked.snapshot is None or differs(tracked, now):
                 writes.append(prepare_write(tracked, now, verify=verify))

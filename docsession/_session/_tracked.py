@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from docsession._documents._codec import DocumentCodec
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._merge import Anchors
 from docsession._documents._metadata import MetadataAsDictionary
@@ -55,18 +56,30 @@ class Tracked:
         "version",
     )
 
-    def __init__(self, key: str, entity: object, mapping: DocumentMapping[Any], table: TableStatements | None) -> None:
+    def __init__(
+        self,
+        key: str,
+        entity: object,
+        mapping: DocumentMapping[Any],
+        table: TableStatements | None = None,
+        raw: bytes | None = None,
+        stored_metadata: bytes = NULL_JSONB,
+        version: int | None = None,
+        last_modified: int | None = None,
+        snapshot: bytes | None = None,
+        anchors: Anchors = (),
+    ) -> None:
         self.id = key
         self.entity = entity
         self.mapping = mapping
         self.encode: Callable[[Any], bytes] = mapping.codec.snapshot
         self.table = table
-        self.raw: bytes | None = None
-        self.snapshot: bytes | None = None
-        self.anchors: Anchors = ()
-        self.version: int | None = None
-        self.last_modified: int | None = None
-        self.stored_metadata: bytes = NULL_JSONB
+        self.raw = raw
+        self.snapshot = snapshot
+        self.anchors = anchors
+        self.version = version
+        self.last_modified = last_modified
+        self.stored_metadata = stored_metadata
         self.metadata: MetadataAsDictionary | None = None
         self.expected: int | None = None
         self.generated = False
@@ -133,7 +146,19 @@ def moment_of(last_modified: int | None) -> datetime | None:
     return None if last_modified is None else _EPOCH + timedelta(microseconds=last_modified)
 
 
-def own_differs(codec: Any, entity: object, key: str) -> bool:
-    """Return True where *entity* carries an id, and another one than *key*."""
-    own = codec.get_id(entity)
-    return bool(own != key and (own is not None or codec.id_attribute is not None))
+def own_id(codec: DocumentCodec[Any], entity: object) -> object:
+    """Return what *entity* holds as its id; a dict holds it under `Id`."""
+    return entity.get("Id") if type(entity) is dict else codec.get_id(entity)
+
+
+def give_id(codec: DocumentCodec[Any], entity: object, key: str) -> bool:
+    """Let *entity* hold *key* as its id, where it can; return True where it held another one."""
+    if type(entity) is dict:
+        if entity.get("Id", key) == key:
+            return False
+        entity["Id"] = key
+        return True
+    if codec.id_attribute is None or codec.get_id(entity) == key:
+        return False
+    codec.set_id(entity, key)
+    return True
