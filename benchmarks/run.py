@@ -1,0 +1,78 @@
+"""`make bench`: docsession against raw psycopg and SQLAlchemy's ORM, one table of ratios from one run.
+
+python benchmarks/run.py [--only load,save,…] [--seconds 5] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).parent.parent))
+
+import async_face
+import links
+import loads
+import memory
+import psycopg
+import saves
+from environment import Server
+from harness import Effort, Result
+
+GROUPS = {"load": loads, "save": saves, "link": links, "async": async_face, "memory": memory}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description="Ratios to raw psycopg, medians of one run.")
+    parser.add_argument("--only", default=",".join(GROUPS), help=f"groups, of {', '.join(GROUPS)}")
+    parser.add_argument("--seconds", type=float, default=5.0, help="time for each comparison")
+    parser.add_argument("--json", type=Path, help="write the results there too")
+    given = parser.parse_args(arguments)
+    results: list[Result] = []
+    with Server() as server:
+        for name in given.only.split(","):
+            for result in GROUPS[name].run(server, Effort(given.seconds)):
+                print(f"{result.group}: {result.name}: {result.ratio:.2f}", file=sys.stderr)
+                results.append(result)
+    print(table(results))
+    if given.json:
+        rows = [dataclasses.asdict(result) for result in results]
+        given.json.write_text(json.dumps({"environment": environment(), "results": rows}, indent=2) + "\n")
+
+
+def environment() -> dict[str, str]:
+    packages = ("docsession", "psycopg", "psycopg-pool", "msgspec", "SQLAlchemy")
+    return {
+        "python": platform.python_version(),
+        "libpq": str(psycopg.pq.version()),
+        "psycopg implementation": psycopg.pq.__impl__,
+    } | {name: version(name) for name in packages}
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the results as a table in Markdown."""
+    lines = [
+        "| | by hand | docsession | ratio | middle half | first deciles | at most | | SQLAlchemy's ORM |",
+        "|---|---:|---:|---:|---:|---:|---:|---|---:|",
+    ]
+    for each in results:
+        spread = "" if each.low is None else f"{each.low:.2f}-{each.high:.2f}"
+        best = "" if each.best is None else f"{each.best:.2f}"
+        target = "" if each.target is None else f"{each.target:.2f}"
+        verdict = "" if each.target is None else "ok" if each.ratio <= each.target else "**over**"
+        peer = "" if each.peer is None else f"{each.peer:.1f}"
+        lines.append(
+            f"| {each.group}: {each.name} | {each.base:,.0f} {each.unit} | {each.ours:,.0f} {each.unit} "
+            f"| {each.ratio:.2f} | {spread} | {best} | {target} | {verdict} | {peer} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
