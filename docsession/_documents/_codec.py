@@ -37,6 +37,7 @@ _MANY_DIGITS: Final = 16_000
 _EXPONENT: Final = re.compile(rb"[:,\[]-?[\d.]+e\d")
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?)e(\d+)')
 _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
+_write_in_order: Final = msgspec.json.Encoder().encode
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -267,7 +268,7 @@ class DocumentCodec(Generic[T]):
         try:
             entity: T = read_with_form(self._form, text, types, exact=self._native.has_decimals)
         except MisfitError as misfit:
-            raise _mismatch(key, self.entity_class, misfit) from error or misfit.__cause__
+            raise _mismatch(key, self.entity_class, misfit) from error or misfit.__cause__ or misfit
         except (msgspec.DecodeError, RecursionError) as broken:
             raise _mismatch(key, self.entity_class, MisfitError("JSON", str(broken))) from broken
         if self.id_attribute is not None:
@@ -284,7 +285,7 @@ class DocumentCodec(Generic[T]):
         if self._id_key not in members:
             return text
         del members[self._id_key]
-        return write_json(members)
+        return _write_in_order(members)
 
     def _check_depth(self, snapshot: bytes, key: str) -> None:
         depth = 0

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import enum
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any, Final
-from uuid import UUID
+from collections.abc import Iterator
+from typing import Any
 
-import msgspec
 from typing_extensions import override
 
 from docsession._documents._form import ARRAY, NULL, OBJECT, Form, decode_items, decode_members
-from docsession._documents._places import Hints, MisfitError, Records, RefusedError, Trail, describe
+from docsession._documents._keys import Key
+from docsession._documents._places import Hints, MisfitError, Records, Trail, describe
 from docsession._documents._untyped import LOOSE, sort_set
-from docsession._documents._values import CHECKS, check_str, convert
 
 
 class Maybe(Form):
@@ -188,8 +182,6 @@ class Dict(Form):
         write, inner = self.key.write, self.value.encode
         for key, each in value.items():
             name = write(key, trail)
-            if name in wire:
-                raise RefusedError(trail, f"two keys are both written as {name!r}; one of them is {key!r}")
             wire[name] = inner(each, (trail, name), records)
         return wire
 
@@ -206,103 +198,6 @@ class Dict(Form):
     @override
     def children(self) -> Iterator[Form]:
         yield self.value
-
-
-class Key:
-    """How the keys of a dict become text and come back.
-
-    Args:
-        kind: The class of the keys.
-        annotation: The annotation, if it says more (`Literal`, constraints).
-    """
-
-    __slots__ = ("_type", "_write", "annotation", "decodes", "is_free", "is_str", "kind", "label", "pydantic")
-
-    def __init__(self, kind: type, annotation: Any = None) -> None:
-        self.kind = kind
-        self.label = kind.__name__
-        self.is_str = issubclass(kind, str)
-        is_enum = issubclass(kind, enum.Enum)
-        self.is_free = kind is str and annotation is None
-        self.decodes = kind is not bool and (not is_enum or _is_common(kind))
-        self.pydantic = kind in {str, int, UUID, dt.date} and annotation is None
-        self.annotation: Any = kind if annotation is None else annotation
-        self._type: Any = dict.__class_getitem__((self.annotation, None))
-        self._write = _KEY_TEXTS.get(kind)
-
-    def accepts(self, value: object) -> bool:
-        """Return True where *value* is a key of the declared class."""
-        return type(value) is self.kind
-
-    def write(self, key: Any, trail: Trail) -> str:
-        """Return the text of a key.
-
-        Raises:
-            RefusedError: It is of another class, or has no text.
-        """
-        if type(key) is str and self.is_str:
-            return check_str(key, (trail, key))
-        if isinstance(key, enum.Enum) and isinstance(key, self.kind):
-            key = key.value
-            if type(key) is str:
-                return check_str(key, (trail, key))
-            if type(key) is not int:
-                raise RefusedError(trail, f"the value {key!r} of an enum cannot be a key: only a str or an int can")
-            return str(key)
-        if type(key) is not self.kind:
-            raise RefusedError(trail, f"the key {key!r} is no {self.label}")
-        if self._write is None:
-            raise RefusedError(trail, f"a {self.label} cannot be a key")
-        check = CHECKS.get(self.kind)
-        return self._write(key if check is None else check(key, trail))
-
-    def read(self, name: str) -> Any:
-        """Return the key that a text stands for.
-
-        Raises:
-            MisfitError: It stands for none.
-        """
-        if self.kind is bool:
-            if name in {"true", "false"}:
-                return name == "true"
-            raise MisfitError("key true or false", describe(name), (name,))
-        try:
-            return next(iter(msgspec.convert({name: None}, self._type, str_keys=True)))
-        except msgspec.ValidationError:
-            pass
-        if issubclass(self.kind, enum.Enum):
-            for member in self.kind:
-                if type(member.value) in {str, int} and str(member.value) == name:
-                    return member
-        raise MisfitError(f"key of type {self.label}", describe(name), (name,))
-
-
-def _text(key: object) -> str:
-    return convert(msgspec.to_builtins(key), str, "str")  # type: ignore[no-any-return]  # its type is given
-
-
-_KEY_TEXTS: Final[dict[type, Callable[[Any], str]]] = {
-    str: str,
-    int: str,
-    float: repr,
-    bool: lambda key: "true" if key else "false",
-    Decimal: str,
-    dt.datetime: _text,
-    dt.date: _text,
-    dt.time: _text,
-    dt.timedelta: _text,
-    UUID: str,
-    bytes: lambda key: base64.b64encode(key).decode(),
-}
-
-
-def is_key(kind: object) -> bool:
-    """Return True where dicts may have keys of this class."""
-    return isinstance(kind, type) and (kind in _KEY_TEXTS or issubclass(kind, enum.Enum))
-
-
-def _is_common(kind: type[enum.Enum]) -> bool:
-    return {type(member.value) for member in kind} in ({str}, {int})
 
 
 def _sorted(value: Any) -> list[Any]:

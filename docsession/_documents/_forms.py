@@ -20,8 +20,9 @@ from docsession._documents._annotations import (
     arguments_of,
     substitute,
 )
-from docsession._documents._containers import Dict, Items, Key, Maybe, Tuple, is_key
+from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form
+from docsession._documents._keys import Key, key_of
 from docsession._documents._kinds import Kind, kind_of
 from docsession._documents._objects import Field, ObjectForm, Recipe, Wrapper
 from docsession._documents._plain import plain_parts
@@ -148,8 +149,11 @@ class Forms:
             return self.untyped
         if not isinstance(cls, type):
             return Unsupported(str(annotation))
+        in_model = kind_of(scope.cls) is Kind.PYDANTIC
+        if in_model and kind_of(cls) is Kind.PLAIN and hasattr(cls, "__get_pydantic_core_schema__"):
+            return self._coerced(annotation, Unsupported(cls.__name__))
         form = self._class_form(cls, tuple(substitute(each, scope.arguments) for each in arguments))
-        if isinstance(form, Unsupported) and kind_of(scope.cls) is Kind.PYDANTIC:
+        if in_model and isinstance(form, Unsupported):
             return self._coerced(annotation, form)
         return form
 
@@ -208,8 +212,9 @@ class Forms:
             kinds = {type(each) for each in typing.get_args(key)}
             if len(kinds) == 1 and kinds <= {str, int}:
                 return Dict(Key(kinds.pop(), key), value)
-        if is_key(key):
-            return Dict(Key(key), value)
+        found = key_of(key)
+        if found is not None:
+            return Dict(found, value)
         return Unsupported(f"dict[{getattr(key, '__name__', key)}, {value.label}]")
 
     def _class_form(self, cls: Any, arguments: tuple[Any, ...]) -> Form:

@@ -71,6 +71,10 @@ class Recipe:
     pydantic: bool = False
 
 
+class UnstorableError(Exception):
+    """An instance whose state cannot be seen; raised by `Recipe.extras`."""
+
+
 class ObjectForm(Form):
     """An object with fields.
 
@@ -154,7 +158,11 @@ class ObjectForm(Form):
             if each is not ABSENT:
                 wire[key] = each if key in quick else field.form.encode(each, (trail, key), records)
         if self.recipe.extras is not None:
-            for name, each in self.recipe.extras(value).items():
+            try:
+                extras = self.recipe.extras(value)
+            except UnstorableError as error:
+                raise RefusedError(trail, str(error)) from None
+            for name, each in extras.items():
                 check_str(name, trail)
                 wire[name] = self.rest.encode(each, (trail, name), records)
         return wire

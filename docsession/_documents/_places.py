@@ -120,7 +120,7 @@ def show(path: Path) -> str:
     for step in path:
         if isinstance(step, int):
             shown += f"[{step}]"
-        elif _SIMPLE.fullmatch(step):
+        elif step.isprintable() and _SIMPLE.fullmatch(step):
             shown += f".{step}" if shown else step
         else:
             shown += f"[{msgspec.json.encode(step).decode() if _is_text(step) else ascii(step)}]"

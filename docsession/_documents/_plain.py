@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from docsession._documents._annotations import Scope, TypeArguments, annotations_of, is_class_variable
 from docsession._documents._kinds import MakeForm, cached_names, slots_of
-from docsession._documents._objects import Field, Recipe
+from docsession._documents._objects import Field, Recipe, UnstorableError
 from docsession._documents._unions import TYPE_KEY
 from docsession._documents._untyped import NeedsTypesError, has_special
 
@@ -67,6 +67,8 @@ def plain_parts(
         state = vars(instance) if has_dict else {}
         if state.keys() <= names and not slots:
             return _NONE
+        if not names and not slots and state and not any(stored[name] for name in state):
+            raise UnstorableError(f"all attributes of this {cls.__qualname__} are private, and such are not stored")
         found = {name: getattr(instance, name) for name in slots if name not in names and hasattr(instance, name)}
         found.update({name: value for name, value in state.items() if name not in names and stored[name]})
         return found
@@ -153,6 +155,9 @@ def _public_attributes(cls: type, names: frozenset[str]) -> Callable[[Any], Mapp
         if class_level and not keys >= class_level:
             found = {**found, **{name: getattr(instance, name) for name in class_level - keys}}
         if not keys <= names and has_special([value for name, value in found.items() if name not in names]):
+            raise NeedsTypesError
+        if not found and vars(instance):
+            # The form refuses it.
             raise NeedsTypesError
         return found
 
