@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
 from time import monotonic
@@ -135,6 +137,7 @@ class Connections:
                     name=settings.application_name,
                     open=True,
                 )
+                atexit.register(_close_at_exit, weakref.ref(self))
             return self._pool
 
     def _configure(self, connection: PooledConnection) -> None:
@@ -190,6 +193,13 @@ class Connections:
     def _discard(pool: ConnectionPool[PooledConnection], connection: PooledConnection) -> None:
         connection.close()
         pool.putconn(connection)
+
+
+def _close_at_exit(reference: weakref.ref[Connections]) -> None:
+    """Close what a program left open, while its threads still run: a pool that is collected later waits for them."""
+    connections = reference()
+    if connections is not None and connections.pid == os.getpid():
+        connections.close()
 
 
 class BlockingExecutor:
