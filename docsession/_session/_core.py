@@ -289,19 +289,15 @@ class SessionCore:
                 raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
             version = version_of(change_vector)
             mapping = context.mapping_for(object_type)
-            tables = await context.database.tables_for(prefix_of(key, context.database.separator), mapping)
-            statements = [Statement(table.load_changed, (key, version)) for table in tables]
-            for table, rows in zip(tables, await self._loader.request(statements) if tables else [], strict=True):
-                for row in rows:
-                    if row[3] == version:
-                        return ConditionalLoadResult(None, change_vector)
-                    entity = self._loader.materialise(row, table, mapping)
-                    return ConditionalLoadResult(entity, change_vector_of(row[3]))
-            if not tables:
-                context.requests.count("conditional_load")
-            if not context.no_tracking:
-                context.map.missing.add(key)
-            return ConditionalLoadResult(None, None)
+            found = await context.database.up_to_date(lambda: self._loader.fetch_changed(key, version, mapping))
+            if found is None:
+                if not context.no_tracking:
+                    context.map.missing.add(key)
+                return ConditionalLoadResult(None, None)
+            row, table = found
+            if row[3] == version:
+                return ConditionalLoadResult(None, change_vector)
+            return ConditionalLoadResult(self._loader.materialise(row, table, mapping), change_vector_of(row[3]))
         finally:
             context.leave()
 
@@ -315,14 +311,18 @@ class SessionCore:
                 return True
             if key in context.map.missing or key in context.map.deleted:
                 return False
-            prefix = prefix_of(key, context.database.separator)
-            tables = await context.database.tables_for(prefix, None)
-            if await self._exists_in(key, tables):
-                return True
-            later = (await context.database.refresh()).tables_of(prefix, None)
-            return await self._exists_in(key, [table for table in later if table not in tables])
+            return await context.database.up_to_date(lambda: self._look_for(key))
         finally:
             context.leave()
+
+    async def _look_for(self, key: str) -> bool:
+        database = self.context.database
+        prefix = prefix_of(key, database.separator)
+        tables = await database.tables_for(prefix, None)
+        if await self._exists_in(key, tables):
+            return True
+        later = (await database.refresh()).tables_of(prefix, None)
+        return await self._exists_in(key, [table for table in later if table not in tables])
 
     async def _exists_in(self, key: str, tables: Sequence[TableStatements]) -> bool:
         if not tables:

@@ -6,9 +6,9 @@ changed in place, so that threads need no lock to read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._ids import HiLoGenerator
@@ -19,6 +19,8 @@ from docsession._port import Request, RequestExecutor, Statement
 from docsession._sql._catalogue import SystemStatements
 from docsession._sql._schema import create_collection_statements, create_database_statements
 from docsession._sql._tables import TableStatements
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,36 @@ class Database:
 
     async def tables_for(self, prefix: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
         """Return where documents with ids of *prefix* may lie; asks the server where none is known."""
-        catalogue = self.catalogue or await self.refresh()
-        return catalogue.tables_of(prefix, mapping) or (await self.refresh()).tables_of(prefix, mapping)
+        return (await self.places_of((prefix,), mapping))[prefix]
+
+    async def places_of(
+        self, prefixes: Iterable[str], mapping: DocumentMapping[Any] | None
+    ) -> dict[str, tuple[TableStatements, ...]]:
+        """Return for each prefix where its documents may lie; asks the server, once, where one is not known."""
+        catalogue, is_fresh = self.catalogue, False
+        places = {}
+        for prefix in prefixes:
+            tables = catalogue.tables_of(prefix, mapping) if catalogue is not None else ()
+            if not tables and not is_fresh:
+                catalogue, is_fresh = await self.refresh(), True
+                tables = catalogue.tables_of(prefix, mapping)
+            places[prefix] = tables
+        return places
+
+    async def has_changed(self, known: Catalogue | None) -> bool:
+        """Read the catalogue anew, and return True where it is not what *known* says."""
+        fresh = await self.refresh()
+        return known is None or fresh.pairs != known.pairs
+
+    async def up_to_date(self, ask: Callable[[], Awaitable[R]]) -> R:
+        """Await `ask()`, and once more where it meets a table that somebody dropped since the catalogue was read."""
+        known = self.catalogue
+        try:
+            return await ask()
+        except TableDoesNotExistException:
+            if not await self.has_changed(known):
+                raise
+        return await ask()
 
     async def prepare_writes(self, wanted: set[tuple[str, str]]) -> tuple[Catalogue, list[Statement]]:
         """Make sure that there is a table for each (prefix, collection) that is about to be written.
@@ -123,9 +153,15 @@ class Database:
         missing = wanted - catalogue.pairs
         tables = {collection: table.table for collection, table in catalogue.by_collection.items()}
         new = sorted({collection for _, collection in missing} - tables.keys())
+        owners = {table: collection for collection, table in tables.items()}
         for collection in new:
             tables[collection] = table = table_of_collection(collection)
-            self._refuse_taken(collection, table, catalogue)
+            owner = owners.setdefault(table, collection)
+            if owner != collection:
+                raise InvalidArgumentException(
+                    f"the collections {collection!r} and {owner!r} would share the table {table!r}; "
+                    f"name one of them otherwise, with @document(collection=…)"
+                )
         if new and self.conventions.auto_create:
             await self._create([tables[collection] for collection in new])
         rows = [(prefix, collection, tables[collection]) for prefix, collection in catalogue.pairs]
@@ -135,14 +171,6 @@ class Database:
     def adopt(self, catalogue: Catalogue) -> None:
         """Keep a catalogue that a flush has made true."""
         self.catalogue = catalogue
-
-    def _refuse_taken(self, collection: str, table: str, catalogue: Catalogue) -> None:
-        for other in catalogue.by_collection.values():
-            if other.table == table:
-                raise InvalidArgumentException(
-                    f"the collections {collection!r} and {other.collection!r} would share the table {table!r}; "
-                    f"name one of them otherwise, with @document(collection=…)"
-                )
 
     async def _create(self, tables: Sequence[str] = ()) -> None:
         """Make the database, where it is missing, and *tables*, on the connection apart from the pool.

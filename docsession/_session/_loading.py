@@ -13,6 +13,7 @@ from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._changes import metadata_of, types_of
 from docsession._session._context import SessionContext
+from docsession._session._database import Catalogue
 from docsession._session._tracked import Tracked
 from docsession._sql._load import Include, load_many, load_one, load_starting_with, load_with_includes
 from docsession._sql._tables import TableStatements
@@ -42,6 +43,11 @@ class Loader:
         Returns:
             The entities of those that exist, by id.
         """
+        return await self._context.database.up_to_date(lambda: self._fetch(keys, mapping, includes))
+
+    async def _fetch(
+        self, keys: Sequence[str], mapping: DocumentMapping[Any] | None, includes: Sequence[IncludePath]
+    ) -> dict[str, object]:
         context = self._context
         found: dict[str, object] = {}
         parts = await self._parts_of(keys, mapping)
@@ -75,9 +81,9 @@ class Loader:
             prefix, found, _ = key.partition(separator)
             by_prefix.setdefault(prefix if found else "", []).append(key)
         parts: dict[TableStatements, list[str]] = {}
-        for prefix, some in by_prefix.items():
-            for table in await database.tables_for(prefix, mapping):
-                parts.setdefault(table, []).extend(some)
+        for prefix, tables in (await database.places_of(by_prefix, mapping)).items():
+            for table in tables:
+                parts.setdefault(table, []).extend(by_prefix[prefix])
         return parts
 
     async def _look_again(
@@ -160,7 +166,7 @@ class Loader:
         statement, tables = load_with_includes(
             parts, asked, self._context.database.separator, list(self._context.map.by_id)
         )
-        (rows,) = await self.request([statement])
+        rows = await self._request_and_catch_up(statement)
         referred: list[dict[str, None]] = [{} for _ in includes]
         arrived = []
         for row in rows:
@@ -173,6 +179,25 @@ class Loader:
                 arrived.append((row, tables[row[5]]))
         self._remember_included(arrived)
         await self._follow(sources, includes, asked, referred)
+
+    async def fetch_changed(
+        self, key: str, version: int, mapping: DocumentMapping[Any] | None
+    ) -> tuple[Row, TableStatements] | None:
+        """Return the row of a document, without the document where it has *version*, and its table."""
+        context = self._context
+        prefix = prefix_of(key, context.database.separator)
+        tables = await context.database.tables_for(prefix, mapping)
+        if not tables:
+            context.requests.count(context.operation)
+            return None
+        answers = await self.request([Statement(table.load_changed, (key, version)) for table in tables])
+        found = _first(tables, answers)
+        if found is None:
+            later = (await context.database.refresh()).tables_of(prefix, mapping)
+            if later := tuple(table for table in later if table not in tables):
+                statements = [Statement(table.load_changed, (key, version)) for table in later]
+                found = _first(later, await context.executor.run(Request(statements)))
+        return found
 
     async def _resolve(self, include: IncludePath, sources: tuple[TableStatements, ...]) -> Include:
         """Decide in which tables the documents lie that an include names."""
@@ -216,8 +241,9 @@ class Loader:
             for key in ids:
                 if context.map.knows(key):
                     continue
-                tables = catalogue.tables_of(prefix_of(key, database.separator), include.mapping)
-                unasked = [table for table in tables if table not in target.tables]
+                prefix = prefix_of(key, database.separator)
+                tables = catalogue.tables_of(prefix, include.mapping)
+                unasked = [table for table in tables if not target.covers(table, prefix)]
                 for table in unasked:
                     late.setdefault(table, []).append(key)
                 if tables and not unasked:
@@ -244,26 +270,47 @@ class Loader:
         """Load the documents whose id begins with *prefix*, in the order of their ids; one request."""
         context = self._context
         database = context.database
-        catalogue = await database.refresh() if database.catalogue is None else database.catalogue
-        for _ in range(2):
-            tables = _tables_starting_with(prefix, catalogue.by_prefix, database.separator)
-            if tables:
-                break
-            catalogue = await database.refresh()
-        else:
-            context.requests.count(context.operation)
-            return []
-        statement = load_starting_with(
-            tables,
-            prefix,
-            matches=matches,
-            exclude=exclude,
-            start=start,
-            page_size=page_size,
-            start_after=start_after,
-        )
-        (rows,) = await self.request([statement])
-        return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
+
+        def among(tables: Sequence[TableStatements]) -> Statement:
+            return load_starting_with(
+                tables,
+                prefix,
+                matches=matches,
+                exclude=exclude,
+                start=start,
+                page_size=page_size,
+                start_after=start_after,
+            )
+
+        def tables_of(catalogue: Catalogue) -> tuple[TableStatements, ...]:
+            return _tables_starting_with(prefix, catalogue.by_prefix, database.separator)
+
+        async def ask() -> list[object]:
+            tables = tables_of(database.catalogue or await database.refresh()) or tables_of(await database.refresh())
+            if not tables:
+                context.requests.count(context.operation)
+                return []
+            rows = await self._request_and_catch_up(among(tables))
+            later = tables if database.catalogue is None else tables_of(database.catalogue)
+            if later != tables:
+                tables = later
+                (rows,) = await context.executor.run(Request([among(tables)]))
+            return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
+
+        return await database.up_to_date(ask)
+
+    async def _request_and_catch_up(self, statement: Statement) -> list[Row]:
+        """Send a statement that relies on the catalogue, which is read anew where it has grown meanwhile."""
+        database = self._context.database
+        known = database.catalogue
+        rows, ((size,),) = await self.request([statement, database.system.size()])
+        if known is None or size != len(known.pairs):
+            await database.refresh()
+        return rows
+
+
+def _first(tables: Sequence[TableStatements], answers: Sequence[Sequence[Row]]) -> tuple[Row, TableStatements] | None:
+    return next(((row, table) for table, rows in zip(tables, answers, strict=True) for row in rows), None)
 
 
 class IncludePath:

@@ -42,6 +42,10 @@ _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
 
 
+class _OutdatedError(Exception):
+    """The flush was refused because the catalogue has grown; another plan will do."""
+
+
 class Flush:
     """What one save does, planned.
 
@@ -50,9 +54,10 @@ class Flush:
         deletions: Every document deleted.
         operations: All that touches rows, in the order of the statements.
         guards: Statements that go first: catalogue entries and refusals.
+        relied: Prefixes whose tables must be those that the plan knew, each with their number.
     """
 
-    __slots__ = ("catalogue", "deletions", "guards", "moment", "operations", "puts", "recording")
+    __slots__ = ("catalogue", "deletions", "guards", "moment", "operations", "puts", "recording", "relied")
 
     def __init__(self, moment: Moment, catalogue: Catalogue) -> None:
         self.moment = moment
@@ -62,6 +67,7 @@ class Flush:
         self.deletions: list[Deletion] = []
         self.operations: list[Operation] = []
         self.guards: list[Statement] = []
+        self.relied: dict[str, int] = {}
 
     def request(self) -> Request:
         """Return the one request that carries the flush."""
@@ -89,17 +95,36 @@ class Saver:
         earlier = context.unknown
         if earlier is not None and await self._resolve(earlier):
             earlier = None
-        flush = await self._plan(session)
-        if flush is None:
-            return
-        context.requests.count("save_changes")
         try:
-            await self._execute(flush)
+            await self._plan_and_execute(session)
         except ConcurrencyException:
             if earlier is None or not await self._resolve(earlier):
                 raise
             # What was sent before had been on its way still: it is what this flush ran into.
             await self.save(session)
+
+    async def _plan_and_execute(self, session: object) -> None:
+        """Do it, and once more where tables were made or dropped since the catalogue was read: nothing was written."""
+        context = self._context
+        sent = context.requests.number
+        for is_last in (False, True):
+            known = context.database.catalogue
+            try:
+                flush = await self._plan(session)
+                if flush is not None:
+                    if context.requests.number == sent:
+                        context.requests.count("save_changes")
+                    await self._execute(flush)
+            except (TableDoesNotExistException, _OutdatedError) as error:
+                if not is_last and await context.database.has_changed(known):
+                    continue
+                if isinstance(error, TableDoesNotExistException):
+                    raise
+                raise ConcurrencyException(
+                    "other processes began to keep documents of a deleted or checked id's prefix in further tables; "
+                    "nothing was written: call save_changes() again"
+                ) from error.__cause__
+            return
 
     # plan
 
@@ -122,6 +147,8 @@ class Saver:
         for deletion in deletions:
             await self._plan_deletion(flush, deletion)
         await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
+        if flush.relied:
+            flush.guards.append(database.system.unchanged(tuple(flush.relied), sum(flush.relied.values())))
         sort_operations(flush.operations)
         return flush
 
@@ -194,21 +221,21 @@ class Saver:
         mapping = tracked.mapping if tracked is not None else None
         prefix = prefix_of(deletion.id, database.separator)
         tables = await database.tables_for(prefix, mapping)
+        self._rely_on_catalogue(flush, prefix)
         if expected is None:
             flush.operations += [Delete(table, deletion.id, None) for table in tables]
-            self._guard_catalogue(flush, prefix)
         else:
-            table, actual = await self._locate(deletion.id, tables)
+            table = await self._locate(deletion.id, tables) or next(iter(tables), None)
             if table is None:
-                raise _conflict([Conflict(deletion.id, _vector(expected), actual)])
+                raise _conflict([Conflict(deletion.id, _vector(expected), None)])
             flush.operations.append(Delete(table, deletion.id, expected))
 
-    def _guard_catalogue(self, flush: Flush, prefix: str) -> None:
+    def _rely_on_catalogue(self, flush: Flush, prefix: str) -> None:
         """Refuse the flush where somebody has put ids of *prefix* into a table that is not known here."""
         catalogue = self._context.database.catalogue
         if catalogue is not None and catalogue.exists:
             rows = sum(1 for known, _ in flush.catalogue.pairs | catalogue.pairs if known == prefix)
-            flush.guards.append(self._context.database.system.unchanged((prefix,), rows))
+            flush.relied.setdefault(prefix, rows)
 
     async def _plan_checks(self, flush: Flush, touched: set[str]) -> None:
         context = self._context
@@ -218,9 +245,10 @@ class Saver:
             tracked = context.map.by_id.get(key)
             table = tracked.table if tracked is not None else None
             if table is None:
-                tables = await context.database.tables_for(prefix_of(key, context.database.separator), None)
-                table, _ = await self._locate(key, tables)
-                table = table or next(iter(tables), None)
+                prefix = prefix_of(key, context.database.separator)
+                tables = await context.database.tables_for(prefix, None)
+                self._rely_on_catalogue(flush, prefix)
+                table = await self._locate(key, tables) or next(iter(tables), None)
             if table is not None:
                 flush.operations.append(Check(table, key, expected))
             elif expected != MUST_NOT_EXIST:
@@ -233,12 +261,12 @@ class Saver:
             if tracked.table is not None and tracked.version is not None:
                 flush.operations.append(Check(tracked.table, tracked.id, tracked.version))
 
-    async def _locate(self, key: str, tables: Sequence[TableStatements]) -> tuple[TableStatements | None, str | None]:
+    async def _locate(self, key: str, tables: Sequence[TableStatements]) -> TableStatements | None:
         """Return the table that holds *key*; a look only where there is more than one to choose from."""
         if len(tables) == 1:
-            return tables[0], None
+            return tables[0]
         versions = await self._versions([(table, [key]) for table in tables])
-        return next(((table, change_vector_of(version)) for (table, _), version in versions.items()), (None, None))
+        return next((table for table, _ in versions), None)
 
     # execute
 
@@ -279,13 +307,8 @@ class Saver:
         _deliver_cancellation(request, None)
 
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
-        context = self._context
         if error.marker == "catalogue":
-            await context.database.refresh()
-            raise ConcurrencyException(
-                "another process began to keep documents of a deleted id's prefix in a further table; "
-                "nothing was written: call save_changes() again"
-            ) from error
+            raise _OutdatedError from error
         if error.marker == "mismatch":
             raise await self._mismatch(flush) from error
         raise await self._look(flush.operations) from error

@@ -15,6 +15,7 @@ class SystemStatements:
         hilo = qualified(database, "docsession_hilo")
         columns = 'prefix, collection, "table"'
         self._read = f"SELECT {columns} FROM {collections}".encode()
+        self._size = f"SELECT count(*) FROM {collections}".encode()
         self._record = f"INSERT INTO {collections} ({columns}) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING".encode()
         self._unchanged = (
             f"SELECT CASE WHEN count(*) = $2 THEN 1 ELSE {CATALOGUE} END FROM {collections} WHERE prefix = ANY($1)"
@@ -28,6 +29,10 @@ class SystemStatements:
     def read(self) -> Statement:
         """Every (prefix, collection, table) of the catalogue."""
         return Statement(self._read)
+
+    def size(self) -> Statement:
+        """How many rows the catalogue has: rows are only ever added."""
+        return Statement(self._size)
 
     def record(self, prefix: str, collection: str, table: str) -> Statement:
         """Record that ids with *prefix* are used by *collection*."""

@@ -24,6 +24,12 @@ class Include:
     tables: tuple[TableStatements, ...]
     prefixes: tuple[tuple[str, ...], ...] = ()
 
+    def covers(self, table: TableStatements, prefix: str) -> bool:
+        """Return True where ids of *prefix* were looked for in *table*."""
+        if table not in self.tables:
+            return False
+        return not self.prefixes or prefix in self.prefixes[self.tables.index(table)]
+
 
 def load_one(table: TableStatements, key: str) -> Statement:
     """Rows (id, data, metadata, version, last_modified)."""
