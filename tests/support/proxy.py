@@ -226,6 +226,9 @@ class CountingProxy(Proxy):
         for kind, _ in link.sent.feed(data):
             if not link.is_ready or kind == b"X":
                 continue
+            if kind == b"H" and link not in self._waiting:
+                # A Flush after the Sync that was answered already asks for nothing.
+                continue
             self.messages.append(kind)
             if link not in self._waiting:
                 self._waiting[link] = 0
