@@ -1,4 +1,8 @@
-"""Anchors: the objects by which a merge recognises where things of the document went."""
+"""Anchors: the objects by which a merge recognises where things of the document went.
+
+For each list of objects (its path, a tuple of its items), for each object whose class may change
+(its path, the object).
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,26 @@ from typing import Any, Final, TypeAlias
 
 from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form
+from docsession._documents._merge import Anchors
 from docsession._documents._objects import ObjectForm
 from docsession._documents._places import Path
 from docsession._documents._unions import Union
 from docsession._documents._untyped import PLAIN_TYPES, Untyped, has_special
 from docsession._documents._values import CHECKS
 
-Anchors: TypeAlias = tuple[tuple[Path, object], ...]
-"""For each list of objects (its path, a tuple of its items), for each object whose class may change (its path, it)."""
-
 _WITHOUT_FIELDS: Final = frozenset({*CHECKS, list, dict, tuple, set, frozenset})
 _Found: TypeAlias = list[tuple[Path, object]]
 _Collect: TypeAlias = Callable[[Any, Path, _Found], None]
 
 
-def compile_anchors(form: Form) -> Callable[[Any], Anchors] | None:
-    """Return what finds the anchors of an entity, None where its class has no place for any."""
-    collect = _Compiler().compile(form)
+def compile_anchors(form: Form, *, untyped: bool) -> Callable[[Any], Anchors] | None:
+    """Return what finds the anchors of an entity, None where its class has no place for any.
+
+    Args:
+        form: Of the entity.
+        untyped: False passes over untyped places.
+    """
+    collect = _Compiler(untyped=untyped).compile(form)
     if collect is None:
         return None
 
@@ -36,7 +43,8 @@ def compile_anchors(form: Form) -> Callable[[Any], Anchors] | None:
 
 
 class _Compiler:
-    def __init__(self) -> None:
+    def __init__(self, *, untyped: bool) -> None:
+        self._looks_untyped = untyped
         self._done: dict[int, _Collect | None] = {}
         self._open: dict[int, list[_Collect | None]] = {}
 
@@ -60,7 +68,7 @@ class _Compiler:
 
     def _build(self, form: Form) -> _Collect | None:
         if isinstance(form, Untyped):
-            return self._untyped(form)
+            return self._untyped(form) if self._looks_untyped else None
         if isinstance(form, Maybe):
             inner = self.compile(form.inner)
             return None if inner is None else _unless_none(inner)
@@ -133,7 +141,7 @@ class _Compiler:
         some = [(field, self.compile(field.form)) for field in form.fields.values()]
         parts = [(field.name, field.key, collect) for field, collect in some if collect is not None]
         extras, rest = form.recipe.extras, self.compile(form.rest)
-        if not parts and extras is None:
+        if not parts and (extras is None or rest is None):
             return None
         get = form.recipe.get
 
@@ -152,6 +160,7 @@ class _Compiler:
 
     def _untyped(self, form: Untyped) -> _Collect:
         """Return what records registered objects in an untyped place, and the lists that hold some."""
+        classes: dict[type, ObjectForm | None] = {}
 
         def collect_untyped(value: Any, path: Path, found: _Found) -> None:
             if has_special((value,)):
@@ -178,8 +187,12 @@ class _Compiler:
         def object_form(kind: type) -> ObjectForm | None:
             if kind in _WITHOUT_FIELDS:
                 return None
-            known = form.form_of_class(kind)
-            return known[1] if known is not None and isinstance(known[1], ObjectForm) else None
+            if kind not in classes:
+                known = form.form_of_class(kind)
+                if known is None:
+                    return None
+                classes[kind] = known[1] if isinstance(known[1], ObjectForm) else None
+            return classes[kind]
 
         return collect_untyped
 

@@ -14,9 +14,10 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 
 from docsession._documents._aliases import AliasRegistry
-from docsession._documents._anchors import Anchors, compile_anchors
+from docsession._documents._anchors import compile_anchors
 from docsession._documents._form import Form
 from docsession._documents._forms import Forms
+from docsession._documents._merge import Anchors
 from docsession._documents._native import Native, read_with_form
 from docsession._documents._objects import ObjectForm
 from docsession._documents._places import MisfitError, Path, Recorded, RefusedError, show
@@ -92,9 +93,9 @@ class DocumentCodec(Generic[T]):
         self._find_wrong = compile_probe(self._form, wrong_leaf)
         self.snapshot: Callable[[T], bytes] = self._make_snapshot()
         self.decode: Decode[T] = self._make_decode()
-        anchors = compile_anchors(self._form)
-        self.has_anchors = anchors is not None
-        self.anchors: Callable[[T], Anchors] = anchors or (lambda _: ())
+        self._all_anchors = compile_anchors(self._form, untyped=True)
+        self._declared_anchors = compile_anchors(self._form, untyped=False)
+        self.has_anchors = self._all_anchors is not None
 
     def explain(self, entity: T, key: str, error: Exception) -> UnsupportedValueException:
         """Return the error that says where *entity* holds what cannot be stored.
@@ -182,6 +183,17 @@ class DocumentCodec(Generic[T]):
                 id=key,
                 path=error.path,
             ) from error
+
+    def anchors(self, entity: T, snapshot: bytes | None = None) -> Anchors:
+        """Return by which objects a merge recognises where things of the document went.
+
+        Args:
+            entity: The entity.
+            snapshot: Its snapshot now, if there is one: it says whether untyped places hold any objects.
+        """
+        has_objects = snapshot is None or b"\0" in snapshot
+        find = self._all_anchors if has_objects else self._declared_anchors
+        return () if find is None else find(entity)
 
     def update(self, entity: T, fresh: T) -> None:
         """Let *entity* take the stored state of *fresh*; what is never stored, it keeps."""

@@ -47,8 +47,11 @@ class Native:
         hook = _encoding_hook(forms)
         self.write = msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook).encode
         self.encode = self.write if all(each.encodes for each in forms) else None
-        self._find_declared_nan = compile_probe(form, nan_leaf)
-        self._pack = msgspec.msgpack.Encoder(enc_hook=hook).encode if self.has_untyped else None
+        # MessagePack, unlike JSON, writes NaN as what it is: quicker than a walk over all values, unless
+        # every object goes through Python.
+        packs = self.has_untyped and not any(isinstance(each, ObjectForm) and each.recipe.is_custom for each in forms)
+        self._pack = msgspec.msgpack.Encoder(enc_hook=hook).encode if packs else None
+        self._find_nan = compile_probe(form, nan_leaf)
         self.decode: Callable[[bytes], Any] | None = None
         if all(each.decodes for each in forms):
             self.decode = _decoder(cls, form, forms)
@@ -63,9 +66,8 @@ class Native:
             return False
         # Where types are recorded, the form has written the untyped places, with its checks.
         if self._pack is not None and b"\0" not in snapshot:
-            # MessagePack, unlike JSON, writes such a float as what it is: quicker than a walk over all values.
             return _BAD_FLOAT.search(self._pack(entity)) is not None
-        return self._find_declared_nan is not None and self._find_declared_nan(entity)
+        return self._find_nan is not None and self._find_nan(entity)
 
 
 def read_with_form(form: Form, text: bytes, types: Mapping[str, str] | None, *, exact: bool) -> Any:

@@ -111,7 +111,14 @@ def path_of(trail: Trail) -> Path:
 
 def pointer_of(trail: Trail) -> str:
     """Return a trail as a JSON pointer (RFC 6901), as `@types` names places."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path_of(trail))
+    pointer = ""
+    while trail is not None:
+        trail, step = trail
+        text = str(step)
+        if "~" in text or "/" in text:
+            text = text.replace("~", "~0").replace("/", "~1")
+        pointer = f"/{text}{pointer}"
+    return pointer
 
 
 def show(path: Path) -> str:

@@ -21,7 +21,7 @@ from docsession._documents._form import Form
 from docsession._documents._objects import Field, ObjectForm
 from docsession._documents._scalars import Scalar
 from docsession._documents._unions import Union
-from docsession._documents._untyped import has_special
+from docsession._documents._untyped import has_nan, has_special
 from docsession._documents._values import has_odd_offset, is_bad_decimal
 
 
@@ -71,6 +71,8 @@ def _has_odd_offset(values: Collection[Any]) -> bool:
 
 SPECIAL: Final = Probe(lambda value: has_special((value,)), has_special)
 """Untyped values that need more than JSON's own types."""
+NAN: Final = Probe(lambda value: has_nan((value,)), has_nan)
+"""Untyped values that hold a float which JSON has no number for."""
 BAD_FLOAT: Final = Probe(_is_bad_float, _has_bad_float)
 """Floats that JSON has no number for, in a place that declares floats."""
 STRAY_FLOAT: Final = Probe(_is_stray_float, _has_stray_float)
@@ -98,9 +100,9 @@ def wrong_leaf(form: Form) -> Probe | None:
 
 
 def nan_leaf(form: Form) -> Probe | None:
-    """Look for floats in declared places that became null; worth while only where the JSON has a null."""
+    """Look for floats that became null; worth while only where the JSON has a null."""
     if form.untyped:
-        return None
+        return NAN
     if isinstance(form, Scalar) and form.kind is float:
         return BAD_FLOAT
     return STRAY_FLOAT if "null" in form.kinds else None

@@ -7,6 +7,7 @@ document, so that it comes back as what it was.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -163,6 +164,20 @@ def has_special(values: Iterable[Any]) -> bool:
                 waiting.append(value)
             elif kind not in PLAIN_TYPES:
                 return True
+    return False
+
+
+def has_nan(values: Iterable[Any]) -> bool:
+    """Return True where a float below is not finite; other types than JSON's own are passed over."""
+    waiting: list[Iterable[Any]] = [values]
+    for group in waiting:
+        kinds = set(map(type, group))
+        if float in kinds and any(type(value) is float and not math.isfinite(value) for value in group):
+            return True
+        if dict in kinds:
+            waiting.extend(value.values() for value in group if type(value) is dict)
+        if list in kinds:
+            waiting.extend(value for value in group if type(value) is list)
     return False
 
 
