@@ -355,6 +355,16 @@ class SessionMachine(RuleBasedStateMachine):
             checks |= {key: known.version for key, known in self.known.items() if not known.is_changed}
         return written, deleted, {key: version for key, version in checks.items() if version is not None}
 
+    @precondition(lambda self: any(known.is_changed for known in self.known.values()))
+    @rule()
+    def save_what_changed(self):
+        self.save()
+
+    @precondition(lambda self: self.deleted)
+    @rule()
+    def save_what_was_deleted(self):
+        self.save()
+
     @rule()
     def save(self):
         written, deleted, checks = self.plan()
@@ -424,6 +434,6 @@ def test_a_session_does_what_its_model_says(face, postgres_url, database, rows):
         run_state_machine_as_test(
             lambda: SessionMachine(store, run, rows),
             settings=settings(
-                max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
