@@ -148,11 +148,11 @@ class LoaderWithInclude:
         return self
 
     @overload
-    def load(self, key_or_keys: str | Keys, object_type: type[T]) -> dict[str, T | None]: ...
+    def load(self, id_or_ids: str | Keys, object_type: type[T]) -> dict[str, T | None]: ...
     @overload
-    def load(self, key_or_keys: str | Keys, object_type: None = None) -> dict[str, Any]: ...
-    def load(self, key_or_keys: str | Keys, object_type: type[T] | None = None) -> object:
+    def load(self, id_or_ids: str | Keys, object_type: None = None) -> dict[str, Any]: ...
+    def load(self, id_or_ids: str | Keys, object_type: type[T] | None = None) -> object:
         """Return a dict with every id that was asked for, also for a single one."""
-        keys = [key_or_keys] if isinstance(key_or_keys, str) else key_or_keys
+        keys = [id_or_ids] if isinstance(id_or_ids, str) else id_or_ids
         paths = self._builder.paths(object_type, self._core.context.mappings)
         return run(self._core.load_many(keys, object_type, paths))

@@ -122,7 +122,7 @@ RAVENDB = {
         "self, id_prefix, object_type, matches, start, page_size, exclude, start_after"
     ),
     docsession.LoaderWithInclude.include: "self, path",
-    docsession.LoaderWithInclude.load: "self, key_or_keys, object_type",
+    docsession.LoaderWithInclude.load: "self, id_or_ids, object_type",
     docsession.IncludeBuilder.include_documents: "self, path",
     docsession.SessionOptions.__init__: (
         "self, database, no_tracking, no_caching, request_executor, transaction_mode, "
