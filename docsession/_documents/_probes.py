@@ -8,7 +8,7 @@ the place. It may also raise, on a value that is not of the declared type.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -31,11 +31,11 @@ class Probe:
 
     Attributes:
         one: True where a value needs a closer look.
-        many: True where one of several values does.
+        many: True where one of several values does, which it looks through once.
     """
 
     one: Callable[[Any], bool]
-    many: Callable[[Collection[Any]], bool]
+    many: Callable[[Iterable[Any]], bool]
 
 
 Leaf: TypeAlias = Callable[[Form], Probe | None]
@@ -52,7 +52,7 @@ def _is_bad_float(value: Any) -> bool:
     return not isfinite(value)
 
 
-def _has_bad_float(values: Collection[Any]) -> bool:
+def _has_bad_float(values: Iterable[Any]) -> bool:
     # The sum of such a float and anything is no number either; an overflow is only looked at in vain.
     return not isfinite(sum(values))
 
@@ -61,22 +61,30 @@ def _is_stray_float(value: Any) -> bool:
     return type(value) is float and not isfinite(value)
 
 
-def _has_stray_float(values: Collection[Any]) -> bool:
-    return float in map(type, values) and any(map(_is_stray_float, values))
+def _has_bad_float_or_none(values: Iterable[Any]) -> bool:
+    return not isfinite(sum(filter(None, values)))
 
 
-def _has_odd_offset(values: Collection[Any]) -> bool:
+def _has_float(values: Iterable[Any]) -> bool:
+    return float in map(type, values)
+
+
+def _has_odd_offset(values: Iterable[Any]) -> bool:
     return any(map(has_odd_offset, values))
 
 
-SPECIAL: Final = Probe(lambda value: has_special((value,)), has_special)
+SPECIAL: Final = Probe(lambda value: has_special((value,)), lambda values: has_special(list(values)))
 """Untyped values that need more than JSON's own types."""
-NAN: Final = Probe(lambda value: has_nan((value,)), has_nan)
+NAN: Final = Probe(lambda value: has_nan((value,)), lambda values: has_nan(list(values)))
 """Untyped values that hold a float which JSON has no number for."""
 BAD_FLOAT: Final = Probe(_is_bad_float, _has_bad_float)
 """Floats that JSON has no number for, in a place that declares floats."""
-STRAY_FLOAT: Final = Probe(_is_stray_float, _has_stray_float)
-"""Such floats in a place that declares something else, or None."""
+BAD_FLOAT_OR_NONE: Final = Probe(_is_stray_float, _has_bad_float_or_none)
+"""The same where None is declared, too."""
+STRAY_FLOAT: Final = Probe(_is_stray_float, _has_float)
+"""The same in a place that declares None and something else."""
+ANY_FLOAT: Final = Probe(_is_stray_float, lambda values: any(map(_is_stray_float, values)))
+"""The same in a union."""
 ODD_OFFSET: Final = Probe(has_odd_offset, _has_odd_offset)
 """Offsets from UTC that are no whole minutes."""
 BAD_DECIMAL: Final = Probe(is_bad_decimal, lambda values: any(map(is_bad_decimal, values)))
@@ -105,6 +113,10 @@ def nan_leaf(form: Form) -> Probe | None:
         return NAN
     if isinstance(form, Scalar) and form.kind is float:
         return BAD_FLOAT
+    if isinstance(form, Maybe) and isinstance(form.inner, Scalar) and form.inner.kind is float:
+        return BAD_FLOAT_OR_NONE
+    if isinstance(form, Union):
+        return ANY_FLOAT if "null" in form.kinds else None
     return STRAY_FLOAT if "null" in form.kinds else None
 
 
@@ -117,7 +129,7 @@ def _other_class(cls: type) -> Probe:
 
 
 def _maybe(inner: Probe) -> Probe:
-    def many(values: Collection[Any]) -> bool:
+    def many(values: Iterable[Any]) -> bool:
         some = [value for value in values if value is not None]
         return bool(some) and inner.many(some)
 
@@ -125,13 +137,13 @@ def _maybe(inner: Probe) -> Probe:
 
 
 def _items(inner: Probe) -> Probe:
-    return Probe(inner.many, lambda values: inner.many(list(chain.from_iterable(values))))
+    return Probe(inner.many, lambda values: inner.many(chain.from_iterable(values)))
 
 
 def _values(inner: Probe) -> Probe:
     return Probe(
         lambda value: inner.many(value.values()),
-        lambda values: inner.many([each for value in values for each in value.values()]),
+        lambda values: inner.many(each for value in values for each in value.values()),
     )
 
 
@@ -140,7 +152,7 @@ def _object(own: Probe | None, parts: list[tuple[Callable[[Any], Any], Probe]]) 
         return own
     if len(parts) == 1 and own is None:
         get, inner = parts[0]
-        return Probe(lambda value: inner.one(get(value)), lambda values: inner.many(list(map(get, values))))
+        return Probe(lambda value: inner.one(get(value)), lambda values: inner.many(map(get, values)))
     own_one = None if own is None else own.one
     ones = tuple((get, probe.one) for get, probe in parts)
     manys = tuple((get, probe.many) for get, probe in parts)
@@ -153,11 +165,14 @@ def _object(own: Probe | None, parts: list[tuple[Callable[[Any], Any], Probe]]) 
                 return True
         return False
 
-    def many(values: Collection[Any]) -> bool:
+    def many(values: Iterable[Any]) -> bool:
+        values = list(values)
+        if not values:
+            return False
         if own is not None and own.many(values):
             return True
         for get, inner in manys:  # noqa: SIM110  # as above
-            if inner(list(map(get, values))):
+            if inner(map(get, values)):
                 return True
         return False
 
@@ -200,7 +215,7 @@ class _Compiler:
         """Return the probe of a class that contains itself: it is known by the time it is used."""
         return Probe(
             lambda value: any(probe.one(value) for probe in found),
-            lambda values: bool(values) and any(probe.many(values) for probe in found),
+            lambda values: any(probe.many(values) for probe in found),
         )
 
     def _is_relevant(self, form: Form, seen: set[int]) -> bool:
@@ -213,7 +228,7 @@ class _Compiler:
         own = self._leaf(form)
         if isinstance(form, Maybe):
             inner = self.compile(form.inner)
-            if inner is None or inner is BAD_FLOAT:
+            if inner is None or own is BAD_FLOAT_OR_NONE:
                 return own
             return _maybe(inner) if own is None else _object(own, [(_itself, _maybe(inner))])
         if isinstance(form, Items):

@@ -758,6 +758,18 @@ class TestDicts:
         assert decode(codec, {"name": "a"}) == {"Id": KEY, "name": "a"}
 
 
+class TestMoreValues:
+    def test_bytearrays_and_flags_and_times_with_offsets(self):
+        @dataclasses.dataclass
+        class Row:
+            data: bytearray
+            at: dt.time
+            untyped: Any
+
+        entity = Row(bytearray(b"ab"), dt.time(1, tzinfo=dt.UTC), bytearray(b"c"))
+        assert same(trip(make_codec(Row, None), entity), entity)
+
+
 class TestRefresh:
     def test_slots_and_frozen_instances(self):
         @dataclasses.dataclass(frozen=True, slots=True)
@@ -836,6 +848,27 @@ class TestAnnotations:
             assert trip(make_codec(Event), entity).date == DAY
         finally:
             del sys.modules["datetime_user"]
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is Python 3.12's")
+    def test_type_parameters_and_type_aliases(self):
+        names = {"__name__": __name__, "dt": dt, "dataclasses": dataclasses}
+        exec(
+            "type Days[T] = dict[str, list[T]]\n"
+            "@dataclasses.dataclass\n"
+            "class Page[T]:\n"
+            "    item: T\n"
+            "    days: Days[T]\n"
+            "@dataclasses.dataclass\n"
+            "class Book:\n"
+            "    page: Page[dt.date]\n"
+            "    text: Page[dt.date | str] | None = None\n",
+            names,
+        )
+        page, book = names["Page"], names["Book"]
+        entity = book(page(DAY, {"a": [DAY]}), page("2020-01-02", {}))
+        fresh = trip(make_codec(book), entity)
+        assert fresh.page == page(DAY, {"a": [DAY]})
+        assert same(trip(make_codec(page), page((DAY,), {})).item, (DAY,))
 
     def test_what_no_value_can_be_stored_under_costs_nothing_until_there_is_one(self):
         class Handler:

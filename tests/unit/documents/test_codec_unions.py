@@ -85,7 +85,8 @@ def test_aliases_name_the_members():
 
 
 def test_members_with_one_name_are_named_in_full():
-    other = dataclasses.make_dataclass("Cat", [("name", str)], namespace={"__module__": "elsewhere"})
+    other = dataclasses.make_dataclass("Cat", [("name", str)])
+    other.__module__ = "elsewhere"
     holder = dataclasses.make_dataclass("Holder", [("pet", Cat | other)])
     codec = make_codec(holder, None)
     assert document(codec, holder(other("a")))["pet"]["@type"] == "elsewhere.Cat"
