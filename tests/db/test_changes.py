@@ -12,6 +12,7 @@ import pytest
 
 from docsession import ChangeType, DocumentConventions, DocumentsChanges, InvalidOperationException
 from tests.support.documents import change, read, save
+from tests.support.kinds import make_class
 
 C = ChangeType
 
@@ -84,6 +85,35 @@ def everything():
     )
 
 
+# Values of untyped places that JSON has no form for.
+SPECIAL = [
+    None,
+    1e16,
+    2**70,
+    (1, (2, [3])),
+    [(1,), {"a": (2,)}],
+    {"a.b": {"c": (1,)}, "": [decimal.Decimal("1.50")]},
+    decimal.Decimal("1.50"),
+    dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC),
+    dt.date(2024, 2, 29),
+    dt.time(12, 0),
+    dt.timedelta(days=-1, microseconds=1),
+    uuid.UUID(int=2**127),
+    b"\x00\xff",
+    {"b", "a"},
+    frozenset({1, 2}),
+]
+
+
+def exact(value):
+    """A form of *value* that tells 1 from 1.0 and Decimal("1.5") from Decimal("1.50"), at any depth."""
+    if isinstance(value, dict):
+        return {key: exact(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value), [exact(member) for member in value]
+    return type(value), sorted(value) if isinstance(value, set | frozenset) else repr(value)
+
+
 def told(changes):
     return [
         (each.change, each.field_path, each.field_name, each.field_old_value, each.field_new_value) for each in changes
@@ -140,6 +170,22 @@ class TestNothingChanged:
             assert not session.advanced.has_changed(loaded)
             await session.save_changes()
             assert session.advanced.number_of_requests == 1
+
+    async def test_nor_is_any_in_any_kind_of_class(self, kind, store):
+        annotations = {field.name: field.type for field in dataclasses.fields(Everything) if field.name != "Id"}
+        cls = make_class(kind.name, "Everything", **annotations, anything=Any)
+        values = {name: getattr(everything(), name) for name in annotations}
+        for number, special in enumerate(SPECIAL):
+            await save(store, (cls(**values, anything=special), f"everything/{number}"))
+        async with store.open_session() as session:
+            found = await session.load([f"everything/{number}" for number in range(len(SPECIAL))], cls)
+            assert session.advanced.what_changed() == {}
+            await session.save_changes()
+            assert session.advanced.number_of_requests == 1
+            for special, entity in zip(SPECIAL, found.values(), strict=True):
+                assert {name: getattr(entity, name) for name in annotations} == values
+                assert (entity.anything, type(entity.anything)) == (special, type(special))
+                assert exact(entity.anything) == exact(special)
 
     @pytest.mark.parametrize(
         "document",

@@ -1,8 +1,10 @@
 """Storing and loading: ids, identity, what is asked of the server and what is not."""
 
 import dataclasses
+import datetime as dt
 import functools
 import types
+from typing import TypedDict
 
 import pytest
 
@@ -249,6 +251,85 @@ class TestLoadOne:
             with pytest.raises(InvalidArgumentTypeException):
                 await session.load(key, Company)
             assert session.advanced.number_of_requests == 0
+
+    async def test_a_document_that_does_not_fit_the_class_is_an_error(self, kind, store, rows):
+        key = await save(store, kind.Order(company="x", lines=[kind.Line("a"), kind.Line("b")]))
+        document = rows.data("orders", key)
+        document["lines"][1]["quantity"] = "many"
+        rows.write("orders", key, document)
+        async with store.open_session() as session:
+            with pytest.raises(docsession.DocumentMismatchException) as caught:
+                await session.load(key, kind.Order)
+            error = caught.value
+            assert (error.id, error.path) == (key, "lines[1].quantity")
+            assert "int" in error.expected
+            assert "str" in error.found or "many" in error.found
+            assert all(part in str(error) for part in (key, "lines[1].quantity"))
+            assert not session.advanced.is_loaded(key)
+            order = await session.load(key)
+            order["lines"][1]["quantity"] = 5
+            await session.save_changes()
+        assert (await read(store, key, kind.Order)).lines[1].quantity == 5
+
+    async def test_one_among_several_that_does_not_fit_leaves_the_others_loadable(self, store, rows):
+        await save(store, *((User(str(i)), f"users/{i}") for i in range(3)))
+        rows.write("users", "users/1", {"name": 5})
+        async with store.open_session() as session:
+            with pytest.raises(docsession.DocumentMismatchException, match="users/1"):
+                await session.load(["users/0", "users/1", "users/2"], User)
+            found = await session.load(["users/0", "users/2"], User)
+            assert [user.name for user in found.values()] == ["0", "2"]
+            assert not session.advanced.has_changes()
+
+    async def test_an_entity_that_is_falsy_or_not_comparable_is_one_like_others(self, store):
+        class Odd:
+            def __init__(self, name):
+                self.name = name
+
+            def __bool__(self):
+                return False
+
+            def __len__(self):
+                return 0
+
+            def __eq__(self, other):
+                raise AssertionError
+
+            __hash__ = None
+
+        odd = Odd("a")
+        key = await save(store, odd)
+        async with store.open_session() as session:
+            loaded = await session.load(key, Odd)
+            assert type(loaded) is Odd
+            assert await session.load(key, Odd) is loaded
+            assert (await session.load([key], Odd))[key] is loaded
+            assert (await session.advanced.conditional_load(key, "1", Odd)).entity is loaded
+            loaded.name = "b"
+            await session.save_changes()
+            await session.advanced.refresh(loaded)
+            assert loaded.name == "b"
+            session.delete(loaded)
+            await session.save_changes()
+        assert await read(store, key, Odd) is None
+
+    async def test_a_typed_dict(self, store, rows):
+        class Movie(TypedDict):
+            title: str
+            released: dt.date
+
+        movie = {"title": "a", "released": dt.date(2020, 1, 1), "@metadata": {"@collection": "Movies"}}
+        await save(store, (movie, "movies/1"))
+        rows.write("movies", "movies/1", {"title": "a", "released": "2020-01-01", "unknown": [1]})
+        async with store.open_session() as session:
+            loaded = await session.load("movies/1", Movie)
+            assert loaded["title"] == "a"
+            assert loaded["released"] == dt.date(2020, 1, 1)
+            assert not session.advanced.has_changes()
+            loaded["released"] = dt.date(2021, 1, 1)
+            await session.save_changes()
+            assert session.advanced.number_of_requests == 2
+        assert rows.data("movies", "movies/1") == {"title": "a", "released": "2021-01-01", "unknown": [1]}
 
     async def test_a_class_that_is_none_is_refused(self, store):
         async with store.open_session() as session:
@@ -625,6 +706,58 @@ class TestSaveChanges:
             assert session.advanced.number_of_requests == 2
         assert rows.data("users", "users/1")["name"] == "b"
         assert rows.data("things", "things/1") == {"value": 1.5}
+
+    async def test_a_document_that_could_not_be_loaded_again_is_refused(self, make_store, rows):
+        @dataclasses.dataclass
+        class Line:
+            quantity: int
+
+        @dataclasses.dataclass
+        class Order:
+            lines: list[Line]
+
+        store = make_store()
+        async with store.open_session() as session:
+            order = Order([Line(1), Line("5")])
+            await session.store(User("a"), "users/1")
+            await session.store(order, "orders/1")
+            with pytest.raises(docsession.UnsupportedValueException) as caught:
+                await session.save_changes()
+            assert (caught.value.id, caught.value.path) == ("orders/1", "lines[1].quantity")
+            assert session.advanced.number_of_requests == 0
+            order.lines[1].quantity = 5
+            await session.save_changes()
+            assert session.advanced.number_of_requests == 1
+        assert rows.data("orders", "orders/1") == {"lines": [{"quantity": 1}, {"quantity": 5}]}
+
+    async def test_what_the_server_refuses_changes_nothing_and_can_be_repeated(self, store, rows):
+        """Refused at once, and refused at the commit; one document alone, and one among others."""
+        await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        for deferred in (False, True):
+            for alone in (True, False):
+                rows.refuse("users", "name", "bad", deferred=deferred)
+                async with store.open_session() as session:
+                    users = await session.load(["users/1", "users/2"], User)
+                    users["users/1"].name = "bad"
+                    if not alone:
+                        session.delete(users["users/2"])
+                        await session.store(Company("new"), f"companies/{deferred}")
+                    changes = session.advanced.what_changed()
+                    before = session.advanced.number_of_requests
+                    with pytest.raises(docsession.RavenException) as caught:
+                        await session.save_changes()
+                    assert caught.value.sqlstate in {"23514", "P0001"}
+                    assert caught.value.__cause__ is not None
+                    assert session.advanced.what_changed() == changes
+                    assert session.advanced.number_of_requests == before + 1
+                    assert rows.ids("users") == ["users/1", "users/2"]
+                    assert rows.data("users", "users/1")["name"] != "bad"
+                    rows.allow("users")
+                    await session.save_changes()
+                    assert not session.advanced.has_changes()
+                assert rows.data("users", "users/1")["name"] == "bad"
+                await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        assert rows.ids("companies") == ["companies/False", "companies/True"]
 
     async def test_a_document_of_another_collection_is_not_overwritten(self, store, rows):
         await save(store, (User("a"), "users/1"))

@@ -85,6 +85,30 @@ class Rows:
         """The document as stored, every number a Decimal of exactly its digits, in its text form."""
         return json.loads(self.text(table, key), parse_float=_Digits, parse_int=_Digits)
 
+    def refuse(self, table, member, value, *, deferred=False):
+        """Have the server refuse documents whose *member* is *value*: at once, or when they are committed."""
+        if not deferred:
+            self._run(f"ALTER TABLE {{}} ADD CONSTRAINT refused CHECK (data ->> '{member}' <> '{value}')", table)
+            return
+        function = sql.Identifier(self._database, "refuse")
+        self._connection.execute(
+            sql.SQL(
+                "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$BEGIN IF NEW.data ->> {} = {} THEN RAISE 'refused'; END IF; RETURN NULL; END$$"
+            ).format(function, sql.Literal(member), sql.Literal(value))
+        )
+        self._connection.execute(
+            sql.SQL(
+                "CREATE CONSTRAINT TRIGGER refused AFTER INSERT OR UPDATE ON {} DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION {}()"
+            ).format(sql.Identifier(self._database, table), function)
+        )
+
+    def allow(self, table):
+        """Take `refuse` back."""
+        self._run("DROP TRIGGER IF EXISTS refused ON {}", table)
+        self._run("ALTER TABLE {} DROP CONSTRAINT IF EXISTS refused", table)
+
     def write(self, table, key, data):
         """Replace the document of a row that exists, as another program would."""
         text = data if isinstance(data, str) else json.dumps(data)
