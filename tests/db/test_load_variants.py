@@ -46,6 +46,22 @@ class TestLoadStartingWith:
         "users/\U0001f600",
     )
 
+    # (wildcards, the rests of the ids that they match)
+    MATCHES = [
+        ("1*", ["1", "1-x", "10"]),
+        ("1?", ["10"]),
+        ("?", ["1", "2", "B", "a", "é", "\U0001f600"]),
+        ("*", ["1", "1-x", "10", "2", "20-A", "B", "a", "é", "\U0001f600"]),
+        ("1|2", ["1", "2"]),
+        ("1*|*A", ["1", "1-x", "10", "20-A"]),
+        ("*-?", ["1-x", "20-A"]),
+        ("1.*", []),
+        ("[12]", []),
+        ("(1)", []),
+        ("A", []),
+        ("x$", []),
+    ]
+
     async def save_all(self, store):
         await save(store, *((User(key), key) for key in self.KEYS), (User("x"), "usersx/1"), (Setting(1), "settings/1"))
 
@@ -87,27 +103,12 @@ class TestLoadStartingWith:
             session.delete("users/10")
             assert await self.keys(session, "users/1") == ["users/1", "users/1-x"]
 
-    @pytest.mark.parametrize(
-        ("matches", "expected"),
-        [
-            ("1*", ["1", "1-x", "10"]),
-            ("1?", ["10"]),
-            ("?", ["1", "2", "B", "a", "é", "\U0001f600"]),
-            ("*", ["1", "1-x", "10", "2", "20-A", "B", "a", "é", "\U0001f600"]),
-            ("1|2", ["1", "2"]),
-            ("1*|*A", ["1", "1-x", "10", "20-A"]),
-            ("*-?", ["1-x", "20-A"]),
-            ("1.*", []),
-            ("[12]", []),
-            ("(1)", []),
-            ("A", []),
-            ("x$", []),
-        ],
-    )
-    async def test_matches_are_wildcards_for_the_rest_of_the_id(self, store, matches, expected):
+    async def test_matches_are_wildcards_for_the_rest_of_the_id(self, store):
         await self.save_all(store)
         async with store.open_session() as session:
-            assert await self.keys(session, "users/", matches=matches) == [f"users/{rest}" for rest in expected]
+            for matches, expected in self.MATCHES:
+                found = await self.keys(session, "users/", matches=matches)
+                assert found == [f"users/{rest}" for rest in expected], matches
 
     async def test_exclude_leaves_them_out(self, store):
         await self.save_all(store)
@@ -148,11 +149,12 @@ class TestLoadStartingWith:
             assert await self.keys(session, "users/é") == ["users/é"]
             assert await self.keys(session, "Users/") == []
 
-    @pytest.mark.parametrize("odd", ["a%", "a_", "a\\", "a'", 'a"', "a*", "a.", "a\U0010ffff", "a\ud7ff"])
-    async def test_an_odd_character_stands_for_itself(self, store, odd):
-        await save(store, (User("x"), f"users/{odd}1"), (User("y"), "users/ab1"), (User("z"), "users/b"))
+    async def test_an_odd_character_stands_for_itself(self, store):
+        odd = ["a%", "a_", "a\\", "a'", 'a"', "a*", "a.", "a\U0010ffff", "a\ud7ff"]
+        await save(store, *((User("x"), f"users/{each}1") for each in odd), (User("y"), "users/ab1"))
         async with store.open_session() as session:
-            assert await self.keys(session, f"users/{odd}") == [f"users/{odd}1"]
+            for each in odd:
+                assert await self.keys(session, f"users/{each}") == [f"users/{each}1"]
 
     async def test_over_several_collections(self, store):
         await save(store, (User("a"), "users/1"), (Setting(1), "users/1/settings"), (User("b"), "users/2"))

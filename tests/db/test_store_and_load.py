@@ -513,18 +513,14 @@ class TestStore:
             await session.save_changes()
         assert await read(store, "users/1", User) == User("a", 0, "users/1")
 
-    @pytest.mark.parametrize(
-        "entity",
-        [
-            None, 5, 1.5, True, "users/1", b"x", [1], (1,), {1}, frozenset(), range(3), object(), User, int, types,
-            len, print, lambda: None, ValueError("a"),
-        ],
-        ids=lambda value: type(value).__name__ + str(value)[:10],
-    )  # fmt: skip
-    async def test_what_is_no_document_is_refused(self, store, entity):
+    async def test_what_is_no_document_is_refused(self, store):
         async with store.open_session() as session:
-            with pytest.raises(InvalidArgumentTypeException):
-                await session.store(entity, "users/1")
+            for entity in (
+                None, 5, 1.5, True, "users/1", b"x", [1], (1,), {1}, frozenset(), range(3), object(), User, int, types,
+                len, print, lambda: None, ValueError("a"),
+            ):  # fmt: skip
+                with pytest.raises(InvalidArgumentTypeException):
+                    await session.store(entity, "users/1")
             assert not session.advanced.has_changes()
 
     async def test_a_dict_without_a_collection_is_refused(self, store):
