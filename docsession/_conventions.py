@@ -160,9 +160,11 @@ class DocumentConventions:
         """Let values of *cls* stand in untyped places, under *alias* (the class's name by default).
 
         Raises:
-            InvalidArgumentException: Another class has that alias.
+            InvalidArgumentException: Another class has that alias, or it is no name.
         """
         self._assert_not_frozen("register")
-        name = alias or cls.__name__
+        name = cls.__name__ if alias is None else alias
+        if not name.strip() or not name.isprintable():
+            raise InvalidArgumentException(f"{name!r:.80} cannot be the alias of {cls.__qualname__}")
         if self._aliases.setdefault(name, cls) is not cls:
             raise InvalidArgumentException(f"the alias {name!r} belongs to {self._aliases[name].__qualname__} already")

@@ -34,7 +34,7 @@ def is_blank(key: str | None) -> bool:
 
 
 def check_id(key: object) -> str:
-    """Return *key* if it may name a document.
+    """Return *key*, as a plain str, if it may name a document.
 
     Raises:
         InvalidArgumentTypeException: It is not a str.
@@ -45,6 +45,8 @@ def check_id(key: object) -> str:
         raise InvalidArgumentTypeException(
             f"a document's id is a str like 'companies/1-A', not {type(key).__qualname__} ({key!r:.80})"
         )
+    if type(key) is not str:
+        key = str.__str__(key)
     if not (key.isascii() and key.isprintable()):
         for position, character in enumerate(key):
             if unicodedata.category(character) in _REFUSED_CATEGORIES:

@@ -11,7 +11,7 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._aliases import DECLARED, AliasRegistry
 from docsession._documents._codec import DocumentCodec, codec_for
 from docsession._documents._identity import check_entity_class, declares, id_attribute_of, takes_attributes
-from docsession._documents._ids import is_blank, prefix_of
+from docsession._documents._ids import check_id, is_blank, prefix_of
 from docsession._documents._metadata import COLLECTION, METADATA
 from docsession._documents._naming import (
     check_collection,
@@ -56,7 +56,9 @@ def document(
     given: tuple[tuple[str, object], ...] = (("alias", alias), ("id_attribute", id_attribute))
     for name, value in given:
         if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
-            raise InvalidArgumentException(f"{name} must be a name, not {value!r}")
+            raise InvalidArgumentException(f"{name} must be a name, not {value!r:.80}")
+    if id_attribute is not None and (not id_attribute.isidentifier() or id_attribute.startswith("__")):
+        raise InvalidArgumentException(f"id_attribute must be the name of an attribute, not {id_attribute!r:.80}")
     settings = DocumentSettings(collection, alias, id_attribute)
 
     def decorate(cls: type[T]) -> type[T]:
@@ -198,10 +200,16 @@ class Mappings:
             entity_class=cls,
             collection=collection,
             table=table_of_collection(collection),
-            id_prefix=transform(collection),
+            id_prefix=self._check_prefix(transform(collection)),
             id_attribute=id_attribute,
             codec=self._codec(cls, id_attribute),
         )
+
+    def _check_prefix(self, prefix: object) -> str:
+        """Return *prefix* if ids may begin with it, and still be ids when the longest of numbers follows."""
+        checked = check_id(prefix)
+        check_id(f"{checked}{self._conventions.identity_parts_separator}{2**63 - 1}-{self._conventions.node_tag}")
+        return checked
 
     def _codec(self, cls: type[T], id_attribute: str | None) -> DocumentCodec[T]:
         if self._registry is None:

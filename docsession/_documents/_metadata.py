@@ -133,7 +133,11 @@ def free_keys_json(metadata: Mapping[str, Any]) -> bytes:
     free = {key: value for key, value in metadata.items() if key not in RESERVED and key not in INTERNAL}
     if not free:
         return b"{}"
-    _check_value(free, (), ())
+    try:
+        _check_value(free, (), ())
+    except UnsupportedValueException as error:
+        key = metadata.get(ID)
+        raise UnsupportedValueException(f"document {key!r}: {error}", id=key, path=error.path) from None
     return _encode(free)
 
 

@@ -106,12 +106,12 @@ def table_of_collection(collection: str) -> str:
     size = len(table.encode())
     if size > MAX_NAME_BYTES:
         raise InvalidArgumentException(
-            f"the collection {collection!r} would need a table whose name takes {size} bytes, more than "
+            f"the collection {collection!r:.80} would need a table whose name takes {size} bytes, more than "
             f"PostgreSQL's {MAX_NAME_BYTES}; give its class a shorter one: @document(collection=…)"
         )
     if table.startswith(SYSTEM_PREFIX):
         raise InvalidArgumentException(
-            f"the collection {collection!r} would need the table {table!r}, but names with {SYSTEM_PREFIX!r} belong to "
+            f"the collection {collection!r:.80} needs the table {table!r}, but names with {SYSTEM_PREFIX!r} belong to "
             "docsession itself; give its class another one: @document(collection=…)"
         )
     return table
@@ -126,7 +126,7 @@ def check_collection(name: object) -> str:
     """
     checked = _check_text(name, "a collection")
     if checked.startswith("@"):
-        raise InvalidArgumentException(f"a collection's name must not start with '@', as {checked!r} does")
+        raise InvalidArgumentException(f"a collection's name must not start with '@', as {checked!r:.80} does")
     return checked
 
 
@@ -167,6 +167,7 @@ def _option(name: str, value: str) -> list[str]:
 def _check_text(name: object, what: str) -> str:
     if not isinstance(name, str):
         raise InvalidArgumentTypeException(f"the name of {what} is a str, not {type(name).__qualname__} ({name!r:.80})")
+    name = str.__str__(name)
     if not name.strip():
         raise InvalidArgumentException(f"the name of {what} must not be blank, as {name!r:.80} is")
     for character in name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 
 PathLike: TypeAlias = str | Callable[[Any], object]
 """`"lines[].product"`, or `lambda order: order.lines[0].product` (any position stands for all)."""
+
+_IN_NO_KEY = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,10 @@ def attributes_of(path: PathLike) -> tuple[str, ...]:
         raise InvalidArgumentException(
             f"the function of a path returns the attribute that holds ids, as in lambda o: o.company, not {end!r:.80}"
         )
-    return tuple(part.removesuffix("[]") for part in end._docsession_path)
+    for part in end._docsession_path:
+        if _IN_NO_KEY.search(part):
+            raise InvalidArgumentException(f"{part!r:.80} can be no part of a path: no JSON key holds such characters")
+    return tuple(str.__str__(part).removesuffix("[]") for part in end._docsession_path)
 
 
 def json_keys_of(cls: type | None, attributes: tuple[str, ...]) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ class PoolSettings:
             raise InvalidArgumentException(f"connect_timeout must be at least 1 second, not {self.connect_timeout!r}")
         if self.prepare_threshold is not None and self.prepare_threshold < 0:
             raise InvalidArgumentException(f"prepare_threshold must be None or >= 0, not {self.prepare_threshold!r}")
+        if not self.application_name.isprintable():
+            raise InvalidArgumentException(f"application_name must be printable, not {self.application_name!r:.80}")
         if self.prepared_max < 1:
             raise InvalidArgumentException(f"prepared_max must be at least 1, not {self.prepared_max!r}")
 

@@ -110,6 +110,8 @@ class SessionCore:
 
     async def _store_new(self, entity: object, key: str | None, expected: int | None) -> None:
         context = self.context
+        if key is not None:
+            key = check_id_to_store(key)
         if type(entity) is dict and entity.get("Id") is not None:
             # It is no part of the document, so nothing else may be there.
             named = check_id_of_entity(entity["Id"])
@@ -121,8 +123,6 @@ class SessionCore:
             own = own_id(codec, entity)
             if own is not None and own != "":
                 key = check_id_of_entity(own)
-        else:
-            key = check_id_to_store(key)
         if key is None:
             if expected:
                 raise InvalidArgumentException("a change vector was given, but not the id of the document it is of")
@@ -257,7 +257,7 @@ class SessionCore:
         context = self.context
         context.enter("load_starting_with")
         try:
-            check_id(id_prefix)
+            id_prefix = check_id(id_prefix)
             _check_count("start", start)
             _check_count("page_size", page_size)
             return await self._loader.starting_with(
@@ -279,7 +279,7 @@ class SessionCore:
         context = self.context
         context.enter("conditional_load")
         try:
-            check_id(key)
+            key = check_id(key)
             tracked = context.map.by_id.get(key)
             if tracked is not None:
                 return ConditionalLoadResult(tracked.entity, change_vector_of(tracked.version))
@@ -306,7 +306,7 @@ class SessionCore:
         context = self.context
         context.enter("exists")
         try:
-            check_id(key)
+            key = check_id(key)
             if key in context.map.by_id or key in context.map.included:
                 return True
             if key in context.map.missing or key in context.map.deleted:

@@ -159,7 +159,7 @@ class Database:
             owner = owners.setdefault(table, collection)
             if owner != collection:
                 raise InvalidArgumentException(
-                    f"the collections {collection!r} and {owner!r} would share the table {table!r}; "
+                    f"the collections {collection!r:.80} and {owner!r:.80} would share the table {table!r}; "
                     f"name one of them otherwise, with @document(collection=…)"
                 )
         if new and self.conventions.auto_create:

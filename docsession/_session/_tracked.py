@@ -158,7 +158,8 @@ def give_id(codec: DocumentCodec[Any], entity: object, key: str) -> bool:
             return False
         entity["Id"] = key
         return True
-    if codec.id_attribute is None or codec.get_id(entity) == key:
+    own = codec.get_id(entity)
+    if codec.id_attribute is None or (own == key and type(own) is str):
         return False
     codec.set_id(entity, key)
     return True

@@ -45,16 +45,11 @@ from docsession import (
 from docsession import _errors as tree
 from tests.support.beside import begin, outsider, settle
 from tests.support.documents import read, remove, save
+from tests.support.operations import OPERATIONS, TAKE_IDS, TAKE_VECTORS, Company
 from tests.support.proxy import Proxy
 
 SECRET = "s3cret-Pässword"
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
-
-
-@dataclass
-class Company:
-    name: str
-    id: str | None = None
 
 
 @dataclass
@@ -76,39 +71,6 @@ def refused(kind, *words, cause=None):
     if cause is not None:
         assert isinstance(error.__cause__, cause)
     assert SECRET not in "".join(traceback.format_exception(error)) + repr(error)
-
-
-# Every method of a session, with its name. Each is called with the session and an entity that it tracks.
-OPERATIONS = [
-    ("store", lambda s, e: s.store(Company("new"), "companies/9")),
-    ("load", lambda s, e: s.load(e.id)),
-    ("load", lambda s, e: s.load("companies/404", Company)),
-    ("load", lambda s, e: s.load(["companies/404", "companies/1"], Company)),
-    ("load", lambda s, e: s.load("companies/404", includes=lambda b: b.include_documents("name"))),
-    ("load", lambda s, e: s.include("name").load("companies/404")),
-    ("delete", lambda s, e: s.delete(e)),
-    ("delete", lambda s, e: s.delete("companies/404")),
-    ("save_changes", lambda s, e: s.save_changes()),
-    ("exists", lambda s, e: s.advanced.exists("companies/404")),
-    ("refresh", lambda s, e: s.advanced.refresh(e)),
-    ("conditional_load", lambda s, e: s.advanced.conditional_load("companies/404", "1")),
-    ("load_starting_with", lambda s, e: s.advanced.load_starting_with("companies/")),
-    ("has_changes", lambda s, e: s.advanced.has_changes()),
-    ("has_changed", lambda s, e: s.advanced.has_changed(e)),
-    ("what_changed", lambda s, e: s.advanced.what_changed()),
-    ("what_changed_for", lambda s, e: s.advanced.what_changed_for(e)),
-    ("ignore_changes_for", lambda s, e: s.advanced.ignore_changes_for(e)),
-    ("is_loaded", lambda s, e: s.advanced.is_loaded("companies/404")),
-    ("get_tracked_entities", lambda s, e: s.advanced.get_tracked_entities()),
-    ("evict", lambda s, e: s.advanced.evict(e)),
-    ("clear", lambda s, e: s.advanced.clear()),
-    ("replace", lambda s, e: s.advanced.replace(e, Company("other"))),
-    ("register_for_concurrency_check", lambda s, e: s.advanced.register_for_concurrency_check("companies/404", "")),
-    ("get_document_id", lambda s, e: s.advanced.get_document_id(e)),
-    ("get_metadata_for", lambda s, e: s.advanced.get_metadata_for(e)),
-    ("get_change_vector_for", lambda s, e: s.advanced.get_change_vector_for(e)),
-    ("get_last_modified_for", lambda s, e: s.advanced.get_last_modified_for(e)),
-]
 
 
 def test_every_method_of_a_session_is_among_the_operations():
@@ -265,46 +227,25 @@ class TestEntities:
             assert not advanced.has_changed(Company("x"))
 
 
-ENTRIES_FOR_IDS = {
-    "store": lambda s, key: s.store(Company("x"), key),
-    "load": lambda s, key: s.load(key, Company),
-    "load several": lambda s, key: s.load(["companies/1", key], Company),
-    "include": lambda s, key: s.include("name").load(key),
-    "delete": lambda s, key: s.delete(key),
-    "exists": lambda s, key: s.advanced.exists(key),
-    "is_loaded": lambda s, key: s.advanced.is_loaded(key),
-    "conditional_load": lambda s, key: s.advanced.conditional_load(key, "1", Company),
-    "load_starting_with": lambda s, key: s.advanced.load_starting_with(key, Company),
-    "matches": lambda s, key: s.advanced.load_starting_with("companies/", Company, matches=key),
-    "exclude": lambda s, key: s.advanced.load_starting_with("companies/", Company, exclude=key),
-    "start_after": lambda s, key: s.advanced.load_starting_with("companies/", Company, start_after=key),
-    "register_for_concurrency_check": lambda s, key: s.advanced.register_for_concurrency_check(key, ""),
-}
-ENTRIES_FOR_VECTORS = {
-    "store": lambda s, vector: s.store(Company("x"), "companies/1", vector),
-    "delete": lambda s, vector: s.delete("companies/1", vector),
-    "conditional_load": lambda s, vector: s.advanced.conditional_load("companies/1", vector, Company),
-    "register_for_concurrency_check": lambda s, vector: s.advanced.register_for_concurrency_check("c/1", vector),
-}
 WRONG_TYPES = [5, 1.5, True, b"companies/1", uuid.uuid4(), object(), Path("companies/1"), {"a": 1}.items(), Company]
 
 
 class TestWrongTypes:
-    @pytest.mark.parametrize("entry", ENTRIES_FOR_IDS)
+    @pytest.mark.parametrize("entry", TAKE_IDS)
     async def test_an_id_that_is_no_str_is_refused_everywhere(self, store, entry):
         async with store.open_session() as session:
             for wrong in WRONG_TYPES:
                 with refused(InvalidArgumentTypeException):
-                    await settle(ENTRIES_FOR_IDS[entry](session, wrong))
+                    await settle(TAKE_IDS[entry](session, wrong))
             assert not session.advanced.has_changes()
             assert session.advanced.number_of_requests == 0
 
-    @pytest.mark.parametrize("entry", ENTRIES_FOR_VECTORS)
+    @pytest.mark.parametrize("entry", TAKE_VECTORS)
     async def test_a_change_vector_that_is_no_str_is_refused_everywhere(self, store, entry):
         async with store.open_session() as session:
             for wrong in (5, 1.5, True, b"1", object()):
                 with refused(InvalidArgumentTypeException, "get_change_vector_for()"):
-                    await settle(ENTRIES_FOR_VECTORS[entry](session, wrong))
+                    await settle(TAKE_VECTORS[entry](session, wrong))
             assert not session.advanced.has_changes()
 
     async def test_an_entitys_own_id_that_is_no_str(self, store):
