@@ -183,7 +183,7 @@ class Forms:
             return Items(tuple, tuple, self.untyped, "tuple")
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return Items(tuple, tuple, self._form(arguments[0], scope), "tuple")
-        if any(typing.get_origin(each) is typing.Unpack for each in arguments):
+        if any(typing.get_origin(each) is typing.Unpack or getattr(each, "__unpacked__", False) for each in arguments):
             return Unsupported(str(annotation))
         return Tuple(None, tuple(self._form(each, scope) for each in arguments), len(arguments))
 

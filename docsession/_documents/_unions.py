@@ -52,7 +52,7 @@ class Union(Form):
         """Find out how the members are told apart; to be called when the fields of all classes are known."""
         members = self.members
         classes = [member for member in members if isinstance(member, ObjectForm) and not member.is_dict]
-        objects = [member for member in members if "object" in member.kinds]
+        objects = [member for member in members if "object" in member.kinds and not member.untyped]
         tagged = False
         if classes and len(objects) > 1:
             found = _common_tag(classes) if len(classes) == len(objects) else None

@@ -36,7 +36,7 @@ from docsession._documents._values import (
 )
 
 PLAIN_TYPES: Final = frozenset({str, int, float, bool, type(None)})
-_MANY: Final = 1_000_000
+_MANY: Final = 200_000
 _SORTABLE: Final = frozenset(CHECKS) - {type(None)}
 _JSON_NAMES: Final = frozenset({"str", "int", "float", "bool", "NoneType", "list", "dict"})
 _SPECIAL_NAMES: Final = {kind: name for name, kind in SPECIAL.items()}

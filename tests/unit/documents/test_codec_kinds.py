@@ -1,13 +1,33 @@
 """What each kind of class does in its own way: how it is written, built, given its id, refreshed."""
 
+import abc
+import collections
+import collections.abc
 import dataclasses
 import datetime as dt
 import enum
 import functools
+import pathlib
+import re
 import subprocess
 import sys
+from collections.abc import Hashable
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    LiteralString,
+    NewType,
+    Protocol,
+    Required,
+    Self,
+    TypedDict,
+    TypeVar,
+)
 
 import attrs
 import msgspec
@@ -614,9 +634,11 @@ class TestPlainClasses:
         codec = make_codec(Company)
         entity = Company(Address("x"), DAY, [DAY])
         assert codec.types(codec.snapshot(entity)) is None
+        assert document(codec, entity)["address"] == {"city": "x"}
         fresh = trip(codec, entity)
         assert (fresh.address.city, fresh.founded, fresh.days) == ("x", DAY, [DAY])
         other = trip(codec, Company(None, "2020-01-02", (DAY, 1)))
+        assert trip(codec, Company({"city": "y"}, None, [])).address == {"city": "y"}
         assert same([other.address, other.founded, other.days], [None, "2020-01-02", (DAY, 1)])
 
     def test_slots_properties_and_methods(self):
@@ -918,6 +940,107 @@ for cls in (Order, Plain, dict):
     codec_for(cls, None if cls is dict else "Id", AliasRegistry())
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+Number = TypeVar("Number", bound=int)
+Either = TypeVar("Either", dt.date, str)
+Key = NewType("Key", int)
+
+
+class Shape(Protocol):
+    def area(self) -> float: ...
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def run(self): ...
+
+
+def test_annotations_of_every_spelling():
+    class Spelled(TypedDict):
+        a: Required[dt.date]
+
+    @dataclasses.dataclass
+    class Everything:
+        final: Final[dt.date]
+        spelled: Spelled
+        parent: "Self | None" = None
+        text: LiteralString = ""
+        number: Number = 1
+        either: Either = ""
+        by_key: dict[Key, dt.date] = dataclasses.field(default_factory=dict)
+        by_literal: dict[Literal["a", "b"], dt.date] = dataclasses.field(default_factory=dict)
+        by_number: dict[Literal[1, 2], dt.date] = dataclasses.field(default_factory=dict)
+        by_annotated: dict[Annotated[dt.date, "x"], int] = dataclasses.field(default_factory=dict)
+        by_variable: dict[Number, int] = dataclasses.field(default_factory=dict)
+        by_forward: dict["dt.date", "dt.date"] = dataclasses.field(default_factory=dict)
+        by_level: dict[Level, int] = dataclasses.field(default_factory=dict)
+        by_access: dict[Access, int] = dataclasses.field(default_factory=dict)
+        by_any: dict[Any, dt.date] = dataclasses.field(default_factory=dict)
+        shape: Shape | None = None
+        abstract: Abstract | None = None
+        hashable: Hashable = None
+        empty: tuple[()] = ()
+        nested: "dt.date | Annotated[list[dt.date], 1] | None" = None
+
+    entity = Everything(
+        DAY,
+        {"a": DAY},
+        Everything(DAY, {"a": DAY}),
+        "x",
+        2,
+        DAY,
+        {Key(1): DAY},
+        {"a": DAY},
+        {2: DAY},
+        {DAY: 1},
+        {5: 1},
+        {DAY: DAY},
+        {Level.LOW: 1, "high": 2},
+        {Access.READ | Access.WRITE: 1},
+        {"a": DAY},
+        nested=[DAY],
+    )
+    codec = make_codec(Everything, None, [Fruit])
+    fresh = trip(codec, entity)
+    assert fresh.by_level == {Level.LOW: 1, Level.HIGH: 2}
+    assert same({**vars(fresh), "parent": None, "by_level": None}, {**vars(entity), "parent": None, "by_level": None})
+    assert fresh.parent.final == DAY
+    entity.abstract, entity.hashable = Fruit.APPLE, DAY
+    assert trip(codec, entity).abstract is Fruit.APPLE
+    for field, json in (("by_literal", {"c": "2020-01-02"}), ("by_access", {"x": 1}), ("by_level", {"x": 1})):
+        data = {"final": "2020-01-02", "spelled": {"a": "2020-01-02"}, field: json}
+        assert misfit(codec, data)[0] == f"{field}.{next(iter(json))}"
+
+
+def test_annotations_that_nothing_can_be_stored_under():
+    for annotation in (
+        collections.deque[int],
+        dict[tuple[int, int], int],
+        dict[int | str, int],
+        tuple[int, *tuple[str, ...]],
+        complex,
+        type[int],
+        re.Pattern[str],
+        pathlib.Path,
+    ):
+        cls = dataclasses.make_dataclass("Holder", [("value", annotation)])
+        codec = make_codec(cls, None)
+        assert trip(codec, cls(None)) == cls(None)
+        assert misfit(codec, {"value": 1})[0] == "value"
+        with pytest.raises(UnsupportedValueException) as caught:
+            document_of_any(codec, cls(object()))
+        assert caught.value.path == "value"
+
+
+class Level(enum.StrEnum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
 
 
 class Fruit(enum.Enum):

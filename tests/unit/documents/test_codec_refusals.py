@@ -305,3 +305,57 @@ def test_checks_leave_what_can_be_stored_alone():
     fresh = trip(make_codec(Order, None), entity)
     assert fresh.at.utcoffset() == dt.timedelta(hours=1)
     assert fresh == dataclasses.replace(entity, at=fresh.at, cost=fresh.cost)
+
+
+def test_a_typed_place_writes_what_json_has_a_form_for():
+    """It is verified whether the declared type reads it; where that is off, nothing gets lost silently."""
+
+    class Text(str):
+        __slots__ = ()
+
+    class Size(enum.IntEnum):
+        SMALL = 1
+
+    values = [
+        (1, 2),
+        {2, 1},
+        {"a": (1, {"b"})},
+        Size.SMALL,
+        Text("x"),
+        dt.date(2020, 1, 2),
+        bytearray(b"a"),
+        memoryview(b"a"),
+        Decimal("1.5"),
+        [uuid.UUID(int=1)],
+        type("Day", (dt.date,), {})(2020, 1, 2),
+        type("Time", (dt.time,), {})(1, 2),
+        type("Delta", (dt.timedelta,), {})(1),
+        type("Number", (int,), {})(5),
+        type("Binary", (bytes,), {})(b"a"),
+        type("Id", (uuid.UUID,), {})(int=1),
+        type("Moment", (dt.datetime,), {})(2020, 1, 2),
+    ]
+    codec = make_codec(Order, None)
+    for value in values:
+        for entity in (
+            Order(qty=value),
+            Order(by_name=value),
+            Order(either=value),
+            Order(lines=[value]),
+            Order(cost=value),
+        ):
+            strict = msgspec.json.decode(codec._write(entity, quick=False))
+            try:
+                assert strict == msgspec.json.decode(codec.snapshot(entity))
+            except TypeError:
+                pytest.fail(f"the form writes {value!r} and msgspec does not")
+
+
+def test_none_in_a_place_that_declares_nothing_else():
+    holder = dataclasses.make_dataclass("Holder", [("nothing", None), ("either", int | str)])
+    codec = make_codec(holder, None)
+    assert trip(codec, holder(None, 1)).nothing is None
+    with pytest.raises(DocumentMismatchException):
+        codec.decode(KEY, b'\x01{"nothing": 1, "either": 2}')
+    assert refuse(holder(1, 1), verify=True)[0] == "nothing"
+    assert refuse(holder(None, None), verify=True)[0] == "either"

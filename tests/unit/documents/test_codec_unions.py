@@ -243,3 +243,21 @@ class TestAnchors:
         codec = make_codec(Order, None)
         assert not codec.has_anchors
         assert codec.anchors(Order(1, [])) == ()
+
+    def test_values_of_another_type_are_passed_over(self):
+        codec = make_codec(Home, None)
+        for home in (Home(5, 6, 7), Home(None, {"a": 1}, [1]), Home((), [1, None], {"a": 2})):
+            assert all(isinstance(value, tuple) for _, value in codec.anchors(home))
+
+        @dataclasses.dataclass
+        class Deep:
+            pair: tuple[int, list[Cat]]
+            more: dict[str, list[Cat]] | None
+            free: Any = None
+
+        codec = make_codec(Deep, None)
+        cat = Cat("a")
+        assert codec.anchors(Deep((1, [cat]), None)) == ((("pair", 1), (cat,)),)
+        assert codec.anchors(Deep(5, 6, [Home()])) == ()
+        assert codec.anchors(Deep((1, None), {"a": [cat], "b": 1})) == ((("more", "a"), (cat,)),)
+        assert codec.has_anchors
