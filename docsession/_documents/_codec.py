@@ -36,8 +36,10 @@ _NOT_IN_DICTS: Final = ("Id", "@metadata")
 _DIGITS: Final = bytes(48 if chr(code).isdigit() else code for code in range(128)) + bytes(range(128, 256))
 _MANY_DIGITS: Final = 16_000
 _EXPONENT: Final = re.compile(rb"[:,\[]-?[\d.]+e\d")
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d+(?:\.\d+)?)e(\d+)')
-_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
+_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+# Numbers are matched as a whole: looking for the exponent from every digit on would be quadratic.
+_TOKEN: Final = re.compile(_STRING + rb"|(-?\d+(?:\.\d+)?)(?:e(\d+))?")
+_BRACKET: Final = re.compile(_STRING + rb"|([\[{])|[\]}]")
 _write_in_order: Final = msgspec.json.Encoder().encode
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -333,7 +335,7 @@ def _has_many_digits(text: bytes) -> bool:
 
 def _write_out(match: re.Match[bytes]) -> bytes:
     """Write a float without exponent and with a decimal point, so that it comes back as a float."""
-    if match[1] is None:
+    if match[2] is None:
         return match[0]
     whole, _, fraction = match[1].partition(b".")
     return whole + fraction.ljust(int(match[2]), b"0") + b".0"
