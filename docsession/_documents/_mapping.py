@@ -143,6 +143,10 @@ class Mappings:
                 )
         return mapping
 
+    def for_class_of(self, entity: T) -> DocumentMapping[T] | None:
+        """Return how *entity* is stored where its class has been asked for before; never for a dict."""
+        return self._by_class.get(type(entity))
+
     def for_entity(self, entity: T, key: str | None = None) -> DocumentMapping[T]:
         """Return how *entity* is stored; a dict's collection may follow from its *key*.
 

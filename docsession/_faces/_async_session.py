@@ -24,7 +24,7 @@ class AsyncDocumentSession:
     """
 
     def __init__(self, context: SessionContext) -> None:
-        self._core = SessionCore(context, self)
+        self._core = SessionCore(context)
         self._advanced: AsyncAdvancedSession | None = None
 
     @property
@@ -36,7 +36,9 @@ class AsyncDocumentSession:
 
     async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
         """Track *entity*; the next `save_changes()` writes it; see `DocumentSession.store`."""
-        await self._core.store(entity, key, change_vector)
+        core = self._core
+        if key is not None or change_vector is not None or not core.store_new(entity):
+            await core.store(entity, key, change_vector)
 
     @overload
     async def load(self, key_or_keys: str, object_type: type[T], includes: Includes = None) -> T | None: ...
@@ -66,7 +68,7 @@ class AsyncDocumentSession:
 
     async def save_changes(self) -> None:
         """Write everything that changed, in one request and one transaction; see `DocumentSession.save_changes`."""
-        await self._core.save_changes()
+        await self._core.save_changes(self)
 
     async def close(self) -> None:
         """End the session; what was not saved is lost."""

@@ -28,7 +28,7 @@ class DocumentSession:
     """
 
     def __init__(self, context: SessionContext) -> None:
-        self._core = SessionCore(context, self)
+        self._core = SessionCore(context)
         self._advanced: AdvancedSession | None = None
 
     @property
@@ -52,7 +52,9 @@ class DocumentSession:
             InvalidArgumentTypeException: *entity* is no document.
             InvalidArgumentException: The id cannot be used.
         """
-        run(self._core.store(entity, key, change_vector))
+        core = self._core
+        if key is not None or change_vector is not None or not core.store_new(entity):
+            run(core.store(entity, key, change_vector))
 
     @overload
     def load(self, key_or_keys: str, object_type: type[T], includes: Includes = None) -> T | None: ...
@@ -120,7 +122,7 @@ class DocumentSession:
             UnsupportedValueException: An entity holds a value that cannot be stored.
             UnknownOutcomeException: The connection broke before the answer; call it again.
         """
-        run(self._core.save_changes())
+        run(self._core.save_changes(self))
 
     def close(self) -> None:
         """End the session; what was not saved is lost."""

@@ -13,28 +13,23 @@ from docsession._documents._metadata import INTERNAL, RESERVED, TYPES, MetadataA
 from docsession._errors import ConversionException
 from docsession._port import JSONB_VERSION, NULL_JSONB
 from docsession._session._tracked import Tracked
+from docsession._sql._flush import Put
 
 _decode: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Write:
-    """A document that a save writes.
+class Write(Put, eq=False):
+    """A document that a save writes; its table, and which version is expected and given, come with the plan.
 
     Attributes:
         snapshot: The entity's canonical form as it is written.
         anchors: Where its list items are, then.
-        data, metadata: The columns, jsonb values.
     """
 
-    __slots__ = ("anchors", "data", "metadata", "snapshot", "tracked")
-
-    def __init__(self, tracked: Tracked, snapshot: bytes, anchors: Anchors, data: bytes, metadata: bytes) -> None:
-        self.tracked = tracked
-        self.snapshot = snapshot
-        self.anchors = anchors
-        self.data = data
-        self.metadata = metadata
+    tracked: Tracked
+    snapshot: bytes
+    anchors: Anchors
 
 
 def snapshot_of(tracked: Tracked) -> bytes:
@@ -103,7 +98,9 @@ def prepare_write(tracked: Tracked, now: bytes, *, verify: bool) -> Write:
     anchors: Anchors = codec.anchors(tracked.entity) if codec.has_anchors else ()
     if tracked.raw is not None and tracked.snapshot is not None:
         body = merge(tracked.raw[1:], codec.body(tracked.snapshot, key), body, tracked.anchors, anchors)
-    return Write(tracked, now, anchors, JSONB_VERSION + body, _metadata_column(tracked, types))
+    metadata = _metadata_column(tracked, types)
+    table = tracked.table  # None for a new document: the plan gives it one
+    return Write(table, key, JSONB_VERSION + body, metadata, None, 0, tracked, now, anchors)  # type: ignore[arg-type]  # see above
 
 
 def _metadata_column(tracked: Tracked, types: bytes | None) -> bytes:

@@ -68,11 +68,10 @@ class ConditionalLoadResult(Generic[T]):
 class SessionCore:
     """One session's unit of work."""
 
-    __slots__ = ("_loader", "_saver", "context", "face")
+    __slots__ = ("_loader", "_saver", "context")
 
-    def __init__(self, context: SessionContext, face: object) -> None:
+    def __init__(self, context: SessionContext) -> None:
         self.context = context
-        self.face = face
         self._loader = Loader(context)
         self._saver = Saver(context)
 
@@ -86,16 +85,49 @@ class SessionCore:
             if context.no_tracking:
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can store nothing")
             expected = None if change_vector is None else version_of(change_vector)
-            tracked = context.map.find(entity)
+            known = context.map
+            tracked = known.by_entity.get(id(entity))
             if tracked is not None:
                 if expected is not None:
                     tracked.expected = expected
                 return
-            if self._undelete(entity, expected):
+            if known.deleted and self._undelete(entity, expected):
                 return
             await self._store_new(entity, key, expected)
         finally:
             context.leave()
+
+    def store_new(self, entity: object) -> bool:
+        """Do what `store` does where nothing has to be awaited, as in most calls: a new entity, its next id at hand.
+
+        Returns:
+            False where it is not as simple as that, and nothing was done.
+        """
+        context = self.context
+        known = context.map
+        mapping = context.mappings.for_class_of(entity)
+        if (
+            mapping is None
+            or known.deleted
+            or context.no_tracking
+            or context.conventions.document_id_generator is not None
+            or id(entity) in known.by_entity
+        ):
+            return False
+        context.enter("store")
+        try:
+            codec = mapping.codec
+            own = codec.get_id(entity)
+            key = context.database.spare_id(mapping) if own is None or own == "" else None
+            if key is None:
+                return False
+            tracked = Tracked(key, entity, mapping, codec.snapshot)
+            tracked.generated = True
+            known.add(tracked)
+            codec.set_id(entity, key)
+        finally:
+            context.leave()
+        return True
 
     def _undelete(self, entity: object, expected: int | None) -> bool:
         """Take back the deletion of this very instance: the last word counts."""
@@ -116,7 +148,7 @@ class SessionCore:
             # It is no part of the document, so nothing else may be there.
             named = check_id_of_entity(entity["Id"])
             key = named if key is None else key
-        mapping = await self._mapping_of(entity, key)
+        mapping = context.mappings.for_class_of(entity) or await self._mapping_of(entity, key)
         codec = mapping.codec
         generated = False
         if key is None:
@@ -126,13 +158,13 @@ class SessionCore:
         if key is None:
             if expected:
                 raise InvalidArgumentException("a change vector was given, but not the id of the document it is of")
-            key = await self._generate_id(mapping, entity)
+            key = self._spare_id(mapping) or await self._generate_id(mapping, entity)
             generated = True
         elif key.endswith(context.database.separator):
             key = check_id(time_ordered_id(key))
             generated = True
         deletion = context.map.deleted.get(key)
-        tracked = Tracked(key, entity, mapping)
+        tracked = Tracked(key, entity, mapping, codec.snapshot)
         tracked.generated = generated and deletion is None
         tracked.expected = expected
         if mapping.entity_class is dict:
@@ -154,6 +186,11 @@ class SessionCore:
                 if mapping.id_prefix == prefix:
                     return mapping
         return context.mappings.for_entity(entity, key)
+
+    def _spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
+        """Return the next id of a range at hand, which nearly every call finds."""
+        context = self.context
+        return context.database.spare_id(mapping) if context.conventions.document_id_generator is None else None
 
     async def _generate_id(self, mapping: DocumentMapping[Any], entity: object) -> str:
         database = self.context.database
@@ -223,7 +260,7 @@ class SessionCore:
             wanted = check_keys(keys)
             self._check_includes(includes)
             mapping = context.mapping_for(object_type)
-            unknown = [key for key in wanted if not context.map.knows(key)]
+            unknown = context.map.unknown(wanted)
             found = await self._loader.fetch(unknown, mapping, includes) if unknown else {}
             return {key: found[key] if key in found else self._known(key, mapping) for key in wanted}
         finally:
@@ -364,14 +401,14 @@ class SessionCore:
 
     # save
 
-    async def save_changes(self) -> None:
-        """Save everything that changed."""
+    async def save_changes(self, face: object) -> None:
+        """Save everything that changed; *face* is what the convention `should_ignore_entity_changes` is shown."""
         context = self.context
         context.enter("save_changes")
         try:
             if context.no_tracking:
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can save nothing")
-            await self._saver.save(self.face)
+            await self._saver.save(face)
         finally:
             context.leave()
 

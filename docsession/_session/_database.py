@@ -192,6 +192,11 @@ class Database:
         await self._create()
         await self.refresh()
 
+    def spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
+        """Return a new id of the range at hand, None where a range has to be taken first."""
+        generator = self._generators.get(mapping.collection)
+        return None if generator is None else generator.next_id()
+
     async def next_id(self, mapping: DocumentMapping[Any]) -> str:
         """Return a new id of a numbered range; asks the server when the range is used up."""
         generator = self._generators.get(mapping.collection)

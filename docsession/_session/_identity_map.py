@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from docsession._errors import NonUniqueObjectException
 from docsession._port import Row
 from docsession._session._tracked import Deletion, Tracked
@@ -33,6 +35,11 @@ class IdentityMap:
     def knows(self, key: str) -> bool:
         """Return True where asking for *key* needs no request."""
         return key in self.by_id or key in self.missing or key in self.included or key in self.deleted
+
+    def unknown(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of *keys* that have to be asked for."""
+        groups = [each for each in (self.by_id, self.missing, self.included, self.deleted) if each]
+        return [key for key in keys if not any(key in each for each in groups)] if groups else keys
 
     def find(self, entity: object) -> Tracked | None:
         """Return what is tracked for this very instance."""

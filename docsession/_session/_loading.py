@@ -124,7 +124,7 @@ class Loader:
         """Do that for rows of one table; it runs for every document that is loaded, so it is one loop."""
         context = self._context
         known = context.map
-        by_id = known.by_id
+        by_id, by_entity = known.by_id, known.by_entity
         if mapping is None:
             mapping = context.mappings.for_dict(table.collection)
         codec = mapping.codec
@@ -132,26 +132,34 @@ class Loader:
         anchors = codec.anchors if codec.has_anchors else None
         found: dict[str, object] = {}
         for row in rows:
-            key, data, stored, version, last_modified = row[:5]
+            key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
             if key in by_id:
                 found[key] = by_id[key].entity
                 continue
             entity: Any = decode(key, data, types_of(stored)) if stored else decode(key, data)
             found[key] = entity
             if context.no_tracking:
-                tracked = Tracked(key, entity, mapping, table, data, stored or NULL_JSONB, version, last_modified)
+                tracked = Tracked(
+                    key, entity, mapping, encode, table, data, stored or NULL_JSONB, version, last_modified
+                )
             else:
                 try:
                     snapshot = encode(entity)
                 except Exception as error:
                     raise codec.explain(entity, key, error) from error
                 kept = anchors(entity) if anchors is not None else ()
+                metadata = stored or NULL_JSONB
                 tracked = Tracked(
-                    key, entity, mapping, table, data, stored or NULL_JSONB, version, last_modified, snapshot, kept
+                    key, entity, mapping, encode, table, data, metadata, version, last_modified, snapshot, kept
                 )
-                known.insert(tracked)
+                by_id[key] = by_entity[id(entity)] = tracked
             if mapping.entity_class is dict:
                 entity["@metadata"] = metadata_of(tracked)
+        if known.missing:
+            known.missing.difference_update(found)
+        if known.included:
+            for key in found:
+                known.included.pop(key, None)
         return found
 
     async def _fetch_including(
@@ -372,7 +380,8 @@ def check_keys(keys: Iterable[object]) -> list[str]:
         raise InvalidArgumentTypeException(f"load() takes an id or several, not {type(given).__qualname__}")
     checked: dict[str, None] = {}
     for key in keys:
-        if key is None or (isinstance(key, str) and not key.strip()):
-            continue
-        checked[check_id(key)] = None
+        if type(key) is str and len(key) < 256 and key.isascii() and key.isprintable() and key.strip():
+            checked[key] = None  # what `check_id` would say of nearly every id
+        elif key is not None and not (isinstance(key, str) and not key.strip()):
+            checked[check_id(key)] = None
     return list(checked)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docsession._documents._naming import check_database
-from docsession._errors import InvalidArgumentException
+from docsession._errors import InvalidArgumentException, RavenException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._database import Database
 from docsession._sql._schema import drop_database_statements
+
+NO_SUCH_SCHEMA = "3F000"
 
 _DATABASES = (
     b"SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -35,11 +37,18 @@ class MaintenanceCore:
 
     async def delete(self, name: str) -> None:
         """Drop a database with everything in it."""
+        nothing = InvalidArgumentException(f"there is no database {name!r:.80} on this server, so it cannot be deleted")
         if name not in await self.names():
-            raise InvalidArgumentException(f"there is no database {name!r:.80} on this server, so it cannot be deleted")
+            raise nothing
         for sql in drop_database_statements(name):
             request = Request([Statement(sql.encode())], write=True)
-            await self._executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+            try:
+                await self._executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+            except RavenException as error:
+                if error.sqlstate != NO_SUCH_SCHEMA:
+                    raise
+                # Somebody else has dropped it meanwhile.
+                raise nothing from error
         self._find(name).reset()
 
     async def collection_counts(self, name: str | None) -> dict[str, int]:

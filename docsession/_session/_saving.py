@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
@@ -63,7 +63,7 @@ class Flush:
         self.moment = moment
         self.catalogue = catalogue
         self.recording = False
-        self.puts: list[tuple[Write, Put]] = []
+        self.puts: list[Write] = []
         self.deletions: list[Deletion] = []
         self.operations: list[Operation] = []
         self.guards: list[Statement] = []
@@ -137,13 +137,18 @@ class Saver:
             return None
         database = context.database
         separator = database.separator
-        unplaced = (write.tracked for write in writes if write.tracked.table is None)
-        wanted = {(prefix_of(tracked.id, separator), tracked.mapping.collection) for tracked in unplaced}
-        catalogue, records = await database.prepare_writes(wanted)
+        unplaced: dict[tuple[str, str], list[Write]] = {}
+        for write in writes:
+            if write.table is None:
+                place = (prefix_of(write.id, separator), write.tracked.mapping.collection)
+                unplaced.setdefault(place, []).append(write)
+        catalogue, records = await database.prepare_writes(set(unplaced))
         flush = Flush(_now(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
-        written = self._plan_puts(flush, writes)
+        self._place(flush, unplaced)
+        self._plan_puts(flush, writes)
+        written = {write.id for write in writes}
         for deletion in deletions:
             await self._plan_deletion(flush, deletion)
         await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
@@ -169,28 +174,25 @@ class Saver:
                 writes.append(prepare_write(tracked, now, verify=verify))
         return writes
 
-    def _plan_puts(self, flush: Flush, writes: Sequence[Write]) -> set[str]:
-        separator = self._context.database.separator
+    def _place(self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]]) -> None:
+        """Say in which table new documents go, and refuse ids that documents of another table have."""
         shared: dict[TableStatements, list[str]] = {}
-        written = set()
-        for write in writes:
-            tracked = write.tracked
-            table = tracked.table
-            if table is None:
-                table = flush.catalogue.by_collection[tracked.mapping.collection]
-                others = flush.catalogue.by_prefix[prefix_of(tracked.id, separator)]
-                if len(others) > 1:
-                    for other in others:
-                        if other is not table:
-                            shared.setdefault(other, []).append(tracked.id)
-            expected = self._expected(tracked)
-            version = flush.moment.version_after(expected or 0)
-            put = Put(table, tracked.id, write.data, write.metadata, expected, version)
-            flush.puts.append((write, put))
-            flush.operations.append(put)
-            written.add(tracked.id)
+        for (prefix, collection), writes in unplaced.items():
+            table = flush.catalogue.by_collection[collection]
+            for write in writes:
+                write.table = table
+            for other in flush.catalogue.by_prefix[prefix]:
+                if other is not table:
+                    shared.setdefault(other, []).extend(write.id for write in writes)
         flush.guards += [refuse_ids(table, ids) for table, ids in sorted(shared.items(), key=lambda item: item[0].name)]
-        return written
+
+    def _plan_puts(self, flush: Flush, writes: list[Write]) -> None:
+        moment = flush.moment
+        for write in writes:
+            write.expected = expected = self._expected(write.tracked)
+            write.version = moment.version_after(expected) if expected else moment.version
+        flush.puts = writes
+        flush.operations += writes
 
     def _expected(self, tracked: Tracked) -> int | None:
         """Return the version that must be found when *tracked* is written; None checks nothing."""
@@ -330,7 +332,7 @@ class Saver:
     async def _mismatch(self, flush: Flush) -> CollectionMismatchException:
         separator = self._context.database.separator
         parts: dict[TableStatements, list[str]] = {}
-        for _, put in flush.puts:
+        for put in flush.puts:
             for other in flush.catalogue.by_prefix.get(prefix_of(put.id, separator), ()):
                 if other is not put.table:
                     parts.setdefault(other, []).append(put.id)
@@ -360,13 +362,13 @@ class Saver:
         # Only versions that the server had to choose come back: of rows ahead of the client's clock.
         chosen = {row[0]: row[1] for rows in results for row in rows if len(row) == 2}
         modified = int(flush.moment.last_modified)
-        for write, put in flush.puts:
+        for write in flush.puts:
             tracked = write.tracked
-            tracked.table = put.table
+            tracked.table = write.table
             tracked.raw = write.data
             tracked.snapshot = write.snapshot
             tracked.stored_metadata = write.metadata
-            tracked.version = chosen.get(put.id, put.version) if chosen else put.version
+            tracked.version = chosen.get(write.id, write.version) if chosen else write.version
             tracked.last_modified = modified
             tracked.expected = None
             tracked.generated = False

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from docsession._documents._codec import DocumentCodec
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._merge import Anchors
@@ -20,7 +22,7 @@ MUST_NOT_EXIST = 0
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Tracked:
+class Tracked(msgspec.Struct, eq=False):
     """An entity and the state in which the session and the database last agreed on its document.
 
     Attributes:
@@ -38,52 +40,21 @@ class Tracked:
         ignored: True after `ignore_changes_for`.
     """
 
-    __slots__ = (
-        "anchors",
-        "encode",
-        "entity",
-        "expected",
-        "generated",
-        "id",
-        "ignored",
-        "last_modified",
-        "mapping",
-        "metadata",
-        "raw",
-        "snapshot",
-        "stored_metadata",
-        "table",
-        "version",
-    )
-
-    def __init__(
-        self,
-        key: str,
-        entity: object,
-        mapping: DocumentMapping[Any],
-        table: TableStatements | None = None,
-        raw: bytes | None = None,
-        stored_metadata: bytes = NULL_JSONB,
-        version: int | None = None,
-        last_modified: int | None = None,
-        snapshot: bytes | None = None,
-        anchors: Anchors = (),
-    ) -> None:
-        self.id = key
-        self.entity = entity
-        self.mapping = mapping
-        self.encode: Callable[[Any], bytes] = mapping.codec.snapshot
-        self.table = table
-        self.raw = raw
-        self.snapshot = snapshot
-        self.anchors = anchors
-        self.version = version
-        self.last_modified = last_modified
-        self.stored_metadata = stored_metadata
-        self.metadata: MetadataAsDictionary | None = None
-        self.expected: int | None = None
-        self.generated = False
-        self.ignored = False
+    id: str
+    entity: object
+    mapping: DocumentMapping[Any]
+    encode: Callable[[Any], bytes]
+    table: TableStatements | None = None
+    raw: bytes | None = None
+    stored_metadata: bytes = NULL_JSONB
+    version: int | None = None
+    last_modified: int | None = None
+    snapshot: bytes | None = None
+    anchors: Anchors = ()
+    metadata: MetadataAsDictionary | None = None
+    expected: int | None = None
+    generated: bool = False
+    ignored: bool = False
 
     @property
     def reserved_metadata(self) -> dict[str, str | None]:
@@ -158,8 +129,9 @@ def give_id(codec: DocumentCodec[Any], entity: object, key: str) -> bool:
             return False
         entity["Id"] = key
         return True
-    own = codec.get_id(entity)
-    if codec.id_attribute is None or (own == key and type(own) is str):
+    attribute = codec.id_attribute
+    own = None if attribute is None else getattr(entity, attribute, None)
+    if attribute is None or (own == key and type(own) is str):
         return False
     codec.set_id(entity, key)
     return True

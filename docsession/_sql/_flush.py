@@ -7,13 +7,16 @@ global order is what keeps flushes that overlap from deadlocking.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TypeAlias
+
+import msgspec
 
 from docsession._port import Rows, Statement, TextArray, Timestamp
 from docsession._sql._tables import TableStatements, split_sizes
 
 
-class Put:
+class Put(msgspec.Struct, eq=False):
     """One document to write.
 
     Attributes:
@@ -22,17 +25,12 @@ class Put:
         version: The version that the row gets, exact where `expected` is not None.
     """
 
-    __slots__ = ("data", "expected", "id", "metadata", "table", "version")
-
-    def __init__(
-        self, table: TableStatements, key: str, data: bytes, metadata: bytes, expected: int | None, version: int
-    ) -> None:
-        self.table = table
-        self.id = key
-        self.data = data
-        self.metadata = metadata
-        self.expected = expected
-        self.version = version
+    table: TableStatements
+    id: str
+    data: bytes
+    metadata: bytes
+    expected: int | None
+    version: int
 
 
 class Delete:
@@ -83,7 +81,9 @@ class Moment:
 
 def sort_operations(operations: list[Operation]) -> None:
     """Bring *operations* into the one order in which every flush touches rows."""
-    operations.sort(key=lambda operation: (operation.table.name, operation.id))
+    operations.sort(key=attrgetter("id"))
+    if len({operation.table for operation in operations}) > 1:
+        operations.sort(key=attrgetter("table.name"))  # stable
 
 
 def compile_flush(operations: Sequence[Operation], moment: Moment) -> list[Statement]:
@@ -132,13 +132,14 @@ def single_succeeded(operation: Operation, rows: Rows) -> bool:
 def _runs(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     """Cut *operations* into the longest runs of one table and kind."""
     start = 0
-    kind: object = None
+    table: TableStatements | None = None
+    kind: type | None = None
+    is_free = False
     for i, operation in enumerate(operations):
-        here = (operation.table, type(operation), isinstance(operation, Put) and operation.expected is None)
-        if here != kind:
+        if operation.table is not table or type(operation) is not kind or (operation.expected is None) is not is_free:
             if i > start:
                 yield operations[start:i]
-            start, kind = i, here
+            start, table, kind, is_free = i, operation.table, type(operation), operation.expected is None
     if operations:
         yield operations[start:]
 
