@@ -322,6 +322,10 @@ class SessionCore:
                 return ConditionalLoadResult(tracked.entity, change_vector_of(tracked.version))
             if key in context.map.deleted or key in context.map.missing:
                 return ConditionalLoadResult(None, None)
+            included = context.map.included.get(key)
+            if included is not None:
+                entity = self._loader.materialise(*included, context.mapping_for(object_type))
+                return ConditionalLoadResult(entity, change_vector_of(included[0][3]))
             if not change_vector:
                 raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
             version = version_of(change_vector)

@@ -247,6 +247,17 @@ class TestConditionalLoad:
                 assert result.change_vector == vector
             assert session.advanced.number_of_requests == 1
 
+    async def test_included(self, store):
+        """It has come over the wire already, and is not asked for again."""
+        await save(store, (User("a"), "users/1"), ({"user": "users/1"}, "things/1"))
+        async with store.open_session() as session:
+            await session.include("user").load("things/1")
+            result = await session.advanced.conditional_load("users/1", "123", User)
+            assert result.entity == User("a", [], "users/1")
+            assert await session.load("users/1", User) is result.entity
+            assert result.change_vector == session.advanced.get_change_vector_for(result.entity)
+            assert session.advanced.number_of_requests == 1
+
     async def test_deleted_here(self, store):
         await save(store, (User("a"), "users/1"))
         async with store.open_session() as session:
