@@ -681,33 +681,6 @@ class TestUrls:
 
 
 class TestOpeningSessions:
-    async def test_every_documented_form(self, store, database, postgres_url):
-        other = database + "-other"
-        try:
-            for form in (
-                lambda: store.open_session(other),
-                lambda: store.open_session(database=other),
-                lambda: store.open_session(session_options=SessionOptions(database=other)),
-                lambda: store.open_session(other, SessionOptions()),
-                lambda: store.open_session(other, SessionOptions(database=other)),
-                lambda: store.open_session(None, SessionOptions(database=other)),
-            ):
-                async with form() as session:
-                    await session.store(Company("x"))
-                    await session.save_changes()
-            for form in (
-                store.open_session,
-                lambda: store.open_session(None),
-                lambda: store.open_session(session_options=SessionOptions()),
-                lambda: store.open_session(database, SessionOptions(database=database)),
-            ):
-                async with form() as session:
-                    assert await session.load("companies/1-A", Company) is None
-            assert await store.maintenance.get_collection_statistics(other) == {"Companies": 6}
-            assert await store.maintenance.get_collection_statistics() == {}
-        finally:
-            await store.maintenance.delete_database(other)
-
     def test_a_database_given_twice_differently_is_refused(self, store):
         with refused(InvalidArgumentException, "'shop'", "'bookshop'", "two databases"):
             store.open_session("shop", SessionOptions(database="bookshop"))
