@@ -21,11 +21,13 @@ class Candidate:
 
     Attributes:
         run: What is timed; gets what *make* returned. A coroutine function for `measure_async`.
-        make: Makes the argument, off the clock.
+        make: Makes the argument, off the clock, for all calls of a turn before the first.
+        change: Changes what *run* is to work on, off the clock too, right before each call.
     """
 
     run: Callable[[Any], Any]
     make: Callable[[], Any] = lambda: None
+    change: Callable[[], object] = lambda: None
 
 
 @dataclass(slots=True)
@@ -117,14 +119,16 @@ def measure(candidates: dict[str, Candidate], effort: Effort, *, calls: int, war
     """Time *candidates* in turns of *calls* calls, after *warm_up* calls of each."""
     for candidate in candidates.values():
         for _ in range(warm_up):
+            candidate.change()
             candidate.run(candidate.make())
     samples = {name: Samples() for name in candidates}
     clock = time.perf_counter
     quiet = Quiet()
     for name in _turns(list(candidates), effort, quiet):
-        run, make = candidates[name].run, candidates[name].make
+        run, make, change = candidates[name].run, candidates[name].make, candidates[name].change
         times = []
         for argument in _arguments(make, calls):
+            change()
             start = clock()
             kept = run(argument)
             times.append(clock() - start)
@@ -139,15 +143,17 @@ async def measure_async(
     """The same for candidates that are awaited."""
     for candidate in candidates.values():
         for _ in range(warm_up):
+            candidate.change()
             await candidate.run(candidate.make())
     samples = {name: Samples() for name in candidates}
     clock = time.perf_counter
     quiet = Quiet()
     for name in _turns(list(candidates), effort, quiet):
-        make = candidates[name].make
+        make, change = candidates[name].make, candidates[name].change
         run: Callable[[Any], Awaitable[Any]] = candidates[name].run
         times = []
         for argument in _arguments(make, calls):
+            change()
             start = clock()
             kept = await run(argument)
             times.append(clock() - start)

@@ -47,18 +47,16 @@ def changed(database: Database, effort: Effort) -> Result:
     rows_session = database.orm.session()
     rows: Sequence[OrderRow] = rows_session.scalars(select(OrderRow)).all()
 
-    def change(orders: Sequence[Order]) -> Sequence[Order]:
+    def change(orders: Sequence[Order]) -> None:
         for order in orders:
             order.lines[3].quantity += 1
-        return orders
-
-    def change_rows() -> None:
-        change([row.data for row in rows])
 
     candidates = {
-        "raw": Candidate(database.raw.update_many, lambda: change(by_hand)),
-        "docsession": Candidate(lambda _: session.save_changes(), lambda: change(ours)),
-        "orm": Candidate(lambda _: database.orm.change(rows_session, rows), change_rows),
+        "raw": Candidate(lambda _: database.raw.update_many(by_hand), change=lambda: change(by_hand)),
+        "docsession": Candidate(lambda _: session.save_changes(), change=lambda: change(ours)),
+        "orm": Candidate(
+            lambda _: database.orm.change(rows_session, rows), change=lambda: change([row.data for row in rows])
+        ),
     }
     samples = measure(candidates, effort, calls=10)
     session.close()

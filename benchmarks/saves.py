@@ -104,8 +104,8 @@ def check(database: Database, effort: Effort) -> Iterator[Result]:
         "pass": Candidate(tracking.encode_all),
         "nothing": Candidate(lambda _: tracking.many.save_changes()),
         "others": Candidate(tracking.encode_others),
-        "many": Candidate(lambda _: tracking.many.save_changes(), tracking.change(tracking.orders[0])),
-        "lone": Candidate(lambda _: tracking.lone.save_changes(), tracking.change(tracking.only)),
+        "many": Candidate(lambda _: tracking.many.save_changes(), change=tracking.change(tracking.orders[0])),
+        "lone": Candidate(lambda _: tracking.lone.save_changes(), change=tracking.change(tracking.only)),
         "orm": Candidate(tracking.save_row),
     }
     samples = measure(candidates, effort, calls=5)
