@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from docsession._errors import InvalidArgumentException, InvalidOperationException
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode
 
 
@@ -100,6 +100,11 @@ class DocumentConventions:
     @optimistic_concurrency_mode.setter
     def optimistic_concurrency_mode(self, value: OptimisticConcurrencyMode) -> None:
         self._assert_not_frozen("optimistic_concurrency_mode")
+        given: object = value
+        if not isinstance(given, OptimisticConcurrencyMode):
+            raise InvalidArgumentTypeException(
+                f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {given!r:.60}"
+            )
         self._optimistic_concurrency_mode = value
 
     @property

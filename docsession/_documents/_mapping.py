@@ -128,6 +128,10 @@ class Mappings:
                 mapping = self._by_class.get(cls) or self._by_class.setdefault(cls, self._map_class(cls))
         return mapping
 
+    def renew_lock(self) -> None:
+        """Let a forked child begin with a free lock."""
+        self._lock = threading.RLock()
+
     def known(self) -> list[DocumentMapping[Any]]:
         """Return every mapping that was asked for so far."""
         with self._lock:

@@ -56,9 +56,14 @@ class MetadataAsDictionary(dict[str, Any]):
             else:
                 super().__setitem__(key, value)
 
-    def mark_clean(self) -> None:
-        """Take the free keys as they are now for those that are stored."""
-        self._clean = free_keys_json(self)
+    def mark_clean(self, stored: bytes | None = None) -> None:
+        """Take the free keys for those that are stored: as they are now, or as they were when *stored* was made."""
+        self._clean = free_keys_json(self) if stored is None else stored
+
+    def refill(self, free: Mapping[str, Any], reserved: Mapping[str, str | None]) -> None:
+        """Take over everything that is stored, dropping the user's changes."""
+        super().clear()
+        self.__init__(free, reserved)  # type: ignore[misc]  # the same object, made anew
 
     @property
     def is_dirty(self) -> bool:

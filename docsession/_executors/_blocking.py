@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import cast
 
@@ -62,6 +63,7 @@ class Connections:
         self._lock = threading.Lock()
         self._pool: ConnectionPool[PooledConnection] | None = None
         self._apart: PooledConnection | None = None
+        self._at_exit: Callable[[], None] | None = None
         self._is_unreachable = False
         self._is_closed = False
 
@@ -111,6 +113,8 @@ class Connections:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
         with self.apart_lock:
             if self._apart is not None:
                 self._apart.close()
@@ -137,7 +141,8 @@ class Connections:
                     name=settings.application_name,
                     open=True,
                 )
-                atexit.register(_close_at_exit, weakref.ref(self))
+                self._at_exit = partial(_close_at_exit, weakref.ref(self))
+                atexit.register(self._at_exit)
             return self._pool
 
     def _configure(self, connection: PooledConnection) -> None:

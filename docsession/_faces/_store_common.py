@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -17,10 +18,10 @@ from docsession._documents._mapping import Mappings
 from docsession._documents._naming import check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import (
+    DocSessionError,
     InvalidArgumentException,
     InvalidArgumentTypeException,
     InvalidOperationException,
-    RavenException,
     StoreClosedException,
 )
 from docsession._executors._psycopg import PoolSettings
@@ -56,6 +57,18 @@ _LATER: Final = (
 )
 
 
+_stores: weakref.WeakSet[StoreCommon] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: a lock that another thread of the parent held would never be released here."""
+    for store in _stores:
+        store.renew_lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
+
+
 class StoreCommon:
     """Settings and shared state of a store."""
 
@@ -83,6 +96,13 @@ class StoreCommon:
         self._databases: dict[str, Database] = {}
         self._lock = threading.RLock()
         self._disposed = False
+        _stores.add(self)
+
+    def renew_lock(self) -> None:
+        """Let a forked child begin with free locks."""
+        self._lock = threading.RLock()
+        if self._mappings is not None:
+            self._mappings.renew_lock()
 
     @property
     def database(self) -> str:
@@ -166,7 +186,7 @@ class StoreCommon:
     async def _give_back(self) -> None:
         """Give back unused id ranges; where the server is gone they are lost, which harms nothing."""
         for database in list(self._databases.values()):
-            with contextlib.suppress(RavenException):
+            with contextlib.suppress(DocSessionError):
                 await database.give_back_ranges()
 
     def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:

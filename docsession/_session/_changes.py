@@ -9,8 +9,15 @@ import msgspec
 
 from docsession._documents._diff import DocumentsChanges, what_changed
 from docsession._documents._merge import Anchors, merge
-from docsession._documents._metadata import INTERNAL, RESERVED, TYPES, MetadataAsDictionary, free_keys_json
-from docsession._errors import ConversionException
+from docsession._documents._metadata import (
+    INTERNAL,
+    METADATA,
+    RESERVED,
+    TYPES,
+    MetadataAsDictionary,
+    free_keys_json,
+)
+from docsession._errors import ConversionException, UnsupportedValueException
 from docsession._port import JSONB_VERSION, NULL_JSONB
 from docsession._session._tracked import Tracked
 from docsession._sql._flush import Put
@@ -25,11 +32,13 @@ class Write(Put, eq=False):
     Attributes:
         snapshot: The entity's canonical form as it is written.
         anchors: Where its list items are, then.
+        free: The user's keys of the metadata, then; None where nobody has asked for them.
     """
 
     tracked: Tracked
     snapshot: bytes
     anchors: Anchors
+    free: bytes | None
 
 
 def snapshot_of(tracked: Tracked) -> bytes:
@@ -54,6 +63,8 @@ def find_changed(documents: Iterable[Tracked]) -> list[tuple[Tracked, bytes]]:
     tracked: Tracked | None = None
     try:
         for tracked in documents:
+            if type(tracked.entity) is dict:
+                _follow_metadata(tracked, tracked.entity)
             now = tracked.encode(tracked.entity)
             if now != tracked.snapshot or (tracked.metadata is not None and tracked.metadata.is_dirty):
                 changed.append((tracked, now))
@@ -64,6 +75,24 @@ def find_changed(documents: Iterable[Tracked]) -> list[tuple[Tracked, bytes]]:
             raise
         raise tracked.mapping.codec.explain(tracked.entity, tracked.id, error) from error
     return changed
+
+
+def _follow_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:
+    """Where somebody has put another dict under `@metadata`, take its keys for the document's."""
+    given = entity.get(METADATA)
+    if given is None or given is tracked.metadata:
+        return
+    if not isinstance(given, dict):
+        raise UnsupportedValueException(
+            f"document {tracked.id!r} cannot be stored: '@metadata' is a dict, not {type(given).__qualname__}",
+            id=tracked.id,
+            path=METADATA,
+        )
+    metadata = metadata_of(tracked)
+    free = {key: value for key, value in given.items() if key not in RESERVED}
+    metadata.clear()
+    metadata.update(free)
+    entity[METADATA] = metadata
 
 
 def is_changed(tracked: Tracked) -> bool:
@@ -98,23 +127,28 @@ def prepare_write(tracked: Tracked, now: bytes, *, verify: bool) -> Write:
     anchors: Anchors = codec.anchors(tracked.entity) if codec.has_anchors else ()
     if tracked.raw is not None and tracked.snapshot is not None:
         body = merge(tracked.raw[1:], codec.body(tracked.snapshot, key), body, tracked.anchors, anchors)
-    metadata = _metadata_column(tracked, types)
+    free = None if tracked.metadata is None else free_keys_json(tracked.metadata)
+    metadata = _metadata_column(tracked, types, free)
     table = tracked.table  # None for a new document: the plan gives it one
-    return Write(table, key, JSONB_VERSION + body, metadata, None, 0, tracked, now, anchors)  # type: ignore[arg-type]  # see above
+    return Write(table, key, JSONB_VERSION + body, metadata, None, 0, tracked, now, anchors, free)  # type: ignore[arg-type]  # see above
 
 
-def _metadata_column(tracked: Tracked, types: bytes | None) -> bytes:
+def _metadata_column(tracked: Tracked, types: bytes | None, free: bytes | None) -> bytes:
     """Return the metadata column: the user's keys, and the types of values in untyped places."""
-    if tracked.metadata is None and types is None and b'"@types"' not in tracked.stored_metadata:
+    if free is None and types is None and b'"@types"' not in tracked.stored_metadata:
         return tracked.stored_metadata
     stored = stored_metadata(tracked.stored_metadata)
-    if tracked.metadata is None:
-        stored.pop(TYPES, None)
-    else:
-        kept = {key: value for key, value in stored.items() if key in INTERNAL and key != TYPES}
-        stored = kept | _decode.decode(free_keys_json(tracked.metadata))
+    recorded: dict[str, Any] = stored.pop(TYPES, None) or {}
+    if free is not None:
+        stored = {key: value for key, value in stored.items() if key in INTERNAL} | _decode.decode(free)
+    # Values of fields that the class does not know keep their types, as they keep their place.
+    known = tracked.mapping.codec.types(tracked.snapshot) if tracked.snapshot is not None else None
+    for path in _decode.decode(known) if known is not None else ():
+        recorded.pop(path, None)
     if types is not None:
-        stored[TYPES] = msgspec.Raw(types)
+        recorded |= _decode.decode(types)
+    if recorded:
+        stored[TYPES] = recorded
     return JSONB_VERSION + _encode(stored) if stored else NULL_JSONB
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
@@ -14,6 +15,8 @@ from docsession._session._database import Database
 from docsession._session._identity_map import IdentityMap
 from docsession._session._requests import RequestLog
 from docsession._sql._flush import Moment, Operation
+
+R = TypeVar("R")
 
 
 class Attempt:
@@ -33,13 +36,16 @@ class SessionContext:
     Attributes:
         mode: Which documents a save checks.
         no_tracking: Entities that are loaded are not remembered.
-        unknown: The flush whose outcome is not known; the session's state UNKNOWN.
+        unknown: True in the state UNKNOWN: the outcome of the last save is not known.
+        attempts: The flushes whose answer was lost; one that seemed not to be committed may have
+            been on its way still, so they are kept until a save succeeds.
         closed: The state CLOSED.
     """
 
     __slots__ = (
         "_busy",
         "_operation",
+        "attempts",
         "closed",
         "conventions",
         "database",
@@ -69,7 +75,8 @@ class SessionContext:
         self.no_tracking = no_tracking
         self.map = IdentityMap()
         self.requests = RequestLog(conventions.max_number_of_requests_per_session)
-        self.unknown: Attempt | None = None
+        self.unknown = False
+        self.attempts: list[Attempt] = []
         self.closed = False
         self._busy = threading.Lock()
         self._operation = ""
@@ -91,7 +98,7 @@ class SessionContext:
         if self.closed:
             self._busy.release()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
-        if self.unknown is not None and operation not in {"save_changes", "close"}:
+        if self.unknown and operation not in {"save_changes", "close"}:
             self._busy.release()
             raise UnknownOutcomeException(
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "
@@ -101,6 +108,15 @@ class SessionContext:
     def leave(self) -> None:
         """End the operation that `enter` began."""
         self._busy.release()
+
+    def outside(self, ask: Callable[[], R]) -> R:
+        """Call *ask*, the user's own code in the middle of an operation, so that it may look at the session."""
+        operation = self._operation
+        self.leave()
+        try:
+            return ask()
+        finally:
+            self.enter(operation)
 
     @property
     def operation(self) -> str:

@@ -25,6 +25,7 @@ from docsession._documents._ids import (
 from docsession._documents._mapping import DocumentMapping, names_collection
 from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, MetadataAsDictionary
 from docsession._errors import (
+    DocSessionError,
     DocumentDoesNotExistException,
     InvalidArgumentException,
     InvalidArgumentTypeException,
@@ -41,12 +42,22 @@ from docsession._session._changes import (
     is_changed,
     metadata_of,
     snapshot_of,
+    stored_metadata,
     types_of,
 )
 from docsession._session._context import SessionContext
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
-from docsession._session._tracked import Deletion, Tracked, change_vector_of, give_id, moment_of, own_id, version_of
+from docsession._session._tracked import (
+    MUST_NOT_EXIST,
+    Deletion,
+    Tracked,
+    change_vector_of,
+    give_id,
+    moment_of,
+    own_id,
+    version_of,
+)
 from docsession._sql._tables import TableStatements
 
 T = TypeVar("T")
@@ -123,8 +134,7 @@ class SessionCore:
                 return False
             tracked = Tracked(key, entity, mapping, codec.snapshot)
             tracked.generated = True
-            known.add(tracked)
-            codec.set_id(entity, key)
+            self._track(tracked)
         finally:
             context.leave()
         return True
@@ -167,13 +177,29 @@ class SessionCore:
         tracked = Tracked(key, entity, mapping, codec.snapshot)
         tracked.generated = generated and deletion is None
         tracked.expected = expected
-        if mapping.entity_class is dict:
-            _adopt_metadata(tracked, entity)  # type: ignore[arg-type]  # its class is dict
-        context.map.add(tracked)
-        if deletion is not None:
+        self._track(tracked)
+        if deletion is not None and _succeed(tracked, deletion):
             del context.map.deleted[key]
-            _succeed(tracked, deletion)
-        give_id(codec, entity, key)
+
+    def _track(self, tracked: Tracked) -> None:
+        """Track a new entity and give it its id; one that cannot take it is not tracked."""
+        known = self.context.map
+        entity = tracked.entity
+        known.add(tracked)
+        try:
+            if type(entity) is dict:
+                _adopt_metadata(tracked, entity)
+            give_id(tracked.mapping.codec, entity, tracked.id)
+        except DocSessionError:
+            known.forget(tracked)
+            raise
+        except Exception as error:
+            known.forget(tracked)
+            raise InvalidArgumentException(
+                f"this {type(entity).__qualname__} does not take its id, {tracked.id!r}, as the attribute "
+                f"{tracked.mapping.id_attribute!r} ({type(error).__name__}: {error}); let it be set, or name another "
+                "attribute with @document(id_attribute=…)"
+            ) from error
 
     async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
         """Return how *entity* is stored; a dict may leave it to the collection whose ids have the prefix of *key*."""
@@ -208,6 +234,11 @@ class SessionCore:
             if key_or_entity is None:
                 raise InvalidArgumentException("delete() takes an entity or an id, not None")
             expected = None if expected_change_vector is None else version_of(expected_change_vector)
+            if expected == MUST_NOT_EXIST:
+                raise InvalidArgumentException(
+                    'the change vector "" says that the document must not exist, so there is nothing to delete; '
+                    "register_for_concurrency_check() checks it"
+                )
             if isinstance(key_or_entity, str):
                 key = check_id(key_or_entity)
                 tracked = context.map.by_id.get(key)
@@ -396,7 +427,9 @@ class SessionCore:
             tracked.expected = None
             tracked.snapshot = snapshot_of(tracked)
             tracked.anchors = codec.anchors(entity) if codec.has_anchors else ()
-            tracked.metadata = None
+            if tracked.metadata is not None:
+                # What get_metadata_for() has given out stays the document's metadata.
+                tracked.metadata.refill(stored_metadata(tracked.stored_metadata), tracked.reserved_metadata)
             if tracked.mapping.entity_class is dict:
                 entity[METADATA] = metadata_of(tracked)  # type: ignore[index]  # its class is dict
             return entity
@@ -423,7 +456,7 @@ class SessionCore:
             return
         context.enter("close")
         context.closed = True
-        context.unknown = None
+        context.unknown = False
         context.map.clear()
         context.leave()
 
@@ -616,19 +649,28 @@ class SessionCore:
 
 
 def _check_count(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or not 0 <= value < 2**63):
+    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
         raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
 
 
-def _succeed(tracked: Tracked, deletion: Deletion) -> None:
-    """Let a new entity take the place of one whose deletion was not saved yet."""
+def _succeed(tracked: Tracked, deletion: Deletion) -> bool:
+    """Let a new entity take the place of one whose deletion was not saved yet.
+
+    Returns:
+        False where the deletion has to be saved all the same: the new document goes into another table.
+    """
     earlier = deletion.tracked
+    if earlier is not None and earlier.table is not None:
+        if earlier.table.collection != tracked.mapping.collection:
+            return False
+        tracked.table = earlier.table
     if earlier is not None:
         tracked.version = earlier.version
-        tracked.table = earlier.table if earlier.mapping.collection == tracked.mapping.collection else None
-        tracked.stored_metadata = NULL_JSONB
+    else:
+        tracked.replaces = True
     if tracked.expected is None:
         tracked.expected = deletion.expected
+    return True
 
 
 def _adopt_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:

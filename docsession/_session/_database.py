@@ -169,7 +169,15 @@ class Database:
         return self._build(rows + added), [self.system.record(*row) for row in added]
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Keep a catalogue that a flush has made true."""
+        """Keep a catalogue that a flush has made true, with what others have found meanwhile."""
+        current = self.catalogue
+        if current is not None and not current.pairs <= catalogue.pairs:
+            rows = {
+                (prefix, collection, known.by_collection[collection].table)
+                for known in (current, catalogue)
+                for prefix, collection in known.pairs
+            }
+            catalogue = self._build(sorted(rows))
         self.catalogue = catalogue
 
     async def _create(self, tables: Sequence[str] = ()) -> None:

@@ -96,11 +96,15 @@ class Loader:
         """Remember what is missing; where another process may have put it into a new table, look there first."""
         context = self._context
         own = None if mapping is None else mapping.collection
-        if asked and own not in {table.collection for table in asked}:
+        separator = context.database.separator
+        known = context.database.catalogue
+        pairs = known.pairs if known is not None else frozenset()
+        doubtful = [key for key in keys if (prefix_of(key, separator), own) not in pairs]
+        if asked and doubtful:
             catalogue = await context.database.refresh()
             parts: dict[TableStatements, list[str]] = {}
-            for key in keys:
-                for table in catalogue.tables_of(prefix_of(key, context.database.separator), mapping):
+            for key in doubtful:
+                for table in catalogue.tables_of(prefix_of(key, separator), mapping):
                     if table not in asked:
                         parts.setdefault(table, []).append(key)
             if parts:
@@ -242,7 +246,7 @@ class Loader:
         late: dict[TableStatements, list[str]] = {}
         absent = []
         for include, target, ids in zip(includes, asked, referred, strict=True):
-            prefixes = {prefix_of(key, database.separator) for key in ids}
+            prefixes = {prefix_of(key, database.separator) for key in ids} & catalogue.by_prefix.keys()
             if include.mapping is None:
                 place = (sources, include.path)
                 database.seen_prefixes[place] = database.seen_prefixes.get(place, frozenset()) | prefixes
@@ -300,6 +304,7 @@ class Loader:
                 return []
             rows = await self._request_and_catch_up(among(tables))
             later = tables if database.catalogue is None else tables_of(database.catalogue)
+            later = tuple(dict.fromkeys((*tables, *later)))
             if later != tables:
                 tables = later
                 (rows,) = await context.executor.run(Request([among(tables)]))

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
@@ -54,10 +55,23 @@ class Flush:
         deletions: Every document deleted.
         operations: All that touches rows, in the order of the statements.
         guards: Statements that go first: catalogue entries and refusals.
+        checked: Ids with a check of their own, which holds for one save.
+        conflicts: What is in conflict already, since there is no table that could hold it.
         relied: Prefixes whose tables must be those that the plan knew, each with their number.
     """
 
-    __slots__ = ("catalogue", "deletions", "guards", "moment", "operations", "puts", "recording", "relied")
+    __slots__ = (
+        "catalogue",
+        "checked",
+        "conflicts",
+        "deletions",
+        "guards",
+        "moment",
+        "operations",
+        "puts",
+        "recording",
+        "relied",
+    )
 
     def __init__(self, moment: Moment, catalogue: Catalogue) -> None:
         self.moment = moment
@@ -68,6 +82,8 @@ class Flush:
         self.operations: list[Operation] = []
         self.guards: list[Statement] = []
         self.relied: dict[str, int] = {}
+        self.checked: list[str] = []
+        self.conflicts: list[Conflict] = []
 
     def request(self) -> Request:
         """Return the one request that carries the flush."""
@@ -92,13 +108,12 @@ class Saver:
             UnknownOutcomeException: The connection broke; the next call asks the server first.
         """
         context = self._context
-        earlier = context.unknown
-        if earlier is not None and await self._resolve(earlier):
-            earlier = None
+        if context.unknown:
+            await self._resolve()
         try:
             await self._plan_and_execute(session)
         except ConcurrencyException:
-            if earlier is None or not await self._resolve(earlier):
+            if not context.attempts or not await self._resolve():
                 raise
             # What was sent before had been on its way still: it is what this flush ran into.
             await self.save(session)
@@ -146,12 +161,15 @@ class Saver:
         flush = Flush(_now(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
-        self._place(flush, unplaced)
+        flush.checked = list(context.map.checks)
+        self._place(flush, unplaced, deletions)
         self._plan_puts(flush, writes)
         written = {write.id for write in writes}
         for deletion in deletions:
             await self._plan_deletion(flush, deletion)
         await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
+        if flush.conflicts:
+            raise await self._look(flush.operations, flush.conflicts)
         if flush.relied:
             flush.guards.append(database.system.unchanged(tuple(flush.relied), sum(flush.relied.values())))
         sort_operations(flush.operations)
@@ -163,7 +181,9 @@ class Saver:
         ignore = context.conventions.should_ignore_entity_changes
         writes = []
         for tracked, snapshot in find_changed(context.map.by_id.values()):
-            if tracked.ignored or (ignore is not None and ignore.check(session, tracked.entity, tracked.id)):
+            if tracked.ignored or (
+                ignore is not None and context.outside(partial(ignore.check, session, tracked.entity, tracked.id))
+            ):
                 continue
             codec = tracked.mapping.codec
             now = snapshot
@@ -174,16 +194,22 @@ class Saver:
                 writes.append(prepare_write(tracked, now, verify=verify))
         return writes
 
-    def _place(self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]]) -> None:
+    def _place(
+        self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]], deletions: Iterable[Deletion]
+    ) -> None:
         """Say in which table new documents go, and refuse ids that documents of another table have."""
+        leaving = {(each.tracked.table, each.id) for each in deletions if each.tracked is not None}
         shared: dict[TableStatements, list[str]] = {}
         for (prefix, collection), writes in unplaced.items():
             table = flush.catalogue.by_collection[collection]
             for write in writes:
                 write.table = table
+            if not all(write.tracked.generated for write in writes):
+                self._rely_on_catalogue(flush, prefix)
             for other in flush.catalogue.by_prefix[prefix]:
                 if other is not table:
-                    shared.setdefault(other, []).extend(write.id for write in writes)
+                    ids = [write.id for write in writes if (other, write.id) not in leaving]
+                    shared.setdefault(other, []).extend(ids)
         flush.guards += [refuse_ids(table, ids) for table, ids in sorted(shared.items(), key=lambda item: item[0].name)]
 
     def _plan_puts(self, flush: Flush, writes: list[Write]) -> None:
@@ -203,7 +229,7 @@ class Saver:
             return tracked.expected
         if tracked.generated:
             return MUST_NOT_EXIST
-        if self._context.mode is OptimisticConcurrencyMode.NONE:
+        if tracked.replaces or self._context.mode is OptimisticConcurrencyMode.NONE:
             return None
         return tracked.version if tracked.version is not None else MUST_NOT_EXIST
 
@@ -217,7 +243,7 @@ class Saver:
             expected = tracked.version
         flush.deletions.append(deletion)
         if tracked is not None and tracked.table is not None:
-            flush.operations.append(Delete(tracked.table, deletion.id, expected))
+            flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
             return
         database = context.database
         mapping = tracked.mapping if tracked is not None else None
@@ -228,9 +254,10 @@ class Saver:
             flush.operations += [Delete(table, deletion.id, None) for table in tables]
         else:
             table = await self._locate(deletion.id, tables) or next(iter(tables), None)
-            if table is None:
-                raise _conflict([Conflict(deletion.id, _vector(expected), None)])
-            flush.operations.append(Delete(table, deletion.id, expected))
+            if table is not None:
+                flush.operations.append(_deletion_of(table, deletion.id, expected))
+            elif expected != MUST_NOT_EXIST:
+                flush.conflicts.append(Conflict(deletion.id, _vector(expected), None))
 
     def _rely_on_catalogue(self, flush: Flush, prefix: str) -> None:
         """Refuse the flush where somebody has put ids of *prefix* into a table that is not known here."""
@@ -254,7 +281,7 @@ class Saver:
             if table is not None:
                 flush.operations.append(Check(table, key, expected))
             elif expected != MUST_NOT_EXIST:
-                raise _conflict([Conflict(key, _vector(expected), None)])
+                flush.conflicts.append(Conflict(key, _vector(expected), None))
         if context.mode is not OptimisticConcurrencyMode.WRITES_AND_READS:
             return
         for tracked in context.map.by_id.values():
@@ -282,7 +309,7 @@ class Saver:
         try:
             results = await context.executor.run(request)
         except UnknownOutcomeException as error:
-            context.unknown = attempt
+            self._lose(attempt)
             _deliver_cancellation(request, error)
             raise
         except RavenException as error:
@@ -297,7 +324,7 @@ class Saver:
         except BaseException:
             # Ctrl-C in the middle of the conversation, say: the server may have it all.
             if request.sent:
-                context.unknown = attempt
+                self._lose(attempt)
             raise
         if request.transaction:
             self._apply(flush, results)
@@ -308,6 +335,10 @@ class Saver:
             raise await self._look(flush.operations)
         _deliver_cancellation(request, None)
 
+    def _lose(self, attempt: Attempt) -> None:
+        self._context.attempts.append(attempt)
+        self._context.unknown = True
+
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
         if error.marker == "catalogue":
             raise _OutdatedError from error
@@ -315,7 +346,7 @@ class Saver:
             raise await self._mismatch(flush) from error
         raise await self._look(flush.operations) from error
 
-    async def _look(self, operations: Iterable[Operation]) -> ConcurrencyException:
+    async def _look(self, operations: Iterable[Operation], known: Sequence[Conflict] = ()) -> ConcurrencyException:
         """Ask for the versions of all that was checked, and return the error that names every conflict."""
         checked = [each for each in operations if each.expected is not None]
         by_table: dict[TableStatements, list[str]] = {}
@@ -327,6 +358,7 @@ class Saver:
             for each in checked
             if (actual.get((each.table, each.id)) or MUST_NOT_EXIST) != each.expected
         ]
+        conflicts += known
         return _conflict(conflicts)
 
     async def _mismatch(self, flush: Flush) -> CollectionMismatchException:
@@ -372,50 +404,68 @@ class Saver:
             tracked.last_modified = modified
             tracked.expected = None
             tracked.generated = False
+            tracked.replaces = False
             tracked.anchors = write.anchors
             if tracked.metadata is not None:
                 tracked.metadata.agree(tracked.reserved_metadata)
-                tracked.metadata.mark_clean()
+                if write.free is not None:
+                    tracked.metadata.mark_clean(write.free)
+        known = context.map
         for deletion in flush.deletions:
-            context.map.missing.add(deletion.id)
+            if known.deleted.get(deletion.id) is deletion:
+                del known.deleted[deletion.id]
+            if deletion.id not in known.by_id:
+                known.missing.add(deletion.id)
         self._forget_unsaved_deletions()
-        context.map.checks.clear()
+        for key in flush.checked:
+            known.checks.pop(key, None)
+        context.attempts.clear()
 
     def _forget_unsaved_deletions(self) -> None:
-        deleted = self._context.map.deleted
-        self._context.map.missing.update(deleted)
-        deleted.clear()
+        """Forget what was stored and deleted again without ever being saved."""
+        known = self._context.map
+        for key, deletion in list(known.deleted.items()):
+            if _never_existed(deletion):
+                del known.deleted[key]
+                known.missing.add(key)
 
     # the outcome of a flush whose connection broke
 
-    async def _resolve(self, attempt: Attempt) -> bool:
-        """Find out whether *attempt* was committed, and take it over if so.
+    async def _resolve(self) -> bool:
+        """Find out whether a flush whose answer was lost was committed, and take it over if so.
 
-        Every version belongs to one flush alone, and a flush commits as a whole, so one document tells
-        for all of them. Where others have written every one of them since, the versions cannot tell:
-        a checked flush would be refused, so it is sent again and meets its conflict; one that was not
-        checked may be sent twice, for its last write wins.
+        A version belongs to one flush alone, and a flush commits as a whole, so one document tells for
+        all of them. Where others have written every one of them since, the versions cannot tell: the
+        flush is sent again then; where it was checked it is refused and names the conflict, otherwise the
+        last write wins. A deletion is not sent again over what others have stored since.
 
         Returns:
-            True where it was committed.
+            True where one was committed.
+
+        Raises:
+            UnknownOutcomeException: The server could not be asked.
+            ConcurrencyException: Deletions, of documents that others have written since.
         """
         context = self._context
-        parts: dict[TableStatements, list[str]] = {}
-        for each in attempt.operations:
-            parts.setdefault(each.table, []).append(each.id)
+        ids: dict[TableStatements, dict[str, None]] = {}
+        for attempt in context.attempts:
+            for each in attempt.operations:
+                ids.setdefault(each.table, {})[each.id] = None
         try:
-            actual = await self._versions(list(parts.items()))
+            actual = await self._versions([(table, list(keys)) for table, keys in ids.items()])
         except ConnectionLostException as error:
+            context.unknown = True
             raise UnknownOutcomeException(
                 "the server could not be asked whether the last save_changes() was committed; call it again"
             ) from error
         except TableDoesNotExistException:
             actual = {}
-        context.unknown = None
-        committed = _was_committed(attempt.operations, actual)
-        if committed:
-            attempt.apply()
-        return committed
+        context.unknown = False
+        for attempt in reversed(context.attempts):
+            if _was_committed(attempt, actual):
+                attempt.apply()
+                return True
+        return False
 
 
 def _deliver_cancellation(request: Request, error: Exception | None) -> None:
@@ -424,12 +474,25 @@ def _deliver_cancellation(request: Request, error: Exception | None) -> None:
         raise asyncio.CancelledError from error
 
 
-def _was_committed(operations: Iterable[Operation], actual: dict[tuple[TableStatements, str], int]) -> bool:
-    puts = [each for each in operations if isinstance(each, Put)]
+def _was_committed(attempt: Attempt, actual: Mapping[tuple[TableStatements, str], int]) -> bool:
+    puts = [each for each in attempt.operations if isinstance(each, Put)]
     if puts:
         return any(actual.get((put.table, put.id)) == put.version for put in puts)
-    deletes = [each for each in operations if isinstance(each, Delete)]
-    return bool(deletes) and not any((each.table, each.id) in actual for each in deletes)
+    deletes = [each for each in attempt.operations if isinstance(each, Delete)]
+    left = {each.id: actual[each.table, each.id] for each in deletes if (each.table, each.id) in actual}
+    if left and all(version > attempt.moment.version for version in left.values()):
+        names = ", ".join(map(repr, sorted(left)))
+        raise ConcurrencyException(
+            f"whether {names} had been deleted before the connection broke cannot be told, since somebody has written "
+            "there meanwhile. Call save_changes() again to delete what is there now, or evict the entity to keep it",
+            [Conflict(key, "", str(version)) for key, version in left.items()],
+        )
+    return bool(deletes) and not left
+
+
+def _deletion_of(table: TableStatements, key: str, expected: int | None) -> Operation:
+    """Return the deletion of a document; where it must not exist there is nothing to delete, but to check."""
+    return Check(table, key, expected) if expected == MUST_NOT_EXIST else Delete(table, key, expected)
 
 
 def _single_rows(operation: Operation, rows: Rows) -> Rows:

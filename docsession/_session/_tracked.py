@@ -37,6 +37,7 @@ class Tracked(msgspec.Struct, eq=False):
         metadata: What `get_metadata_for` has given out.
         expected: The version that the next save is to find, given with `store`.
         generated: True where docsession made the id, which therefore must be new.
+        replaces: True where it takes the place of a deletion by id, whatever was there.
         ignored: True after `ignore_changes_for`.
     """
 
@@ -54,6 +55,7 @@ class Tracked(msgspec.Struct, eq=False):
     metadata: MetadataAsDictionary | None = None
     expected: int | None = None
     generated: bool = False
+    replaces: bool = False
     ignored: bool = False
 
     @property
@@ -107,7 +109,7 @@ def version_of(change_vector: object) -> int:
             'or "" for a document that must not exist'
         )
     version = int(change_vector)
-    if not 0 < version < 2**63:
+    if not 0 < version < 2**63 - 2048:  # the next version must fit, too
         raise InvalidArgumentException(f"{change_vector!r} is no change vector: it is out of range")
     return version
 

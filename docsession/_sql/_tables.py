@@ -56,7 +56,7 @@ class TableStatements:
 
     @cached_property
     def versions(self) -> bytes:
-        """$1 ids: what a look after a conflict asks; waits for those who are writing them."""
+        """$1 ids: what a look after a conflict asks."""
         return f"SELECT id, version FROM {self.name} WHERE id = ANY($1) ORDER BY id".encode()
 
     @cached_property
