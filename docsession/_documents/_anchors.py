@@ -30,9 +30,13 @@ def compile_anchors(form: Form, *, untyped: bool) -> Callable[[Any], Anchors] | 
         form: Of the entity.
         untyped: False passes over untyped places.
     """
-    collect = _Compiler(untyped=untyped).compile(form)
+    compiler = _Compiler(untyped=untyped)
+    collect = compiler.compile(form)
     if collect is None:
         return None
+    lists = compiler.lists(form)
+    if lists is not None:
+        return _of_lists(lists)
 
     def anchors(entity: Any) -> Anchors:
         found: _Found = []
@@ -65,6 +69,19 @@ class _Compiler:
         holder.append(collect)
         self._done[id(form)] = collect
         return collect
+
+    def lists(self, form: Form) -> list[tuple[str, Path]] | None:
+        """Return name and path of the fields with anchors, where these are nothing but lists of objects without any."""
+        if not isinstance(form, ObjectForm) or form.is_dict or form.recipe.extras is not None:
+            return None
+        found: list[tuple[str, Path]] = []
+        for field in form.fields.values():
+            if self.compile(field.form) is not None:
+                inner = field.form.inner if isinstance(field.form, Maybe) else field.form
+                if not isinstance(inner, Items) or self.compile(inner.item) is not None:
+                    return None
+                found.append((field.name, (field.key,)))
+        return found
 
     def _build(self, form: Form) -> _Collect | None:
         if isinstance(form, Untyped):
@@ -139,7 +156,7 @@ class _Compiler:
 
     def _object(self, form: ObjectForm) -> _Collect | None:
         some = [(field, self.compile(field.form)) for field in form.fields.values()]
-        parts = [(field.name, field.key, collect) for field, collect in some if collect is not None]
+        parts = [(field.name, (field.key,), collect) for field, collect in some if collect is not None]
         extras, rest = form.recipe.extras, self.compile(form.rest)
         if not parts and (extras is None or rest is None):
             return None
@@ -151,7 +168,7 @@ class _Compiler:
             for name, key, collect in parts:
                 each = get(value, name, None)
                 if each is not None:
-                    collect(each, (*path, key), found)
+                    collect(each, path + key, found)
             if extras is not None and rest is not None:
                 for name, each in extras(value).items():
                     rest(each, (*path, name), found)
@@ -195,6 +212,28 @@ class _Compiler:
             return classes[kind]
 
         return collect_untyped
+
+
+def _of_lists(lists: list[tuple[str, Path]]) -> Callable[[Any], Anchors]:
+    """Return what most classes need: a quick way, because it runs for every document that is loaded."""
+
+    def anchors(entity: Any) -> Anchors:
+        found: _Found = []
+        for name, path in lists:
+            value = getattr(entity, name, None)
+            if isinstance(value, (list, tuple)):
+                found.append((path, tuple(value)))
+        return tuple(found)
+
+    if len(lists) > 1:
+        return anchors
+    ((name, path),) = lists
+
+    def anchors_of_one(entity: Any) -> Anchors:
+        value = getattr(entity, name, None)
+        return ((path, tuple(value)),) if isinstance(value, (list, tuple)) else ()
+
+    return anchors_of_one
 
 
 def _each(item: _Collect | None, *, is_anchor: bool) -> _Collect:

@@ -18,6 +18,7 @@ from docsession._documents._anchors import compile_anchors
 from docsession._documents._form import Form
 from docsession._documents._forms import Forms
 from docsession._documents._merge import Anchors
+from docsession._documents._mirror import mirror_decoder
 from docsession._documents._native import Native, read_with_form
 from docsession._documents._objects import ObjectForm
 from docsession._documents._places import MisfitError, Path, Recorded, RefusedError, show
@@ -70,6 +71,8 @@ class DocumentCodec(Generic[T]):
         snapshot: Returns the canonical form of an entity as it is now, opaque to callers: equal bytes
             mean unchanged. It may hold the id. Raises whatever the value makes msgspec raise; `explain`
             turns that into an error that names the place.
+        first_snapshot: The same of an entity that was decoded just now from a document without types,
+            which is quicker where the class has untyped places: they hold nothing special yet.
         decode: See `Decode`.
         has_anchors: True where `anchors` finds something.
     """
@@ -90,10 +93,13 @@ class DocumentCodec(Generic[T]):
         self._id_key = id_field or id_attribute
         self._id_member = None if id_field is None else b"," + write_json(id_field) + b":"
         self._id_name = None if self._id_key is None else write_json(self._id_key) + b":"
-        self._sets_id_after = id_attribute is not None and id_field is None
+        self._sets_id_after = id_attribute is not None and (id_field is None or not _is_required(self._form, id_field))
+        mirror = mirror_decoder(cls, id_attribute) if id_field is not None and native.decode is not None else None
+        self._read_mirror = mirror
         self._refused_tail = () if not self._is_dict else _NOT_IN_DICTS
         self._find_wrong = compile_probe(self._form, wrong_leaf)
         self.snapshot: Callable[[T], bytes] = self._make_snapshot()
+        self.first_snapshot: Callable[[T], bytes] = self._make_first_snapshot()
         self.decode: Decode[T] = self._make_decode()
         self._all_anchors = compile_anchors(self._form, untyped=True)
         self._declared_anchors = compile_anchors(self._form, untyped=False)
@@ -176,6 +182,8 @@ class DocumentCodec(Generic[T]):
         Raises:
             UnsupportedValueException: Names the place, what the class wants there, and what is there.
         """
+        if types is None and self._fits_mirror(body):
+            return
         try:
             self.decode(key, b"\x01" + body, types)
         except DocumentMismatchException as error:
@@ -185,6 +193,16 @@ class DocumentCodec(Generic[T]):
                 id=key,
                 path=error.path,
             ) from error
+
+    def _fits_mirror(self, body: bytes) -> bool:
+        """Return True where the mirror of the class takes *body*; otherwise the class itself says what is wrong."""
+        if self._read_mirror is None:
+            return False
+        try:
+            self._read_mirror(body)
+        except Exception:
+            return False
+        return True
 
     def anchors(self, entity: T, snapshot: bytes | None = None) -> Anchors:
         """Return by which objects a merge recognises where things of the document went.
@@ -233,6 +251,18 @@ class DocumentCodec(Generic[T]):
 
         return snapshot
 
+    def _make_first_snapshot(self) -> Callable[[T], bytes]:
+        encode, snapshot, skipped = self._native.encode, self.snapshot, self._refused_tail
+        if encode is None or not self._native.has_untyped:
+            return snapshot
+        if not self._is_dict:
+            return encode
+
+        def first_snapshot(entity: Any) -> bytes:
+            return snapshot(entity) if any(name in entity for name in skipped) else encode(entity)
+
+        return first_snapshot
+
     def _write(self, entity: Any, *, quick: bool = True) -> bytes:
         """Return the snapshot that the form makes; unless *quick* with every check."""
         if self._is_dict:
@@ -272,7 +302,7 @@ class DocumentCodec(Generic[T]):
                 set_id(entity, key)
             return entity
 
-        return decode if member is None else decode_with_id
+        return decode if member is None or sets_id else decode_with_id
 
     def _read_slowly(self, key: str, text: bytes, types: Mapping[str, str] | None, error: Exception | None) -> T:
         """Read with the form, which knows what is wrong, and takes what msgspec does not."""
@@ -331,6 +361,10 @@ def _id_field(form: Form, id_attribute: str | None) -> str | None:
 
 def _has_many_digits(text: bytes) -> bool:
     return b"0" * _MANY_DIGITS in text.translate(_DIGITS)
+
+
+def _is_required(form: Form, id_field: str) -> bool:
+    return isinstance(form, ObjectForm) and form.fields[id_field].required
 
 
 def _write_out(match: re.Match[bytes]) -> bytes:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, Union
+from typing import Annotated, Any, Final, NoReturn, TypeAlias, Union
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 PathLike: TypeAlias = str | Callable[[Any], object]
 """`"lines[].product"`, or `lambda order: order.lines[0].product` (any position stands for all)."""
 
-_IN_NO_KEY = re.compile("[\0\ud800-\udfff]")
+_IN_NO_KEY: Final = re.compile("[\0\ud800-\udfff]")
+_BRACKET: Final = re.compile(r"[\[\]]")
+_POSITION: Final = re.compile(r"\[[*\d:-]*\]?")
+_LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,21 @@ class Ref:
     """
 
     target: type
+
+
+class _Key(str):
+    """A key of a document as it was written; other parts of a path are attributes of classes."""
+
+    __slots__ = ()
+
+
+def _refuse(self: _Recorder, *_: object) -> NoReturn:
+    """Stand for whatever Python would do with a value, which a path does not have."""
+    walked = ".".join(self._docsession_path) or "the document"
+    raise InvalidArgumentException(
+        f"the function of a path only walks attributes, and {walked} is no value that could be iterated, compared or "
+        "called; lambda o: o.lines[0].product, or 'lines[].product', stands for every item of a list"
+    )
 
 
 class _Recorder:
@@ -42,10 +62,14 @@ class _Recorder:
         return _Recorder((*self._docsession_path, name))
 
     def __getitem__(self, key: object) -> _Recorder:
-        path = self._docsession_path
         if isinstance(key, str):
-            return _Recorder((*path, key))
-        return _Recorder((*path[:-1], path[-1].removesuffix("[]") + "[]") if path else path)
+            return _Recorder((*self._docsession_path, _Key(key)))
+        return self if isinstance(key, int) else _refuse(self)
+
+    # Without these Python would iterate by position, for ever, and take every recorder for true.
+    __iter__ = __len__ = __bool__ = __contains__ = __call__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]  # it never returns
+    __hash__ = None  # type: ignore[assignment]  # nor is it a key of anything
 
 
 def attributes_of(path: PathLike) -> tuple[str, ...]:
@@ -56,14 +80,16 @@ def attributes_of(path: PathLike) -> tuple[str, ...]:
         InvalidArgumentTypeException: It is no path.
     """
     if isinstance(path, str):
-        parts = tuple(part.removesuffix("[]") for part in path.split("."))
-        if not all(part.isprintable() and part for part in parts):
-            raise InvalidArgumentException(f"{path!r:.80} is no path; write it as in 'company' or 'lines[].product'")
+        parts = _parts_of(path)
+        if parts is None:
+            raise InvalidArgumentException(f"{path!r:.80} is no path; {_advice(path)}")
         return parts
     if not callable(path):
         raise InvalidArgumentTypeException(f"a path is a str or a function, not {type(path).__qualname__}")
     try:
         end = path(_Recorder())
+    except InvalidArgumentException:
+        raise
     except Exception as error:
         raise InvalidArgumentException(f"the function of a path may only walk attributes: {error}") from error
     if not isinstance(end, _Recorder) or not end._docsession_path:
@@ -73,7 +99,81 @@ def attributes_of(path: PathLike) -> tuple[str, ...]:
     for part in end._docsession_path:
         if _IN_NO_KEY.search(part):
             raise InvalidArgumentException(f"{part!r:.80} can be no part of a path: no JSON key holds such characters")
-    return tuple(str.__str__(part).removesuffix("[]") for part in end._docsession_path)
+    return end._docsession_path
+
+
+def _parts_of(path: str) -> tuple[str, ...] | None:
+    """Return the keys of a path that is a text; None where it is none, or one of another language."""
+    parts = tuple(part.removesuffix("[]") for part in path.split("."))
+    if path.startswith("/") or (parts[0] == "$" and len(parts) > 1):
+        return None
+    if any(not part.isprintable() or part != part.strip() or not part or _BRACKET.search(part) for part in parts):
+        return None
+    return tuple(map(_Key, parts))
+
+
+def _advice(path: str) -> str:
+    meant = path.strip().removeprefix("$").strip("/.")
+    meant = _POSITION.sub("[]", meant.replace("/", ".") if path.startswith("/") else meant)
+    meant = ".".join(part.strip() for part in meant.split("."))
+    if _parts_of(meant) is None:
+        return "write it as in 'company' or 'lines[].product'"
+    return f"write {meant!r:.80}; a key that holds such characters is walked by a function: lambda o: o[{path!r:.80}]"
+
+
+def check_attributes(cls: type | None, attributes: tuple[str, ...]) -> None:
+    """Refuse attributes, walked by a function, that a class with declared fields does not have.
+
+    Raises:
+        InvalidArgumentException: Names the class and the fields that it has.
+    """
+    classes: frozenset[type] | None = None if cls is None else frozenset({cls})
+    for attribute in attributes:
+        if not classes or isinstance(attribute, _Key):
+            return
+        declared = [fields_of(each) for each in classes]
+        fields = {name: annotation for each in declared if each is not None for name, annotation in each.items()}
+        if None in declared:
+            return
+        if attribute not in fields:
+            names = " or ".join(sorted(each.__qualname__ for each in classes))
+            raise InvalidArgumentException(
+                f"{names} has no field {attribute!r:.80}, which the function of a path walks; it has "
+                f"{', '.join(fields) or 'none'}. A path that is a text may name fields that the class does not know"
+            )
+        classes = _items_of(fields[attribute])
+
+
+def fields_of(cls: type) -> Mapping[str, object] | None:
+    """Return the fields of a class with their annotations; None where they cannot all be known."""
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return None
+    names: Iterable[str]
+    if dataclasses.is_dataclass(cls):
+        names = [field.name for field in dataclasses.fields(cls)]
+    elif hasattr(cls, "__struct_fields__"):
+        names = cls.__struct_fields__
+    elif hasattr(cls, "__attrs_attrs__"):
+        names = [field.name for field in cls.__attrs_attrs__]
+    elif hasattr(cls, "__pydantic_fields__") and getattr(cls, "model_config", {}).get("extra") != "allow":
+        names = cls.__pydantic_fields__
+    else:
+        return None
+    return {name: hints.get(name, Any) for name in names}
+
+
+def _items_of(annotation: object) -> frozenset[type] | None:
+    """Return the classes that stand at a place, in its lists or by itself; None where they are not known."""
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is Annotated:
+        return _items_of(arguments[0])
+    if origin in (Union, types.UnionType) or origin in _LISTS:
+        found = [_items_of(each) for each in arguments if each not in (types.NoneType, ...)]
+        return None if None in found else frozenset[type]().union(*filter(None, found))
+    return frozenset({annotation}) if isinstance(annotation, type) and annotation.__module__ != "builtins" else None
 
 
 def json_keys_of(cls: type | None, attributes: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,7 +181,7 @@ def json_keys_of(cls: type | None, attributes: tuple[str, ...]) -> tuple[str, ..
     keys = []
     classes: list[type] = [] if cls is None else [cls]
     for attribute in attributes:
-        keys.append(next(filter(None, (_renamed(each, attribute) for each in classes)), attribute))
+        keys.append(next(filter(None, (_renamed(each, attribute) for each in classes)), str(attribute)))
         classes = [found for each in classes for found in _classes_in(_annotation(each, attribute))]
     return tuple(keys)
 

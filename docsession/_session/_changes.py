@@ -124,7 +124,9 @@ def prepare_write(tracked: Tracked, now: bytes, *, verify: bool) -> Write:
     types = codec.types(now)
     if verify:
         codec.verify(key, body, None if types is None else _decode.decode(types))
-    anchors: Anchors = codec.anchors(tracked.entity) if codec.has_anchors else ()
+    # What its class has written whole holds no field that it does not know: then there is nothing to recognise.
+    is_known = tracked.raw is not None and codec.has_anchors
+    anchors: Anchors = codec.anchors(tracked.entity, now) if is_known else ()
     if tracked.raw is not None and tracked.snapshot is not None:
         body = merge(tracked.raw[1:], codec.body(tracked.snapshot, key), body, tracked.anchors, anchors)
     free = None if tracked.metadata is None else free_keys_json(tracked.metadata)

@@ -132,7 +132,7 @@ class Loader:
         if mapping is None:
             mapping = context.mappings.for_dict(table.collection)
         codec = mapping.codec
-        decode, encode = codec.decode, codec.snapshot
+        decode, encode, first = codec.decode, codec.snapshot, codec.first_snapshot
         anchors = codec.anchors if codec.has_anchors else None
         found: dict[str, object] = {}
         for row in rows:
@@ -148,10 +148,10 @@ class Loader:
                 )
             else:
                 try:
-                    snapshot = encode(entity)
+                    snapshot = encode(entity) if stored else first(entity)
                 except Exception as error:
                     raise codec.explain(entity, key, error) from error
-                kept = anchors(entity) if anchors is not None else ()
+                kept = anchors(entity, snapshot) if anchors is not None else ()
                 metadata = stored or NULL_JSONB
                 tracked = Tracked(
                     key, entity, mapping, encode, table, data, metadata, version, last_modified, snapshot, kept
