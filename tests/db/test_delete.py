@@ -368,6 +368,15 @@ class TestTheLastWordCounts:
             await session.save_changes()
         assert rows.data("users", "users/1") == {"name": "new"}
 
+    async def test_what_was_deleted_unseen_is_replaced_unseen(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+        async with store.open_session() as session:
+            session.advanced.use_optimistic_concurrency = True
+            session.delete("users/1")
+            await session.store(User("new"), "users/1")
+            await session.save_changes()
+        assert rows.data("users", "users/1") == {"name": "new"}
+
     async def test_the_new_one_has_no_fields_of_the_old(self, store, rows):
         await save(store, ({"name": "a", "age": 3, "@metadata": {"@collection": "Users", "tag": 1}}, "users/1"))
         async with store.open_session() as session:

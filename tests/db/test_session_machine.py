@@ -56,6 +56,7 @@ class Known:
     base: dict | None = None
     version: int | None = None
     generated: bool = False
+    is_unchecked: bool = False
 
     @property
     def is_changed(self):
@@ -247,8 +248,8 @@ class SessionMachine(RuleBasedStateMachine):
     def store_new(self, number, name, values, friend):
         key = self.key(number)
         earlier = self.deleted.get(key)
-        if key in self.deleted and earlier is None and self.mode is not NONE:
-            return  # whether what was deleted unseen may be there still is nobody's promise
+        # What was deleted unseen may be anything, and so may what the new one replaces.
+        is_unchecked = key in self.deleted and (earlier is None or earlier.is_unchecked)
         entity = self.entity_of(key, name, values, friend)
         if key in self.known:
             with pytest.raises(NonUniqueObjectException):
@@ -260,7 +261,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.deleted.pop(key, None)
         self.missing.discard(key)
         self.included.pop(key, None)
-        self.known[key] = Known(entity, version=earlier.version if earlier else None)
+        self.known[key] = Known(entity, version=earlier.version if earlier else None, is_unchecked=is_unchecked)
 
     @rule(name=NAMES)
     def store_under_a_generated_id(self, name):
@@ -340,7 +341,7 @@ class SessionMachine(RuleBasedStateMachine):
     def expected_version(self, known):
         if known.generated:
             return 0
-        if self.mode is NONE:
+        if self.mode is NONE or known.is_unchecked:
             return None
         return known.version or 0
 
@@ -380,7 +381,8 @@ class SessionMachine(RuleBasedStateMachine):
             self.run(self.session.save_changes())
             for key in written:
                 known = self.known[key]
-                known.base, known.version, known.generated = body(known.entity), next(self.writes), False
+                known.base, known.version = body(known.entity), next(self.writes)
+                known.generated = known.is_unchecked = False
                 self.stored[key] = copy.deepcopy(known.base), known.version
             for key in deleted:
                 self.stored.pop(key, None)
