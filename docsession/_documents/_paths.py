@@ -68,7 +68,7 @@ class _Recorder:
 
     # Without these Python would iterate by position, for ever, and take every recorder for true.
     __iter__ = __len__ = __bool__ = __contains__ = __call__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]  # it never returns
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __hash__ = None  # type: ignore[assignment]  # nor is it a key of anything
 
 
@@ -127,7 +127,7 @@ def check_attributes(cls: type | None, attributes: tuple[str, ...]) -> None:
     Raises:
         InvalidArgumentException: Names the class and the fields that it has.
     """
-    classes: frozenset[type] | None = None if cls is None else frozenset({cls})
+    classes: frozenset[type] | None = frozenset({cls}) if isinstance(cls, type) else None
     for attribute in attributes:
         if not classes or isinstance(attribute, _Key):
             return

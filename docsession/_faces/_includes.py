@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from docsession._documents._mapping import Mappings
-from docsession._documents._paths import PathLike, attributes_of, json_keys_of, target_of
+from docsession._documents._paths import PathLike, attributes_of, check_attributes, json_keys_of, target_of
 from docsession._errors import InvalidArgumentTypeException
 from docsession._session._loading import IncludePath
 
@@ -40,6 +40,7 @@ class IncludeBuilder:
         found = []
         for path, named in self._paths:
             attributes = attributes_of(path)
+            check_attributes(object_type, attributes)
             target = named or target_of(object_type, attributes)
             keys = json_keys_of(object_type, attributes)
             found.append(IncludePath(keys, None if target is None else mappings.for_class(target)))
