@@ -43,7 +43,7 @@ def changed(database: Database, effort: Effort) -> Result:
     session = database.store.open_session()
     session.advanced.max_number_of_requests_per_session = 10**9
     ours = list(session.load(keys, Order).values())
-    by_hand = list(database.raw.load_many(keys).values())
+    by_hand = [order for order, _ in database.raw.load_many(keys).values()]
     rows_session = database.orm.session()
     rows: Sequence[OrderRow] = rows_session.scalars(select(OrderRow)).all()
 

@@ -116,20 +116,21 @@ class Raw:
             open=True,
         )
 
-    def load(self, key: str) -> Any:
+    def load(self, key: str) -> tuple[Any, int]:
         with self.pool.connection() as connection:
             row = connection.execute(self.statements.table.load_one, (key,), binary=True).fetchone()
-        return entity(row)
+        return entity(row), row[3]
 
-    def load_many(self, keys: list[str], decode: Callable[[bytes], Any] = decode_order) -> dict[str, Any]:
+    def load_many(self, keys: list[str], decode: Callable[[bytes], Any] = decode_order) -> dict[str, tuple[Any, int]]:
+        """Return entities and their versions, without which nobody can save safely."""
         with self.pool.connection() as connection:
             rows = connection.execute(self.statements.table.load_many, (keys,), binary=True).fetchall()
-        return {row[0]: entity(row, decode) for row in rows}
+        return {row[0]: (entity(row, decode), row[3]) for row in rows}
 
-    def load_dicts(self, keys: list[str], decode: Callable[[bytes], Any]) -> dict[str, Any]:
+    def load_dicts(self, keys: list[str], decode: Callable[[bytes], Any]) -> dict[str, tuple[Any, int]]:
         with self.pool.connection() as connection:
             rows = connection.execute(self.statements.table.load_many, (keys,), binary=True).fetchall()
-        return {row[0]: decode(row[1][1:]) for row in rows}
+        return {row[0]: (decode(row[1][1:]), row[3]) for row in rows}
 
     def insert(self, order: Order) -> None:
         new_order_id(order)
@@ -170,17 +171,17 @@ class AsyncRaw:
             open=False,
         )
 
-    async def load(self, key: str) -> Any:
+    async def load(self, key: str) -> tuple[Any, int]:
         async with self.pool.connection() as connection:
             cursor = await connection.execute(self.statements.table.load_one, (key,), binary=True)
             row = await cursor.fetchone()
-        return entity(row)
+        return entity(row), row[3]
 
-    async def load_many(self, keys: list[str]) -> dict[str, Any]:
+    async def load_many(self, keys: list[str]) -> dict[str, tuple[Any, int]]:
         async with self.pool.connection() as connection:
             cursor = await connection.execute(self.statements.table.load_many, (keys,), binary=True)
             rows = await cursor.fetchall()
-        return {row[0]: entity(row) for row in rows}
+        return {row[0]: (entity(row), row[3]) for row in rows}
 
     async def insert_many(self, orders: Sequence[Order]) -> None:
         for order in orders:
