@@ -27,6 +27,13 @@ from harness import Effort, Result
 
 GROUPS = {"load": loads, "save": saves, "link": links, "async": async_face, "memory": memory}
 
+LEGEND = """
+Medians of one run. "By hand" is psycopg with a pool, prepared statements, the binary format, pipelines and msgspec,
+sending the same SQL, and makes 1.0; SQLAlchemy's ORM has a JSONB column and version_id_col. "Middle half" are the
+quartiles of the ratio by turns; "first deciles" is the ratio of the fastest tenths, which a busy machine touches least.
+The document: an order of 0.83 kB with twelve nested objects, a dataclass where nothing else is said.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Ratios to raw psycopg, medians of one run.")
@@ -41,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{result.group}: {result.name}: {result.ratio:.2f}", file=sys.stderr)
                 results.append(result)
     print(table(results))
+    print(LEGEND)
+    print("; ".join(f"{name} {value}" for name, value in environment().items()))
     if given.json:
         rows = [dataclasses.asdict(result) for result in results]
         given.json.write_text(json.dumps({"environment": environment(), "results": rows}, indent=2) + "\n")
@@ -49,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def environment() -> dict[str, str]:
     packages = ("docsession", "psycopg", "psycopg-pool", "msgspec", "SQLAlchemy")
     return {
-        "python": platform.python_version(),
+        "Python": platform.python_version(),
         "libpq": str(psycopg.pq.version()),
-        "psycopg implementation": psycopg.pq.__impl__,
+        "psycopg's implementation": psycopg.pq.__impl__,
     } | {name: version(name) for name in packages}
 
 
