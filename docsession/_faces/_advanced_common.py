@@ -44,7 +44,10 @@ class AdvancedSessionCommon:
 
     @use_optimistic_concurrency.setter
     def use_optimistic_concurrency(self, value: bool) -> None:
-        self.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES if value else OptimisticConcurrencyMode.NONE
+        if not value:
+            self.optimistic_concurrency_mode = OptimisticConcurrencyMode.NONE
+        elif not self.use_optimistic_concurrency:
+            self.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES
 
     @property
     def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:

@@ -175,7 +175,11 @@ def metadata_of(tracked: Tracked) -> MetadataAsDictionary:
 
 
 def changes_of(tracked: Tracked) -> list[DocumentsChanges]:
-    """Return what a save would change in one document, the metadata's keys under `@metadata`."""
+    """Return what a save would change in one document.
+
+    The metadata's keys come under `@metadata`, and where nothing but the types of values in untyped
+    places differ, these under `@types`.
+    """
     now = snapshot_of(tracked)
     codec = tracked.mapping.codec
     if tracked.snapshot is None:
@@ -183,11 +187,18 @@ def changes_of(tracked: Tracked) -> list[DocumentsChanges]:
     changes = []
     if now != tracked.snapshot:
         changes = what_changed(codec.body(tracked.snapshot, tracked.id), codec.body(now, tracked.id))
+        if not changes:
+            # The JSON is the same: a value of an untyped place is of another type now, as a date for its text.
+            changes = what_changed(_types_document(codec.types(tracked.snapshot)), _types_document(codec.types(now)))
     if tracked.metadata is not None and tracked.metadata.is_dirty:
         before = {k: v for k, v in stored_metadata(tracked.stored_metadata).items() if k not in RESERVED | INTERNAL}
         free = _encode({"@metadata": msgspec.Raw(free_keys_json(tracked.metadata))})
         changes += what_changed(_encode({"@metadata": before}), free)
     return changes
+
+
+def _types_document(types: bytes | None) -> bytes:
+    return _encode({TYPES: msgspec.Raw(types or b"{}")})
 
 
 def deletion_change() -> list[DocumentsChanges]:

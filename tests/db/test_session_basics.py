@@ -1,8 +1,10 @@
 """The session's main path, on both faces."""
 
+from datetime import date
+
 import pytest
 
-from docsession import InvalidArgumentTypeException
+from docsession import InvalidArgumentTypeException, OptimisticConcurrencyMode
 
 
 class Company:
@@ -58,3 +60,21 @@ async def test_a_key_wins_over_the_id_that_a_dict_names(store):
     async with store.open_session() as session:
         await session.store(entity, "companies/8")
         assert entity["Id"] == "companies/8"
+
+
+async def test_a_value_of_another_type_with_the_same_json_is_a_change_that_is_told(store):
+    async with store.open_session() as session:
+        await session.store({"on": "2024-01-01"}, "days/1")
+        await session.save_changes()
+    async with store.open_session() as session:
+        day = await session.load("days/1", dict)
+        day["on"] = date(2024, 1, 1)
+        (change,) = session.advanced.what_changed()["days/1"]
+        assert ("@types", "/on", "date") == (change.field_path, change.field_name, change.field_new_value)
+
+
+async def test_optimistic_concurrency_of_reads_too_is_not_lowered_by_its_older_name(store):
+    async with store.open_session() as session:
+        session.advanced.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES_AND_READS
+        session.advanced.use_optimistic_concurrency = True
+        assert OptimisticConcurrencyMode.WRITES_AND_READS is session.advanced.optimistic_concurrency_mode
