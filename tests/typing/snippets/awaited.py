@@ -12,8 +12,9 @@ class Company:
     id: str | None = None
 
 
-async def loads(session: AsyncDocumentSession) -> None:
+async def loads(session: AsyncDocumentSession, company: Company) -> None:
     assert_type(await session.load("companies/1-A", Company), Company | None)
+    assert_type(await session.load(company.id, Company), Company | None)
     assert_type(await session.load(["companies/1-A"], Company), dict[str, Company | None])
     assert_type(await session.load(["companies/1-A"]), dict[str, Any])
     assert_type(await session.include("owner").load("companies/1-A", Company), dict[str, Company | None])

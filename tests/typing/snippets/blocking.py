@@ -19,8 +19,11 @@ class Order:
     id: str | None = None
 
 
-def loads(session: DocumentSession) -> None:
+def loads(session: DocumentSession, company: Company, maybe: str | list[str]) -> None:
     assert_type(session.load("companies/1-A", Company), Company | None)
+    assert_type(session.load(company.id, Company), Company | None)
+    assert_type(session.load(None, Company), Company | None)
+    assert_type(session.load(maybe, Company), Company | dict[str, Company | None] | None)
     assert_type(session.load("companies/1-A", object_type=Company), Company | None)
     assert_type(session.load(["companies/1-A"], Company), dict[str, Company | None])
     assert_type(session.load(("companies/1-A",), Company), dict[str, Company | None])
