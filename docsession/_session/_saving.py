@@ -359,7 +359,8 @@ class Saver:
             if (actual.get((each.table, each.id)) or MUST_NOT_EXIST) != each.expected
         ]
         conflicts += known
-        return _conflict(conflicts)
+        generated = {each.id for each in checked if isinstance(each, Write) and each.tracked.generated}
+        return _conflict(conflicts, [conflict.id for conflict in conflicts if conflict.id in generated])
 
     async def _mismatch(self, flush: Flush) -> CollectionMismatchException:
         separator = self._context.database.separator
@@ -462,7 +463,12 @@ class Saver:
             actual = {}
         context.unknown = False
         for attempt in reversed(context.attempts):
-            if _was_committed(attempt, actual):
+            try:
+                was_committed = _was_committed(attempt, actual)
+            except ConcurrencyException:
+                context.attempts.remove(attempt)  # what is to be done about it is the user's to say, and is asked once
+                raise
+            if was_committed:
                 attempt.apply()
                 return True
         return False
@@ -509,18 +515,34 @@ def _vector(expected: int | None) -> str:
     return str(expected) if expected else ""
 
 
-def _conflict(conflicts: Sequence[Conflict]) -> ConcurrencyException:
+def _conflict(conflicts: Sequence[Conflict], generated: Sequence[str]) -> ConcurrencyException:
+    """Return the error that names *conflicts*, those with *generated* ids among them."""
     if not conflicts:
         return ConcurrencyException(
             "a document was changed meanwhile, and is as expected again; nothing was written: call save_changes() again"
         )
-    names = "; ".join(str(conflict) for conflict in conflicts[:20])
-    more = f"; and {len(conflicts) - 20} more" if len(conflicts) > 20 else ""
+    advice = []
+    if len(generated) < len(conflicts):
+        advice.append(
+            "Refresh them (session.advanced.refresh) or begin a new session, apply the changes again, and save"
+        )
+    if generated:
+        advice.append(
+            f"Generated ids that were taken already: {_listed(generated)}; somebody has stored documents under ids "
+            "like these by hand. Evict the entities, clear the attribute that holds the id, and store them again: "
+            "that gives them new ids"
+        )
     return ConcurrencyException(
-        f"{len(conflicts)} document(s) in conflict, nothing was written: {names}{more}. "
-        "Refresh them (session.advanced.refresh) or begin a new session, apply the changes again, and save",
+        f"{len(conflicts)} document(s) in conflict, nothing was written: {_listed(conflicts, '; ')}. "
+        + ". ".join(advice),
         conflicts,
     )
+
+
+def _listed(things: Sequence[object], separator: str = ", ") -> str:
+    """Return the first twenty of *things*, and how many more there are."""
+    shown = [repr(each) if isinstance(each, str) else str(each) for each in things[:20]]
+    return separator.join([*shown, f"and {len(things) - 20} more"] if len(things) > 20 else shown)
 
 
 def _now() -> Moment:

@@ -151,6 +151,37 @@ class TestWrites:
                 await session.save_changes()
         assert rows.data("users", user.Id) == {"name": "theirs"}
 
+    async def test_a_generated_id_that_is_taken_is_named_as_the_trouble(self, store, rows):
+        await save(store, (User("by hand"), "users/2-A"), (User("free"), "users/9"))
+        async with checked(store) as session:
+            users = [User(str(i)) for i in range(3)]
+            for user in users:
+                await session.store(user)
+            pattern = "Generated ids that were taken already: 'users/2-A'; somebody .* Evict the entities, clear"
+            with pytest.raises(ConcurrencyException, match=pattern) as caught:
+                await session.save_changes()
+            assert "Refresh" not in str(caught.value)
+            assert caught.value.conflicts == (Conflict("users/2-A", "", str(rows.version("users", "users/2-A"))),)
+
+            # The advice, followed.
+            session.advanced.evict(users[1])
+            users[1].Id = None
+            await session.store(users[1])
+            await session.save_changes()
+            assert users[1].Id == "users/4-A"
+        assert rows.ids("users") == ["users/1-A", "users/2-A", "users/3-A", "users/4-A", "users/9"]
+        assert rows.data("users", "users/2-A") == {"name": "by hand"}
+
+    async def test_both_kinds_of_conflict_get_their_advice(self, store):
+        await save(store, (User("by hand"), "users/1-A"), (User("a"), "users/8"))
+        async with checked(store) as session:
+            (await session.load("users/8", User)).name = "b"
+            await change(store, "users/8", User, name="c")
+            await session.store(User("new"))
+            with pytest.raises(ConcurrencyException, match=r"Refresh them .*Generated ids .*: 'users/1-A';") as caught:
+                await session.save_changes()
+        assert sorted(conflict.id for conflict in caught.value.conflicts) == ["users/1-A", "users/8"]
+
     async def test_a_deleted_and_created_document_is_another_version(self, store):
         await save(store, (User("a"), "users/1"))
         async with checked(store) as session:
@@ -216,6 +247,22 @@ class TestWrites:
         assert rows.data("users", "users/4") == {"name": "a"}
         assert rows.data("companies", "companies/2") == {"name": "d"}
         assert "users/newer" not in rows.ids("users")
+
+    async def test_those_are_named_too_that_no_table_could_hold(self, store, rows):
+        await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        async with checked(store) as session:
+            (await session.load("users/1", User)).name = "mine"
+            (await session.load("users/2", User)).name = "mine"
+            await change(store, "users/1", User, name="theirs")
+            session.advanced.register_for_concurrency_check("nowhere/1", "5")
+            session.delete("nowhere/2", "7")
+            with pytest.raises(ConcurrencyException) as caught:
+                await session.save_changes()
+        found = {conflict.id: (conflict.expected, conflict.actual) for conflict in caught.value.conflicts}
+        assert found.keys() == {"users/1", "nowhere/1", "nowhere/2"}
+        assert found["nowhere/1"] == ("5", None)
+        assert found["nowhere/2"] == ("7", None)
+        assert rows.data("users", "users/2") == {"name": "b"}
 
     async def test_a_conflict_among_hundreds_is_found(self, store, rows):
         await save(store, *((User("a"), f"users/{i:03}") for i in range(300)))

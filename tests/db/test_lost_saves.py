@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from docsession import ConcurrencyException, DocumentStore, EventLoopException, RavenException, UnknownOutcomeException
+from docsession import (
+    ConcurrencyException,
+    ConnectionFailedException,
+    DocumentStore,
+    EventLoopException,
+    RavenException,
+    UnknownOutcomeException,
+)
+from tests.support.answers import Answers
 from tests.support.documents import change, read, remove, save
 from tests.support.faces import Face
 from tests.support.proxy import CuttingProxy, DelayProxy, Stage
@@ -191,6 +199,204 @@ async def test_an_answer_that_arrived_counts_though_the_link_breaks_after_it(nea
     await session.save_changes()
     assert await state(near) == NEW
     await remove(near, "items/0")
+
+
+class TestMetadata:
+    @pytest.mark.parametrize("fate", ["lost", "late"])
+    async def test_what_changed_after_the_break_is_saved(self, store, rows, fate):
+        await save(store, (Item(1), "items/1"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            metadata = session.advanced.get_metadata_for(await session.load("items/1", Item))
+            metadata["k"] = 1
+            answers.writes = [fate]
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            metadata["k"] = 2
+            await session.save_changes()
+            assert rows.metadata("items", "items/1") == {"k": 2}
+            assert not session.advanced.has_changes()
+
+    async def test_what_changes_during_a_save_is_saved_by_the_next_one(self, store, rows):
+        await save(store, (Item(1), "items/1"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            metadata = session.advanced.get_metadata_for(await session.load("items/1", Item))
+            metadata["k"] = 1
+
+            async def edit():
+                metadata["k"] = 2
+
+            answers.meanwhile = edit
+            await session.save_changes()
+            assert rows.metadata("items", "items/1") == {"k": 1}
+            assert session.advanced.has_changes()
+            await session.save_changes()
+            assert rows.metadata("items", "items/1") == {"k": 2}
+
+
+class TestTwoAttempts:
+    """The first one lands when the session has long begun the second."""
+
+    @pytest.mark.parametrize(
+        ("second", "error"), [("lost", UnknownOutcomeException), ("unsent", ConnectionFailedException)]
+    )
+    @pytest.mark.parametrize("count", [1, 2])
+    async def test_the_session_is_no_conflict_for_itself(self, store, rows, second, error, count):
+        await save(store, (Item(0), "items/0"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            items = [Item(i) for i in range(count)]
+            for item in items:
+                await session.store(item)
+            answers.writes = ["late"]
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            answers.writes = [second]
+            self.land_before_the_next_write(answers)
+            with pytest.raises(error):
+                await session.save_changes()
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+            items[0].value = 50
+            session.advanced.use_optimistic_concurrency = True
+            await session.save_changes()
+        assert rows.data("items", items[0].id) == {"value": 50}
+        assert len(rows.ids("items")) == 1 + count
+
+    def land_before_the_next_write(self, answers):
+        """Let what is under way arrive after the session has asked for it, and before it sends again."""
+
+        async def after_the_question():
+            answers.meanwhile = answers.land
+
+        answers.meanwhile = after_the_question
+
+    async def test_what_the_second_runs_into_is_the_first(self, store, rows):
+        await save(store, (Item(0), "items/0"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            item = Item(1)
+            await session.store(item)
+            answers.writes = ["late"]
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            item.value = 2
+            self.land_before_the_next_write(answers)
+            await session.save_changes()
+            assert rows.data("items", item.id) == {"value": 2}
+            assert not session.advanced.has_changes()
+
+    async def test_it_is_unknown_again_where_the_server_cannot_be_asked_then(self, store, rows):
+        await save(store, (Item(0), "items/0"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            item = Item(1)
+            await session.store(item)
+            answers.writes = ["late"]
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            self.land_before_the_next_write(answers)
+            answers.reads = [None, None, "lost"]
+            with pytest.raises(UnknownOutcomeException, match="could not be asked"):
+                await session.save_changes()
+            with pytest.raises(UnknownOutcomeException):
+                session.advanced.has_changes()
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+        assert rows.data("items", item.id) == {"value": 1}
+
+    async def test_a_conflict_that_others_made_is_one_still(self, store):
+        await save(store, (Item(1), "items/1"))
+        answers = Answers(store)
+        async with store.open_session() as session:
+            session.advanced.use_optimistic_concurrency = True
+            item = await session.load("items/1", Item)
+            item.value = 2
+            answers.writes = ["unsent"]
+            with pytest.raises(ConnectionFailedException):
+                await session.save_changes()
+            answers.writes = ["late"]
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            await change(store, "items/1", Item, value=9)
+            for _ in range(2):
+                with pytest.raises(ConcurrencyException) as caught:
+                    await session.save_changes()
+                assert [conflict.id for conflict in caught.value.conflicts] == ["items/1"]
+
+
+class TestDeletionsAlone:
+    """They leave no version behind, so what was created anew meanwhile is kept until somebody says otherwise."""
+
+    @pytest.fixture
+    def answers(self, store):
+        return Answers(store)
+
+    async def delete_and_lose(self, store, answers, session, fate="lost"):
+        await save(store, (Item(3), "items/3"), (Item(4), "items/4"))
+        loaded = await session.load(["items/3", "items/4"], Item)
+        for item in loaded.values():
+            session.delete(item)
+        answers.writes = [fate]
+        with pytest.raises(UnknownOutcomeException):
+            await session.save_changes()
+        return loaded
+
+    @pytest.mark.parametrize("fate", ["lost", "late"])
+    async def test_nobody_was_there(self, store, answers, rows, fate):
+        async with store.open_session() as session:
+            await self.delete_and_lose(store, answers, session, fate)
+            await session.save_changes()
+            assert rows.ids("items") == []
+            assert await session.load("items/3", Item) is None
+
+    async def test_a_document_that_was_created_anew_is_not_deleted(self, store, answers, rows):
+        async with store.open_session() as session:
+            await self.delete_and_lose(store, answers, session)
+            await save(store, (Item(99), "items/3"))
+            with pytest.raises(ConcurrencyException, match="'items/3'") as caught:
+                await session.save_changes()
+            assert [conflict.id for conflict in caught.value.conflicts] == ["items/3"]
+            assert rows.ids("items") == ["items/3"]
+            assert rows.data("items", "items/3") == {"value": 99}
+
+    async def test_saving_again_deletes_it(self, store, answers, rows):
+        async with store.open_session() as session:
+            await self.delete_and_lose(store, answers, session)
+            await save(store, (Item(99), "items/3"))
+            with pytest.raises(ConcurrencyException):
+                await session.save_changes()
+            await session.save_changes()
+            assert rows.ids("items") == []
+
+    async def test_evicting_the_entity_keeps_it(self, store, answers, rows):
+        async with store.open_session() as session:
+            loaded = await self.delete_and_lose(store, answers, session)
+            await save(store, (Item(99), "items/3"))
+            with pytest.raises(ConcurrencyException):
+                await session.save_changes()
+            session.advanced.evict(loaded["items/3"])
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+            assert rows.ids("items") == ["items/3"]
+
+    async def test_later_conflicts_are_told_as_what_they_are(self, store, answers):
+        await save(store, (Item(1), "items/1"))
+        async with store.open_session() as session:
+            item = await session.load("items/1", Item)
+            loaded = await self.delete_and_lose(store, answers, session)
+            await save(store, (Item(99), "items/3"))
+            with pytest.raises(ConcurrencyException):
+                await session.save_changes()
+            for deleted in loaded.values():
+                session.advanced.evict(deleted)
+            await change(store, "items/1", Item, value=5)
+            item.value = 6
+            session.advanced.use_optimistic_concurrency = True
+            with pytest.raises(ConcurrencyException) as caught:
+                await session.save_changes()
+            assert [conflict.id for conflict in caught.value.conflicts] == ["items/1"]
 
 
 class TestCancellation:
