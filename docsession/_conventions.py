@@ -29,6 +29,24 @@ class DocumentConventions:
         should_ignore_entity_changes: A rule that keeps changes of some entities from being saved.
     """
 
+    # Whatever else is set is a misspelt setting.
+    __slots__ = (
+        "__weakref__",
+        "_aliases",
+        "_auto_create",
+        "_document_id_generator",
+        "_find_collection_name",
+        "_find_identity_property_name",
+        "_frozen",
+        "_identity_parts_separator",
+        "_node_tag",
+        "_optimistic_concurrency_mode",
+        "_transform_prefix",
+        "max_number_of_requests_per_session",
+        "should_ignore_entity_changes",
+        "verify_on_save",
+    )
+
     def __init__(self) -> None:
         self.max_number_of_requests_per_session = 30
         self.verify_on_save = True

@@ -14,6 +14,8 @@ T = TypeVar("T")
 class AdvancedSession(AdvancedSessionCommon):
     """What is needed less often (RavenDB: session.advanced)."""
 
+    __slots__ = ()
+
     def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
         return run(self._core.exists(key))

@@ -18,6 +18,8 @@ T = TypeVar("T")
 class AdvancedSessionCommon:
     """What a session knows of its documents, and its settings."""
 
+    __slots__ = ("_core",)
+
     def __init__(self, core: SessionCore) -> None:
         self._core = core
 

@@ -13,6 +13,8 @@ T = TypeVar("T")
 class AsyncAdvancedSession(AdvancedSessionCommon):
     """What is needed less often (RavenDB: session.advanced)."""
 
+    __slots__ = ()
+
     async def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
         return await self._core.exists(key)

@@ -23,6 +23,8 @@ class AsyncDocumentSession:
     found by `save_changes()`, which writes all of them in one request and one transaction.
     """
 
+    __slots__ = ("__weakref__", "_advanced", "_core")
+
     def __init__(self, context: SessionContext) -> None:
         self._core = SessionCore(context)
         self._advanced: AsyncAdvancedSession | None = None
@@ -85,6 +87,8 @@ class AsyncDocumentSession:
 
 class AsyncLoaderWithInclude:
     """A load that brings along what the documents refer to (RavenDB: MultiLoaderWithInclude)."""
+
+    __slots__ = ("_builder", "_core")
 
     def __init__(self, core: SessionCore) -> None:
         self._core = core

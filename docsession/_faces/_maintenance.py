@@ -9,6 +9,8 @@ from docsession._session._maintenance import MaintenanceCore
 class Maintenance:
     """Creates, lists and drops the databases of a server (RavenDB: store.maintenance)."""
 
+    __slots__ = ("_core",)
+
     def __init__(self, core: MaintenanceCore) -> None:
         self._core = core
 
@@ -47,6 +49,8 @@ class Maintenance:
 
 class AsyncMaintenance:
     """Creates, lists and drops the databases of a server; `Maintenance`, awaited."""
+
+    __slots__ = ("_core",)
 
     def __init__(self, core: MaintenanceCore) -> None:
         self._core = core

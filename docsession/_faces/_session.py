@@ -27,6 +27,8 @@ class DocumentSession:
     found by `save_changes()`, which writes all of them in one request and one transaction.
     """
 
+    __slots__ = ("__weakref__", "_advanced", "_core")
+
     def __init__(self, context: SessionContext) -> None:
         self._core = SessionCore(context)
         self._advanced: AdvancedSession | None = None
@@ -139,6 +141,8 @@ class DocumentSession:
 
 class LoaderWithInclude:
     """A load that brings along what the documents refer to (RavenDB: MultiLoaderWithInclude)."""
+
+    __slots__ = ("_builder", "_core")
 
     def __init__(self, core: SessionCore) -> None:
         self._core = core

@@ -225,6 +225,29 @@ class TestFaces:
             assert not hasattr(async_, "__enter__")
 
 
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("cls", "name"),
+        [
+            (docsession.DocumentSession, "use_optimistic_concurrency"),
+            (docsession.AsyncDocumentSession, "use_optimistic_concurrency"),
+            (docsession.AdvancedSession, "use_optimistic_concurency"),
+            (docsession.AsyncAdvancedSession, "use_optimistic_concurency"),
+            (docsession.LoaderWithInclude, "includes"),
+            (docsession.AsyncLoaderWithInclude, "includes"),
+            (docsession.IncludeBuilder, "include"),
+            (docsession.Maintenance, "databases"),
+            (docsession.AsyncMaintenance, "databases"),
+            (docsession.DocumentConventions, "max_requests"),
+            (docsession.SessionOptions, "tracking"),
+        ],
+    )
+    def test_one_that_does_not_exist_cannot_be_set(self, cls, name):
+        instance = cls.__new__(cls)
+        with pytest.raises(AttributeError, match=name):
+            setattr(instance, name, True)
+
+
 class TestRavenDBsWords:
     @pytest.mark.parametrize(
         ("function", "expected"), RAVENDB.items(), ids=lambda each: getattr(each, "__qualname__", "")
