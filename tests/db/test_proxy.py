@@ -73,6 +73,22 @@ class TestCutting:
                 assert connection.execute("SELECT 'marked'").fetchone() == ("marked",)
             assert proxy.cuts == 1
 
+    def test_what_is_passed_on_before_the_cut_is_unharmed(self, postgres_url):
+        """libpq sends a long request in pieces, which end inside a message."""
+        with CuttingProxy(postgres_url) as proxy:
+            connection = connect(proxy)
+            proxy.cut_next(Stage.AFTER_MESSAGES, 30, containing=b"marked")
+            text = "x" * 500
+            with connection.pipeline():
+                cursors = [connection.execute("SELECT %s", (f"{text}{i}",)) for i in range(20)]
+                last = connection.execute("SELECT 'marked'")
+                assert [cursor.fetchone() for cursor in cursors] == [(f"{text}{i}",) for i in range(20)]
+                assert last.fetchone() == ("marked",)
+            with pytest.raises(psycopg.OperationalError):
+                for _ in range(20):
+                    connection.execute("SELECT 1")
+            connection.close()
+
     def test_after_the_answer_the_next_request_fails(self, postgres_url):
         with CuttingProxy(postgres_url) as proxy:
             connection = connect(proxy)

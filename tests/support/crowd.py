@@ -5,8 +5,12 @@ A process's work is written once for both faces: threads share a blocking store,
 """
 
 import asyncio
+import faulthandler
 import json
+import logging
 import random
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +26,7 @@ from docsession import (
     OptimisticConcurrencyMode,
     SessionOptions,
 )
+from tests.support.books import chaos, keep_books
 from tests.support.faces import Face
 
 ROOT = Path(__file__).parents[2]
@@ -149,12 +154,21 @@ async def delete_database(store, _rng, *, name):
 
 
 WORK = {
-    work.__name__: work for work in (overlap, increment, take_ids, begin_collections, create_database, delete_database)
+    "overlap": overlap,
+    "increment": increment,
+    "take_ids": take_ids,
+    "begin_collections": begin_collections,
+    "create_database": create_database,
+    "delete_database": delete_database,
+    "keep_books": keep_books,
 }
 
 
 def carry_out(order):
     """Do one order with a new store, and return what each thread or task says."""
+    if order.pop("chaos", False):
+        with chaos(order["store"]["urls"], order["seed"]) as url:
+            return carry_out({**order, "store": {**order["store"], "urls": url}})
     face, work, workers = Face(order["face"]), WORK[order["work"]], order["workers"]
     arguments, store_options = order["arguments"], order["store"]
     pause = order["at"] - time.monotonic()
@@ -202,18 +216,25 @@ class Crowd:
             for _ in range(size)
         ]
 
-    def do(self, work, store, *, workers=2, seed=0, faces=FACES, **arguments):
-        """Let every process do *work* with *workers* threads or tasks; returns all that they say, none an error."""
+    def do(self, work, store, *, workers=2, seed=0, faces=FACES, chaos=False, **arguments):
+        """Let every process do *work* with *workers* threads or tasks; returns all that they say, none an error.
+
+        With *chaos* the links to the server break all the time.
+        """
         at = time.monotonic() + 0.3
         for number, process in enumerate(self._processes):
             order = {
                 "work": work, "store": store, "workers": workers, "seed": f"{seed}-{number}", "arguments": arguments,
-                "face": faces[number % len(faces)], "at": at, "number": number,
+                "face": faces[number % len(faces)], "at": at, "number": number, "chaos": chaos,
             }  # fmt: skip
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
         said = []
+        give_up = time.monotonic() + arguments.get("seconds", 0) + 60
         for process in self._processes:
+            if not select.select([process.stdout], [], [], max(0, give_up - time.monotonic()))[0]:
+                process.send_signal(signal.SIGABRT)
+                raise AssertionError("a process of the crowd does not come to an end; see its threads above")
             line = process.stdout.readline()
             assert line, "a process of the crowd has died"
             said += json.loads(line)
@@ -230,5 +251,8 @@ class Crowd:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
+    # Links that are cut are what some orders are about.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     for line in sys.stdin:
         print(json.dumps(carry_out(json.loads(line))), flush=True)

@@ -37,6 +37,11 @@ class Messages:
         self._rest = b""
         self._has_types = not from_client
 
+    @property
+    def begun(self) -> int:
+        """How many bytes of a message have come whose end has not."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         self._rest += data
         while True:
@@ -278,6 +283,7 @@ class CuttingProxy(Proxy):
         self._n = 0
         self._matches: Callable[[bytes], bool] = bool
         self._armed: Link | None = None
+        self._passed = 0
 
     def cut_next(self, stage: Stage, n: int = 0, *, containing: bytes = b"") -> None:
         """Cut the next request whose data has *containing* in it.
@@ -291,12 +297,18 @@ class CuttingProxy(Proxy):
         self._is_cut.clear()
         self._stage = stage
 
+    @property
+    def is_armed(self) -> bool:
+        """True while the cut that was asked for is under way; another one now would let damaged data pass."""
+        return self._stage is not None and (self._armed is None or self._armed in self._links)
+
     def wait_for_cut(self) -> None:
         """Return when the link is cut, which for AFTER_ANSWER is after the client has gone on."""
         assert self._is_cut.wait(10), "nothing was cut"
 
     def from_client(self, link: Link, data: bytes) -> None:
         if self._stage is not None and link.is_ready and self._armed is None and self._matches(data):
+            self._passed = link.sent.begun
             self._armed = link
         if self._armed is not link:
             for _ in link.sent.feed(data):
@@ -314,7 +326,8 @@ class CuttingProxy(Proxy):
             for _, message in link.sent.feed(data):
                 if self._n > 0:
                     self._n -= 1
-                    super().from_client(link, message)
+                    super().from_client(link, message[self._passed :])
+                    self._passed = 0
             if self._n == 0:
                 self._cut(link)
         else:
