@@ -144,9 +144,9 @@ class SessionCore:
         for deletion in self.context.map.deleted.values():
             tracked = deletion.tracked
             if tracked is not None and tracked.entity is entity:
+                self.context.map.add(tracked)
                 del self.context.map.deleted[tracked.id]
                 tracked.expected = expected
-                self.context.map.add(tracked)
                 return True
         return False
 

@@ -197,7 +197,10 @@ class Saver:
     def _place(
         self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]], deletions: Iterable[Deletion]
     ) -> None:
-        """Say in which table new documents go, and refuse ids that documents of another table have."""
+        """Say in which table new documents go, and refuse ids that documents of another table have.
+
+        Where whatever had the id was deleted by that id, it is deleted from the other tables.
+        """
         leaving = {(each.tracked.table, each.id) for each in deletions if each.tracked is not None}
         shared: dict[TableStatements, list[str]] = {}
         for (prefix, collection), writes in unplaced.items():
@@ -207,9 +210,13 @@ class Saver:
             if not all(write.tracked.generated for write in writes):
                 self._rely_on_catalogue(flush, prefix)
             for other in flush.catalogue.by_prefix[prefix]:
-                if other is not table:
-                    ids = [write.id for write in writes if (other, write.id) not in leaving]
-                    shared.setdefault(other, []).extend(ids)
+                if other is table:
+                    continue
+                for write in writes:
+                    if write.tracked.replaces and write.tracked.expected is None:
+                        flush.operations.append(Delete(other, write.id, None))
+                    elif (other, write.id) not in leaving:
+                        shared.setdefault(other, []).append(write.id)
         flush.guards += [refuse_ids(table, ids) for table, ids in sorted(shared.items(), key=lambda item: item[0].name)]
 
     def _plan_puts(self, flush: Flush, writes: list[Write]) -> None:
