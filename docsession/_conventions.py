@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypedDict
+
+from typing_extensions import Unpack
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode
@@ -17,10 +19,35 @@ class ShouldIgnoreEntityChanges(Protocol):
         ...
 
 
+class ConventionSettings(TypedDict, total=False):
+    """What `DocumentConventions` takes as keyword arguments: its settable attributes."""
+
+    auto_create: bool
+    document_id_generator: Callable[[str, object], str] | None
+    find_collection_name: Callable[[type], str | None] | None
+    find_identity_property_name: Callable[[type], str | None] | None
+    identity_parts_separator: str
+    max_number_of_requests_per_session: int
+    node_tag: str
+    optimistic_concurrency_mode: OptimisticConcurrencyMode
+    should_ignore_entity_changes: ShouldIgnoreEntityChanges | None
+    transform_class_collection_name_to_document_id_prefix: Callable[[str], str] | None
+    use_optimistic_concurrency: bool
+    verify_on_save: bool
+
+
 class DocumentConventions:
     """The conventions of a store (RavenDB: DocumentConventions).
 
-    What shapes data or SQL is frozen when the store is initialised; limits stay settable.
+    `DocumentStore(conventions=DocumentConventions(auto_create=False))` is the short way to set some; each is an
+    attribute too. What shapes data or SQL is frozen when the store is initialised; limits stay settable.
+
+    Args:
+        settings: Any of the attributes and properties below, by name.
+
+    Raises:
+        InvalidArgumentTypeException: There is no such convention.
+        InvalidArgumentException: A value cannot be used.
 
     Attributes:
         max_number_of_requests_per_session: How many requests a session may send; 30.
@@ -47,7 +74,7 @@ class DocumentConventions:
         "verify_on_save",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Unpack[ConventionSettings]) -> None:
         self.max_number_of_requests_per_session = 30
         self.verify_on_save = True
         self.should_ignore_entity_changes: ShouldIgnoreEntityChanges | None = None
@@ -61,6 +88,11 @@ class DocumentConventions:
         self._transform_prefix: Callable[[str], str] | None = None
         self._document_id_generator: Callable[[str, object], str] | None = None
         self._aliases: dict[str, type] = {}
+        known = sorted(ConventionSettings.__annotations__)
+        for name, value in settings.items():
+            if name not in known:
+                raise InvalidArgumentTypeException(f"there is no convention {name!r}; there are {', '.join(known)}")
+            setattr(self, name, value)
 
     def freeze(self) -> None:
         """Forbid further changes of what shapes data or SQL; the store calls it when it is initialised."""

@@ -122,7 +122,10 @@ class Mappings:
                 collection only `for_dict` knows.
             InvalidArgumentException: A name that it would get is not allowed.
         """
-        mapping = self._by_class.get(cls)
+        try:
+            mapping = self._by_class.get(cls)
+        except TypeError:
+            raise _no_class(cls) from None
         if mapping is None:
             with self._lock:
                 mapping = self._by_class.get(cls) or self._by_class.setdefault(cls, self._map_class(cls))
@@ -183,7 +186,7 @@ class Mappings:
 
     def _map_class(self, cls: type[T]) -> DocumentMapping[T]:
         if not isinstance(cls, type):
-            raise InvalidArgumentTypeException(f"object_type is a class, such as Company, not {cls!r:.80}")
+            raise _no_class(cls)
         check_entity_class(cls)
         if cls is dict:
             raise InvalidArgumentTypeException("a plain dict has no collection by itself; name one")
@@ -223,6 +226,12 @@ class Mappings:
         if self._registry is None:
             self._registry = AliasRegistry(self._conventions.aliases)
         return self._make_codec(cls, id_attribute, self._registry)
+
+
+def _no_class(given: object) -> InvalidArgumentTypeException:
+    return InvalidArgumentTypeException(
+        f"object_type is a class, such as Company, not {given!r:.80} (of type {type(given).__qualname__})"
+    )
 
 
 def names_collection(entity: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from docsession._errors import InvalidArgumentException, PoolTimeoutException
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, PoolTimeoutException
 from docsession._executors._adapters import ADAPTERS
 
 LIVENESS = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
@@ -18,6 +18,19 @@ PATIENCE = 0.25
 
 UNREACHABLE_PATIENCE = 0.01
 """The same while the pool's last attempt to connect has failed."""
+
+
+_KINDS = (
+    ("min_size", int, "an int"),
+    ("max_size", int, "an int"),
+    ("timeout", int | float, "a number of seconds"),
+    ("max_idle", int | float, "a number of seconds"),
+    ("max_lifetime", int | float, "a number of seconds"),
+    ("connect_timeout", int | float, "a number of seconds"),
+    ("prepare_threshold", int | None, "an int or None"),
+    ("prepared_max", int, "an int"),
+    ("application_name", str, "a str"),
+)
 
 
 _of_the_parent: list[object] = []
@@ -61,6 +74,10 @@ class PoolSettings:
     application_name: str = "docsession"
 
     def __post_init__(self) -> None:
+        for name, kinds, what in _KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise InvalidArgumentTypeException(f"{name} must be {what}, not {value!r:.80}")
         if self.min_size < 0 or self.max_size < max(1, self.min_size):
             raise InvalidArgumentException(
                 "a pool must have 0 <= min_size <= max_size and 1 <= max_size, "

@@ -86,7 +86,7 @@ class StoreCommon:
         if not isinstance(urls, _NotGiven):
             self._conninfo = dict(parse_url(urls))
         self._database = DEFAULT_DATABASE if database is None else check_database(database)
-        self._conventions = conventions if conventions is not None else DocumentConventions()
+        self._conventions = DocumentConventions() if conventions is None else _check_conventions(conventions)
         self._embedded_options = dict(embedded)
         PoolSettings(conninfo={}, **pool)  # type: ignore[arg-type]  # refused now, if they are to be refused
         self._pool_options = dict(pool)
@@ -118,7 +118,7 @@ class StoreCommon:
     def conventions(self, value: DocumentConventions) -> None:
         if self._executor is not None:
             raise InvalidOperationException("conventions are set before the store is initialised")
-        self._conventions = value
+        self._conventions = _check_conventions(value)
 
     @property
     def disposed(self) -> bool:
@@ -231,6 +231,14 @@ class StoreCommon:
         if no_tracking and mode is not OptimisticConcurrencyMode.NONE:
             raise InvalidOperationException("no_tracking keeps no versions: optimistic_concurrency_mode must be NONE")
         return mode
+
+
+def _check_conventions(given: object) -> DocumentConventions:
+    if isinstance(given, DocumentConventions):
+        return given
+    raise InvalidArgumentTypeException(
+        f"conventions are made by DocumentConventions, as in DocumentConventions(auto_create=False), not {given!r:.80}"
+    )
 
 
 StorePath: TypeAlias = str | Path | os.PathLike[str]
