@@ -253,7 +253,7 @@ class TestTwoAttempts:
             with pytest.raises(UnknownOutcomeException):
                 await session.save_changes()
             answers.writes = [second]
-            self.land_before_the_next_write(answers)
+            answers.before_write = answers.land  # after the session has asked for it
             with pytest.raises(error):
                 await session.save_changes()
             await session.save_changes()
@@ -263,14 +263,6 @@ class TestTwoAttempts:
             await session.save_changes()
         assert rows.data("items", items[0].id) == {"value": 50}
         assert len(rows.ids("items")) == 1 + count
-
-    def land_before_the_next_write(self, answers):
-        """Let what is under way arrive after the session has asked for it, and before it sends again."""
-
-        async def after_the_question():
-            answers.meanwhile = answers.land
-
-        answers.meanwhile = after_the_question
 
     async def test_what_the_second_runs_into_is_the_first(self, store, rows):
         await save(store, (Item(0), "items/0"))
@@ -282,7 +274,7 @@ class TestTwoAttempts:
             with pytest.raises(UnknownOutcomeException):
                 await session.save_changes()
             item.value = 2
-            self.land_before_the_next_write(answers)
+            answers.before_write = answers.land  # after the session has asked for it
             await session.save_changes()
             assert rows.data("items", item.id) == {"value": 2}
             assert not session.advanced.has_changes()
@@ -296,7 +288,7 @@ class TestTwoAttempts:
             answers.writes = ["late"]
             with pytest.raises(UnknownOutcomeException):
                 await session.save_changes()
-            self.land_before_the_next_write(answers)
+            answers.before_write = answers.land  # after the session has asked for it
             answers.reads = [None, None, "lost"]
             with pytest.raises(UnknownOutcomeException, match="could not be asked"):
                 await session.save_changes()

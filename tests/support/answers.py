@@ -10,6 +10,7 @@ class Answers:
 
     A write that is told of in `writes` is "lost" (done, but its answer never came), "late" (on its way
     until `land`), or "unsent"; a read in `reads` is "lost". None lets it pass.
+    `meanwhile` is awaited before the next request, `before_write` before the next write, once each.
     """
 
     def __init__(self, store):
@@ -19,12 +20,16 @@ class Answers:
         self.writes = []
         self.reads = []
         self.meanwhile = None
+        self.before_write = None
         self._under_way = []
 
     async def run(self, request):
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
+        if request.write and self.before_write is not None:
+            act, self.before_write = self.before_write, None
+            await act()
         told = self.writes if request.write else self.reads
         fate = told.pop(0) if told else None
         if fate == "unsent":
