@@ -82,7 +82,10 @@ class AsyncDocumentSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        if error is None:
+            await self.close()
+        else:
+            self._core.abandon()
 
 
 class AsyncLoaderWithInclude:

@@ -136,7 +136,10 @@ class DocumentSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self._core.abandon()
 
 
 class LoaderWithInclude:

@@ -31,6 +31,7 @@ from docsession._errors import (
     InvalidArgumentTypeException,
     InvalidOperationException,
     NonUniqueObjectException,
+    SessionBusyException,
 )
 from docsession._options import OptimisticConcurrencyMode
 from docsession._port import NULL_JSONB, Request, Statement
@@ -459,6 +460,13 @@ class SessionCore:
         context.unknown = False
         context.map.clear()
         context.leave()
+
+    def abandon(self) -> None:
+        """Close the session because of an error, also while another thread or task is inside: its call is the last."""
+        try:
+            self.close()
+        except SessionBusyException:
+            self.context.closed = True
 
     # what the session knows
 

@@ -104,6 +104,28 @@ class TestTwoAtOnce:
         assert not session.advanced.has_changes()
         assert (await read(store, "companies/1", Company)).name == "new"
 
+    async def test_leaving_by_an_error_keeps_the_error(self, store, face, postgres_url, database):
+        """The call that is inside ends as it would; none is possible after it."""
+        await save(store, (Company("old"), "companies/1"))
+        session = store.open_session()
+        company = await session.load("companies/1", Company)
+        company.name = "new"
+        with outsider(postgres_url, database) as program:
+            program.hold("companies", "companies/1")
+            saving = begin(face, session.save_changes)
+            await program.until_others_wait()
+            with refused(SessionBusyException, "close()", "save_changes()"):
+                async with session:
+                    pass
+            with pytest.raises(ZeroDivisionError):
+                async with session:
+                    raise ZeroDivisionError
+            program.let_go()
+        await saving
+        assert (await read(store, "companies/1", Company)).name == "new"
+        with refused(SessionClosedException, "load()"):
+            await session.load("companies/1", Company)
+
     async def test_tasks_at_once(self, store, face):
         await save(store, (Company("old"), "companies/1"))
         if not face.is_async:
@@ -114,6 +136,9 @@ class TestTwoAtOnce:
             )
             assert [type(each) for each in results] == [Company, SessionBusyException, SessionBusyException]
             assert await session.load("companies/2", Company) is None
+        with refused(SessionBusyException, "load() was called while load()"):
+            async with store.open_session() as session:
+                await asyncio.gather(*(session.load(f"companies/{i}", Company) for i in range(1, 4)))
 
     async def test_a_session_that_failed_is_not_busy(self, store):
         async with store.open_session() as session:
