@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Collection, Coroutine, Generator
 from typing import Any, Final
 
+from typing_extensions import is_typeddict
+
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 ID_NAMES: Final = ("Id", "id")
@@ -71,7 +73,7 @@ def _reason_against(cls: type) -> str | None:
     for bases, reason in _NO_ENTITIES:
         if issubclass(cls, bases):
             return reason
-    if issubclass(cls, dict) and cls is not dict and not typing.is_typeddict(cls):
+    if issubclass(cls, dict) and cls is not dict and not is_typeddict(cls):
         return "is a kind of dict that would come back as another class; store a plain dict"
     if cls.__module__ == "builtins" and cls is not dict:
         return "is a type of Python itself"
@@ -88,7 +90,7 @@ def id_attribute_of(cls: type, wanted: str | None) -> str | None:
         InvalidArgumentException: *wanted* does not exist and cannot be set, or the attribute is of a
             type that holds no str.
     """
-    if cls is dict:
+    if issubclass(cls, dict):
         return None
     name = wanted or next((name for name in ID_NAMES if declares(cls, name)), None)
     if name is None:
@@ -120,7 +122,7 @@ def declares(cls: type, name: str) -> bool:
 
 def takes_attributes(cls: type) -> bool:
     """Return True where instances of *cls* take attributes that the class does not declare."""
-    if not cls.__dictoffset__ or typing.is_typeddict(cls) or issubclass(cls, dict):
+    if not cls.__dictoffset__ or issubclass(cls, dict):
         return False
     dataclass_parameters = getattr(cls, "__dataclass_params__", None)
     if dataclass_parameters is not None and dataclass_parameters.frozen:

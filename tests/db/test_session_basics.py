@@ -1,6 +1,7 @@
 """The session's main path, on both faces."""
 
 from datetime import date
+from typing import NotRequired, TypedDict
 
 import pytest
 
@@ -78,3 +79,17 @@ async def test_optimistic_concurrency_of_reads_too_is_not_lowered_by_its_older_n
         session.advanced.optimistic_concurrency_mode = OptimisticConcurrencyMode.WRITES_AND_READS
         session.advanced.use_optimistic_concurrency = True
         assert OptimisticConcurrencyMode.WRITES_AND_READS is session.advanced.optimistic_concurrency_mode
+
+
+class Settings(TypedDict):
+    colour: str
+    Id: NotRequired[str]
+
+
+async def test_a_typed_dict_may_name_its_id(store):
+    async with store.open_session() as session:
+        await session.store({"colour": "red", "Id": "settings/1"})
+        await session.save_changes()
+    async with store.open_session() as session:
+        loaded = await session.load("settings/1", Settings)
+        assert "red" == loaded["colour"]

@@ -213,7 +213,7 @@ def mappings(conventions):
         (Struct, "id"),
         (StructWithout, None),
         (Typed, None),
-        (TypedWithId, "id"),
+        (TypedWithId, None),
     ],
 )
 def test_the_id_is_held_by_the_declared_attribute_or_by_capital_id_where_there_is_room(mappings, cls, attribute):
