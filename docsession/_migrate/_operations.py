@@ -10,7 +10,7 @@ from alembic import op
 from docsession._errors import MigrationException
 from docsession._sql._instant import create_instant_statement, drop_instant_statement
 from docsession._sql._quoting import qualified
-from docsession._sql._schema import COLLECTIONS_TABLE
+from docsession._sql._schema import COLLECTIONS_TABLE, collection_tables_query
 
 
 def create_instant_function() -> None:
@@ -24,7 +24,7 @@ def drop_instant_function() -> None:
 
 
 def refuse_where_collections_exist() -> None:
-    """Stop the migration where the database holds collections.
+    """Stop the migration where the database holds collections, or tables of some that hold no document yet.
 
     Raises:
         MigrationException: It does; names them.
@@ -36,6 +36,12 @@ def refuse_where_collections_exist() -> None:
         raise MigrationException(
             f"the database {database!r} holds collections ({', '.join(names)}), and without the system tables their "
             "documents could no longer be found; drop the whole database instead, through store.maintenance"
+        )
+    tables = [str(name) for (name,) in _run(collection_tables_query(database))]
+    if tables:
+        raise MigrationException(
+            f"the database {database!r} has tables of collections ({', '.join(tables)}), which would be left behind; "
+            "drop those tables first, or the whole database, through store.maintenance"
         )
 
 

@@ -162,6 +162,22 @@ def create_collection_statements(database: str, table: str) -> list[str]:
     return [_locked(database, body)]
 
 
+def create_system_table_statement(database: str, name: str) -> str:
+    """Return what makes one system table of *database*, whose lock must be held."""
+    return _create_table(build_metadata().tables[name], database)
+
+
+def collection_tables_query(database: str) -> str:
+    """Return the query for the names of all tables in *database* that have the columns of a collection."""
+    schema = quote_literal(quote_identifier(database))
+    return (
+        "SELECT relname::pg_catalog.text FROM pg_catalog.pg_class\n"
+        f"WHERE relnamespace OPERATOR(pg_catalog.=) {schema}::pg_catalog.regnamespace\n"
+        "AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])\n"
+        f"AND {_is_collection('oid')} ORDER BY relname"
+    )
+
+
 def drop_database_statements(database: str) -> list[str]:
     """Return what drops *database* with all its documents.
 

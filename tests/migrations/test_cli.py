@@ -134,6 +134,13 @@ class TestRefusals:
         self.refused(on("downgrade", "base"), "Companies", code="ds410")
         assert on("check")[0] == DONE
 
+    def test_a_table_without_documents_is_no_orphan_either(self, on, run, database):
+        on("upgrade", "-c", "Companies", "-c", "Orders")
+        self.refused(on("downgrade", "base"), "companies, orders", "drop those tables first", code="ds410")
+        assert on("check")[0] == DONE
+        run([f"DROP TABLE {qualified(database, name)}" for name in ("companies", "orders")])
+        assert on("downgrade", "base")[0] == DONE
+
     def test_a_collection_whose_table_is_another_ones(self, on, run, database):
         on("upgrade")
         run([f"INSERT INTO {qualified(database, 'docsession_collections')} VALUES ('c', 'Firms', 'companies')"])
