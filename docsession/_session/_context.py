@@ -44,6 +44,7 @@ class SessionContext:
 
     __slots__ = (
         "_busy",
+        "_is_asking",
         "_operation",
         "attempts",
         "closed",
@@ -79,6 +80,7 @@ class SessionContext:
         self.attempts: list[Attempt] = []
         self.closed = False
         self._busy = threading.Lock()
+        self._is_asking = False
         self._operation = ""
 
     def enter(self, operation: str) -> None:
@@ -95,6 +97,11 @@ class SessionContext:
                 "a session belongs to one thread or task at a time: open one for each"
             )
         self._operation = operation
+        if self._is_asking and operation in {"save_changes", "close"}:
+            self._busy.release()
+            raise SessionBusyException(
+                f"{operation}() was called in the middle of save_changes(), where should_ignore_entity_changes is asked"
+            )
         if self.closed:
             self._busy.release()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
@@ -112,11 +119,14 @@ class SessionContext:
     def outside(self, ask: Callable[[], R]) -> R:
         """Call *ask*, the user's own code in the middle of an operation, so that it may look at the session."""
         operation = self._operation
-        self.leave()
+        self._is_asking = True
+        self._busy.release()
         try:
             return ask()
         finally:
-            self.enter(operation)
+            self._busy.acquire()
+            self._is_asking = False
+            self._operation = operation
 
     @property
     def operation(self) -> str:

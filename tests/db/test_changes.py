@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from docsession import ChangeType, DocumentConventions, DocumentsChanges, InvalidOperationException
+from docsession import (
+    ChangeType,
+    DocumentConventions,
+    DocumentsChanges,
+    InvalidOperationException,
+    SessionBusyException,
+)
 from tests.support.documents import change, read, save
 from tests.support.kinds import make_class
 
@@ -414,6 +420,67 @@ class TestIgnoredChanges:
             assert asked == [(real, users["users/1"], "users/1"), (real, users["users/2"], "users/2")]
         assert rows.data("users", "users/1")["name"] == "a"
         assert rows.data("users", "users/2")["name"] == "c"
+
+    async def test_a_rule_may_look_at_the_session(self, make_store, rows):
+        seen = []
+
+        class Rule:
+            def check(self, session, entity, document_id):
+                seen.append((session.advanced.has_changed(entity), session.advanced.get_document_id(entity)))
+                return not session.advanced.get_metadata_for(entity).get("wanted")
+
+        conventions = DocumentConventions()
+        conventions.should_ignore_entity_changes = Rule()
+        store = make_store(conventions=conventions)
+        async with store.open_session() as session:
+            for i in (1, 2):
+                user = User("a")
+                await session.store(user, f"users/{i}")
+                session.advanced.get_metadata_for(user)["wanted"] = i == 1
+            await session.save_changes()
+        assert seen == [(True, "users/1"), (True, "users/2")]
+        assert rows.ids("users") == ["users/1"]
+
+    async def test_a_rule_that_fails_leaves_the_session_usable(self, make_store, rows):
+        class Rule:
+            works = False
+
+            def check(self, session, entity, document_id):
+                if not self.works:
+                    raise LookupError(document_id)
+                return False
+
+        conventions = DocumentConventions()
+        conventions.should_ignore_entity_changes = rule = Rule()
+        store = make_store(conventions=conventions)
+        async with store.open_session() as session:
+            await session.store(User("a"), "users/1")
+            with pytest.raises(LookupError, match="users/1"):
+                await session.save_changes()
+            assert session.advanced.has_changes()
+            rule.works = True
+            await session.save_changes()
+        assert rows.ids("users") == ["users/1"]
+
+    @pytest.mark.parametrize("operation", ["save_changes", "close"])
+    async def test_a_rule_neither_saves_nor_closes_the_session_that_asks_it(self, make_store, rows, operation):
+        refused = []
+
+        class Rule:
+            def check(self, session, entity, document_id):
+                with pytest.raises(SessionBusyException, match=rf"^{operation}\(\) .* should_ignore_entity_changes"):
+                    getattr(session, operation)().send(None)
+                refused.append(document_id)
+                return False
+
+        conventions = DocumentConventions()
+        conventions.should_ignore_entity_changes = Rule()
+        async with make_store(conventions=conventions).open_session() as session:
+            await session.store(User("a"), "users/1")
+            await session.save_changes()
+            assert refused == ["users/1"]
+            assert not session.advanced.has_changes()
+        assert rows.ids("users") == ["users/1"]
 
 
 class TestDocumentsChanges:

@@ -1,6 +1,7 @@
 """The other ways to read, and to forget: by prefix, conditionally, again; evict, clear, exists, replace."""
 
 import dataclasses
+from enum import IntEnum
 
 import attrs
 import msgspec
@@ -189,9 +190,10 @@ class TestLoadStartingWith:
                     await session.advanced.load_starting_with(prefix, User)
             with pytest.raises(InvalidArgumentTypeException):
                 await session.advanced.load_starting_with(None, User)
-            for options in ({"start": -1}, {"page_size": -1}, {"page_size": "5"}, {"start": 1.5}, {"start": 2**63}):
-                with pytest.raises(InvalidArgumentException):
-                    await session.advanced.load_starting_with("users/", User, **options)
+            for name in ("start", "page_size"):
+                for value in (-1, "5", 1.5, 2**63, True, False, IntEnum("Size", ["SMALL"]).SMALL):
+                    with pytest.raises(InvalidArgumentException, match=name):
+                        await session.advanced.load_starting_with("users/", User, **{name: value})
             assert session.advanced.number_of_requests == 0
 
     async def test_one_that_does_not_fit_says_which(self, store):

@@ -10,6 +10,7 @@ from docsession import (
     ChangeType,
     InvalidArgumentException,
     MetadataAsDictionary,
+    NonUniqueObjectException,
     UnsupportedValueException,
 )
 from tests.support.documents import change, read, save
@@ -224,6 +225,40 @@ class TestFreeKeys:
             assert session.advanced.get_metadata_for(user)["a"] == "theirs"
             assert not session.advanced.has_changes()
 
+    @pytest.mark.parametrize("object_type", [User, dict])
+    async def test_a_refresh_keeps_the_object_and_drops_its_changes(self, store, rows, object_type):
+        await save_with_metadata(store, a=1)
+        async with store.open_session() as session:
+            user = await session.load("users/1", object_type)
+            metadata = session.advanced.get_metadata_for(user)
+            metadata["mine"] = 1
+            async with store.open_session() as other:
+                theirs = await other.load("users/1", User)
+                other.advanced.get_metadata_for(theirs)["theirs"] = dt.date.max.isoformat()
+                await other.save_changes()
+            await session.advanced.refresh(user)
+            assert session.advanced.get_metadata_for(user) is metadata
+            assert not session.advanced.has_changes()
+            assert metadata.items() >= {"a": 1, "theirs": "9999-12-31"}.items()
+            assert "mine" not in metadata
+            assert metadata["@change-vector"] == str(rows.version("users", "users/1"))
+            metadata["a"] = 2
+            assert session.advanced.has_changes()
+            await session.save_changes()
+        assert rows.metadata("users", "users/1") == {"a": 2, "theirs": "9999-12-31"}
+
+    async def test_a_refresh_shows_nothing_internal(self, store, rows):
+        await save(store, ({"when": dt.date.max}, "things/1"))
+        async with store.open_session() as session:
+            thing = await session.load("things/1")
+            await session.advanced.refresh(thing)
+            assert thing["@metadata"].keys() == {"@id", "@collection", "@change-vector", "@last-modified"}
+            assert not session.advanced.has_changes()
+            thing["@metadata"]["a"] = 1
+            await session.save_changes()
+        assert rows.metadata("things", "things/1").keys() == {"@types", "a"}
+        assert (await read(store, "things/1"))["when"] == dt.date.max
+
     async def test_a_failed_save_leaves_them_changed(self, store, rows):
         await save_with_metadata(store, a=1)
         async with store.open_session() as session:
@@ -289,6 +324,58 @@ class TestOfDicts:
             await session.save_changes()
         assert rows.metadata("users", "users/2") == {"a": 1}
         assert (await read(store, "users/2", User)) == User("a", "users/2")
+
+    async def test_another_dict_in_its_place_brings_its_free_keys(self, store, rows):
+        await save_with_metadata(store, a=1, b=2)
+        async with store.open_session() as session:
+            user = await session.load("users/1")
+            metadata = user["@metadata"]
+            user["@metadata"] = {"a": 1, "tag": [3], "@id": "users/7"}
+            assert session.advanced.has_changes()
+            assert session.advanced.has_changed(user)
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+            assert user["@metadata"] is metadata is session.advanced.get_metadata_for(user)
+            assert metadata["@id"] == "users/1"
+        assert rows.metadata("users", "users/1") == {"a": 1, "tag": [3]}
+        assert rows.data("users", "users/1") == {"name": "a"}
+
+    async def test_equal_keys_in_its_place_are_no_change(self, store):
+        await save_with_metadata(store, a=1)
+        async with store.open_session() as session:
+            user = await session.load("users/1")
+            user["@metadata"] = {"a": 1}
+            assert not session.advanced.has_changes()
+
+    async def test_what_is_no_dict_in_its_place_is_refused(self, store, rows):
+        await save_with_metadata(store, a=1)
+        async with store.open_session() as session:
+            user = await session.load("users/1")
+            user["@metadata"] = "a"
+            with pytest.raises(UnsupportedValueException, match=r"'users/1'.*'@metadata' is a dict, not str"):
+                await session.save_changes()
+        assert rows.metadata("users", "users/1") == {"a": 1}
+
+    async def test_without_it_the_stored_keys_stay(self, store, rows):
+        await save_with_metadata(store, a=1)
+        async with store.open_session() as session:
+            user = await session.load("users/1")
+            del user["@metadata"]
+            user["name"] = "b"
+            await session.save_changes()
+        assert rows.metadata("users", "users/1") == {"a": 1}
+        assert rows.data("users", "users/1") == {"name": "b"}
+
+    async def test_a_failed_store_leaves_it_as_it_was(self, store):
+        await save_with_metadata(store, a=1)
+        async with store.open_session() as session:
+            await session.load("users/1")
+            twin = {"name": "b", "@metadata": {"t": 1}}
+            with pytest.raises(NonUniqueObjectException):
+                await session.store(twin, "users/1")
+            assert twin == {"name": "b", "@metadata": {"t": 1}}
+            assert type(twin["@metadata"]) is dict
+            assert not session.advanced.has_changes()
 
     async def test_without_it_the_collection_is_that_of_the_prefix(self, make_store):
         store = make_store()

@@ -147,6 +147,14 @@ class TestTheOptions:
         with pytest.raises(InvalidArgumentTypeException):
             store.open_session(session_options=SessionOptions(optimistic_concurrency_mode=mode))
 
+    @pytest.mark.parametrize("mode", ["WritesAndReads", "NONE", True, 1, None])
+    async def test_nor_is_it_accepted_by_the_conventions(self, mode):
+        conventions = DocumentConventions()
+        with pytest.raises(InvalidArgumentTypeException, match="is an OptimisticConcurrencyMode, not "):
+            conventions.optimistic_concurrency_mode = mode
+        assert conventions.optimistic_concurrency_mode is OptimisticConcurrencyMode.NONE
+        assert not conventions.use_optimistic_concurrency
+
     async def test_they_are_those_of_ravendb(self):
         assert [field.name for field in dataclasses.fields(SessionOptions)] == [
             "database",
