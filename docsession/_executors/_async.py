@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from time import monotonic
@@ -62,6 +63,7 @@ class AsyncConnections:
         self._lock = asyncio.Lock()
         self._pool: AsyncConnectionPool[AsyncPooledConnection] | None = None
         self._apart: AsyncPooledConnection | None = None
+        self._made: weakref.WeakSet[AsyncPooledConnection] = weakref.WeakSet()
         self._is_unreachable = False
         self._is_closed = False
 
@@ -115,6 +117,13 @@ class AsyncConnections:
             if self._apart is not None:
                 await self._apart.close()
 
+    def abandon(self) -> None:
+        """Close everything where the event loop has ended, so that there is nothing left to wait for."""
+        self._is_closed = True
+        self._pool = self._apart = None
+        for connection in list(self._made):
+            connection.pgconn.finish()
+
     async def _open(self) -> AsyncConnectionPool[AsyncPooledConnection]:
         """Open the pool; the first connection is made here, so that its failure is seen at once."""
         async with self._lock:
@@ -146,6 +155,7 @@ class AsyncConnections:
         connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
         connection.add_notice_handler(connection.wire.take_notice)
         self._is_unreachable = False
+        self._made.add(connection)
 
     async def _reconnect_failed(self, _pool: AsyncConnectionPool[AsyncPooledConnection]) -> None:
         self._is_unreachable = True
@@ -263,7 +273,10 @@ class AsyncExecutor:
         """
         self._is_closed = True
         connections = self._connections
-        if connections is None or connections.pid != os.getpid() or connections.loop.is_closed():
+        if connections is None or connections.pid != os.getpid():
+            return
+        if connections.loop.is_closed():
+            connections.abandon()
             return
         self._check_loop(connections)
         await connections.close()

@@ -25,16 +25,6 @@ class ReadOnly:
         return None
 
 
-class Refusing:
-    """It is frozen by hand."""
-
-    def __init__(self):
-        object.__setattr__(self, "name", "a")
-
-    def __setattr__(self, name, value):
-        raise RuntimeError("I am as I am")
-
-
 @document(id_attribute="key")
 class Particular:
     """It looks at its id."""
@@ -68,13 +58,6 @@ async def test_an_entity_that_does_not_take_its_id_is_not_tracked(store, rows, c
         await session.store(User("b"), "users/2")
         await session.save_changes()
     assert rows.ids("users") == ["users/1", "users/2"]
-
-
-async def test_one_that_is_frozen_by_hand_gets_its_id_all_the_same(store, rows):
-    entity = Refusing()
-    await save(store, (entity, "things/1"))
-    assert entity.Id == "things/1"
-    assert rows.ids("refusings") == ["things/1"]
 
 
 async def test_its_id_can_be_given_to_another(store, rows):
