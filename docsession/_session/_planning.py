@@ -1,0 +1,275 @@
+"""What a save does, planned: which documents it writes, where, and what it expects to find."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from docsession._documents._ids import prefix_of
+from docsession._errors import (
+    Conflict,
+)
+from docsession._options import OptimisticConcurrencyMode
+from docsession._port import Request, Statement, Timestamp
+from docsession._session._changes import Write, differs, find_changed, prepare_write, snapshot_of
+from docsession._session._conflicts import ConflictFinder, vector_of
+from docsession._session._context import SessionContext
+from docsession._session._database import Catalogue
+from docsession._session._identity_map import IdentityMap
+from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, give_id
+from docsession._sql._flush import (
+    Check,
+    Delete,
+    Moment,
+    Operation,
+    compile_flush,
+    compile_single,
+    refuse_ids,
+    sort_operations,
+)
+from docsession._sql._tables import TableStatements
+
+_POSTGRES_EPOCH = 946_684_800_000_000
+"""2000-01-01 in microseconds since 1970."""
+
+
+class Flush:
+    """What one save does, planned.
+
+    Attributes:
+        puts: Every document written, with its operation.
+        deletions: Every document deleted.
+        operations: All that touches rows, in the order of the statements.
+        guards: Statements that go first: catalogue entries and refusals.
+        checked: Ids with a check of their own, which holds for one save.
+        conflicts: What is in conflict already, since there is no table that could hold it.
+        relied: Prefixes whose tables must be those that the plan knew, each with their number.
+    """
+
+    __slots__ = (
+        "catalogue",
+        "checked",
+        "conflicts",
+        "deletions",
+        "guards",
+        "moment",
+        "operations",
+        "puts",
+        "recording",
+        "relied",
+    )
+
+    def __init__(self, moment: Moment, catalogue: Catalogue) -> None:
+        self.moment = moment
+        self.catalogue = catalogue
+        self.recording = False
+        self.puts: list[Write] = []
+        self.deletions: list[Deletion] = []
+        self.operations: list[Operation] = []
+        self.guards: list[Statement] = []
+        self.relied: dict[str, int] = {}
+        self.checked: list[str] = []
+        self.conflicts: list[Conflict] = []
+
+    def request(self) -> Request:
+        """Return the one request that carries the flush."""
+        if len(self.operations) == 1 and not self.guards:
+            return Request([compile_single(self.operations[0], self.moment)], write=True)
+        return Request([*self.guards, *compile_flush(self.operations, self.moment)], transaction=True, write=True)
+
+
+class Planner:
+    """Plans the saves of one session."""
+
+    __slots__ = ("_conflicts", "_context")
+
+    def __init__(self, context: SessionContext, conflicts: ConflictFinder) -> None:
+        self._context = context
+        self._conflicts = conflicts
+
+    async def plan(self, session: object) -> Flush | None:
+        context = self._context
+        writes = self._collect_writes(session)
+        deletions = [each for each in context.map.deleted.values() if not never_existed(each)]
+        if not writes and not deletions and not context.map.checks:
+            forget_unsaved_deletions(context.map)
+            return None
+        database = context.database
+        separator = database.separator
+        unplaced: dict[tuple[str, str], list[Write]] = {}
+        for write in writes:
+            if write.table is None:
+                place = (prefix_of(write.id, separator), write.tracked.mapping.collection)
+                unplaced.setdefault(place, []).append(write)
+        catalogue, records = await database.prepare_writes(set(unplaced))
+        flush = Flush(_now(), catalogue)
+        flush.guards = records
+        flush.recording = bool(records)
+        flush.checked = list(context.map.checks)
+        self._place(flush, unplaced, deletions)
+        self._plan_puts(flush, writes)
+        written = {write.id for write in writes}
+        for deletion in deletions:
+            await self._plan_deletion(flush, deletion)
+        await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
+        if flush.conflicts:
+            raise await self._conflicts.look(flush.operations, flush.conflicts)
+        if flush.relied:
+            flush.guards.append(database.system.unchanged(tuple(flush.relied), sum(flush.relied.values())))
+        sort_operations(flush.operations)
+        return flush
+
+    def _collect_writes(self, session: object) -> list[Write]:
+        context = self._context
+        verify = context.conventions.verify_on_save
+        ignore = context.conventions.should_ignore_entity_changes
+        writes = []
+        for tracked, snapshot in find_changed(context.map.by_id.values()):
+            if tracked.ignored or (
+                ignore is not None and context.outside(partial(ignore.check, session, tracked.entity, tracked.id))
+            ):
+                continue
+            codec = tracked.mapping.codec
+            now = snapshot
+            if give_id(codec, tracked.entity, tracked.id):
+                # The attribute that holds the id is no part of the document: it is set back.
+                now = snapshot_of(tracked)
+            if tracked.snapshot is None or differs(tracked, now):
+                writes.append(prepare_write(tracked, now, verify=verify))
+        return writes
+
+    def _place(
+        self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]], deletions: Iterable[Deletion]
+    ) -> None:
+        """Say in which table new documents go, and refuse ids that documents of another table have.
+
+        Where whatever had the id was deleted by that id, it is deleted from the other tables.
+        """
+        leaving = {(each.tracked.table, each.id) for each in deletions if each.tracked is not None}
+        shared: dict[TableStatements, list[str]] = {}
+        for (prefix, collection), writes in unplaced.items():
+            table = flush.catalogue.by_collection[collection]
+            for write in writes:
+                write.table = table
+            if not all(write.tracked.generated for write in writes):
+                self._rely_on_catalogue(flush, prefix)
+            for other in flush.catalogue.by_prefix[prefix]:
+                if other is table:
+                    continue
+                for write in writes:
+                    if write.tracked.replaces and write.tracked.expected is None:
+                        flush.operations.append(Delete(other, write.id, None))
+                    elif (other, write.id) not in leaving:
+                        shared.setdefault(other, []).append(write.id)
+        flush.guards += [refuse_ids(table, ids) for table, ids in sorted(shared.items(), key=lambda item: item[0].name)]
+
+    def _plan_puts(self, flush: Flush, writes: list[Write]) -> None:
+        moment = flush.moment
+        for write in writes:
+            write.expected = expected = self._expected(write.tracked)
+            write.version = moment.version_after(expected) if expected else moment.version
+        flush.puts = writes
+        flush.operations += writes
+
+    def _expected(self, tracked: Tracked) -> int | None:
+        """Return the version that must be found when *tracked* is written; None checks nothing."""
+        check = self._context.map.checks.get(tracked.id)
+        if check is not None:
+            return check
+        if tracked.expected is not None:
+            return tracked.expected
+        if tracked.generated:
+            return MUST_NOT_EXIST
+        if tracked.replaces or self._context.mode is OptimisticConcurrencyMode.NONE:
+            return None
+        return tracked.version if tracked.version is not None else MUST_NOT_EXIST
+
+    async def _plan_deletion(self, flush: Flush, deletion: Deletion) -> None:
+        context = self._context
+        tracked = deletion.tracked
+        expected = deletion.expected
+        if expected is None:
+            expected = context.map.checks.get(deletion.id)
+        if expected is None and tracked is not None and context.mode is not OptimisticConcurrencyMode.NONE:
+            expected = tracked.version
+        flush.deletions.append(deletion)
+        if tracked is not None and tracked.table is not None:
+            flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
+            return
+        database = context.database
+        mapping = tracked.mapping if tracked is not None else None
+        prefix = prefix_of(deletion.id, database.separator)
+        tables = await database.tables_for(prefix, mapping)
+        self._rely_on_catalogue(flush, prefix)
+        if expected is None:
+            flush.operations += [Delete(table, deletion.id, None) for table in tables]
+        else:
+            table = await self._locate(deletion.id, tables) or next(iter(tables), None)
+            if table is not None:
+                flush.operations.append(_deletion_of(table, deletion.id, expected))
+            elif expected != MUST_NOT_EXIST:
+                flush.conflicts.append(Conflict(deletion.id, vector_of(expected), None))
+
+    def _rely_on_catalogue(self, flush: Flush, prefix: str) -> None:
+        """Refuse the flush where somebody has put ids of *prefix* into a table that is not known here."""
+        catalogue = self._context.database.catalogue
+        if catalogue is not None and catalogue.exists:
+            rows = sum(1 for known, _ in flush.catalogue.pairs | catalogue.pairs if known == prefix)
+            flush.relied.setdefault(prefix, rows)
+
+    async def _plan_checks(self, flush: Flush, touched: set[str]) -> None:
+        context = self._context
+        for key, expected in context.map.checks.items():
+            if key in touched:
+                continue
+            tracked = context.map.by_id.get(key)
+            table = tracked.table if tracked is not None else None
+            if table is None:
+                prefix = prefix_of(key, context.database.separator)
+                tables = await context.database.tables_for(prefix, None)
+                self._rely_on_catalogue(flush, prefix)
+                table = await self._locate(key, tables) or next(iter(tables), None)
+            if table is not None:
+                flush.operations.append(Check(table, key, expected))
+            elif expected != MUST_NOT_EXIST:
+                flush.conflicts.append(Conflict(key, vector_of(expected), None))
+        if context.mode is not OptimisticConcurrencyMode.WRITES_AND_READS:
+            return
+        for tracked in context.map.by_id.values():
+            if tracked.id in touched or tracked.id in context.map.checks:
+                continue
+            if tracked.table is not None and tracked.version is not None:
+                flush.operations.append(Check(tracked.table, tracked.id, tracked.version))
+
+    async def _locate(self, key: str, tables: Sequence[TableStatements]) -> TableStatements | None:
+        """Return the table that holds *key*; a look only where there is more than one to choose from."""
+        if len(tables) == 1:
+            return tables[0]
+        versions = await self._conflicts.versions([(table, [key]) for table in tables])
+        return next((table for table, _ in versions), None)
+
+
+def _deletion_of(table: TableStatements, key: str, expected: int | None) -> Operation:
+    """Return the deletion of a document; where it must not exist there is nothing to delete, but to check."""
+    return Check(table, key, expected) if expected == MUST_NOT_EXIST else Delete(table, key, expected)
+
+
+def forget_unsaved_deletions(known: IdentityMap) -> None:
+    """Forget what was stored and deleted again without ever being saved."""
+    for key, deletion in list(known.deleted.items()):
+        if never_existed(deletion):
+            del known.deleted[key]
+            known.missing.add(key)
+
+
+def never_existed(deletion: Deletion) -> bool:
+    """Return True for an entity that was stored under a new id and deleted before it was saved."""
+    return deletion.tracked is not None and deletion.tracked.generated
+
+
+def _now() -> Moment:
+    microseconds = time.time_ns() // 1000
+    version = microseconds * 1024 + secrets.randbits(10)
+    return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))
