@@ -14,7 +14,7 @@ from docsession._migrate._environment import known_metadata, migration_context
 from docsession._migrate._runner import Standing, state_of
 from docsession._migrate._target import Target, connected
 from docsession._sql._instant import INSTANT_FUNCTION, instant_body, instant_parallel
-from docsession._sql._schema import SYSTEM_PREFIX, VERSION_TABLE
+from docsession._sql._schema import COLLECTIONS_TABLE, HILO_TABLE, SYSTEM_PREFIX, VERSION_TABLE
 
 _COLLATIONS = text("""
     SELECT c.relname, a.attname, o.collname
@@ -33,6 +33,12 @@ _FUNCTION = text("""
     AND pg_catalog.oidvectortypes(p.proargtypes) = 'jsonb'
 """)
 
+_REPAIRED = {
+    f"table {COLLECTIONS_TABLE}: is missing",
+    f"table {HILO_TABLE}: is missing",
+    f"function {INSTANT_FUNCTION}: is missing",
+}
+
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
@@ -50,12 +56,14 @@ def drift(target: Target) -> list[str]:
         if state.standing is not Standing.CURRENT:
             return [f"revision: {state}"]
         metadata = known_metadata(connection, target.database)
-        return [
+        lines = [
             *_tables(connection, target.database, metadata),
             *_keys_and_collations(connection, target.database, metadata),
             *_unknown_tables(connection, target.database, metadata),
             *_function(connection, target.database),
         ]
+    repair = f"; run `{target.command('upgrade')}`"
+    return [f"{line}{repair}" if line in _REPAIRED else line for line in lines]
 
 
 def _tables(connection: Connection, database: str, metadata: MetaData) -> Iterator[str]:

@@ -20,8 +20,15 @@ from docsession._errors import InvalidArgumentException, MigrationException
 from docsession._migrate._environment import LOCK_TIMEOUT_SECONDS, make_schema, migration_context
 from docsession._migrate._scripts import make_config, scripts
 from docsession._migrate._target import Target, connect, connected, locked, translated
-from docsession._sql._quoting import qualified
-from docsession._sql._schema import COLLECTIONS_TABLE, create_collection_statements
+from docsession._sql._instant import INSTANT_FUNCTION, create_instant_statement
+from docsession._sql._quoting import qualified, quote_literal
+from docsession._sql._schema import (
+    COLLECTIONS_TABLE,
+    build_metadata,
+    collection_tables_query,
+    create_collection_statements,
+    create_system_table_statement,
+)
 
 
 class Standing(enum.Enum):
@@ -121,7 +128,9 @@ def upgrade(
     lock_timeout: float = LOCK_TIMEOUT_SECONDS,
     listener: Listener | None = None,
 ) -> State:
-    """Bring a database to a newer revision, making it where it is missing.
+    """Bring a database to a newer revision, making it where it is missing; at the newest one repair it.
+
+    Repaired are a missing function, and missing system tables of a database that has no tables of collections.
 
     Args:
         target: The database.
@@ -130,7 +139,8 @@ def upgrade(
         listener: Who is told how it goes on.
 
     Raises:
-        MigrationException: There is no way to that revision, or a newer docsession made the database.
+        MigrationException: There is no way to that revision, a newer docsession made the database, or a system table
+            is missing whose rows nothing but a backup can tell.
         PermissionDeniedException: The role may not make tables there.
     """
     return _migrate(target, command.upgrade, revision, lock_timeout, listener or Listener())
@@ -200,4 +210,33 @@ def _migrate(target: Target, run: Callable[..., None], revision: str, lock_timeo
             run(config, revision)
         except CommandError as error:
             raise MigrationException(f"{target.database}: {error}") from error
-        return state_of(connection, target)
+        state = state_of(connection, target)
+        if run is command.upgrade and state.standing is Standing.CURRENT:
+            _repair(connection, target.database, listener)
+        return state
+
+
+def _repair(connection: Connection, database: str, listener: Listener) -> None:
+    """Make what is missing of a database at the newest revision, whose lock is held, as far as it can be told."""
+
+    def run(sql: str) -> list[str]:
+        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return [str(row[0]) for row in result] if result.returns_rows else []
+
+    def is_missing(find: str, name: str) -> bool:
+        return run(f"SELECT pg_catalog.{find}({quote_literal(name)}) IS NULL") == ["True"]
+
+    tables = [name for name in build_metadata().tables if is_missing("to_regclass", qualified(database, name))]
+    kept = run(collection_tables_query(database)) if tables else []
+    if kept:
+        raise MigrationException(
+            f"{database}: {' and '.join(tables)} is missing, and an empty one would be wrong, since there are tables "
+            f"of collections ({', '.join(kept)}); restore it from a backup, or write it as docs/migrations.md says"
+        )
+    for name in tables:
+        run(create_system_table_statement(database, name))
+        listener.step(f"made {name}, which was missing")
+    if is_missing("to_regprocedure", f"{qualified(database, INSTANT_FUNCTION)}(jsonb)"):
+        run(create_instant_statement(database))
+        listener.step(f"made {INSTANT_FUNCTION}, which was missing")
+    connection.commit()

@@ -99,7 +99,38 @@ class TestDifferences:
     def test_each_is_a_line_and_the_exit_code_says_so(self, on, run, database):
         on("upgrade")
         run([f"DROP TABLE {qualified(database, 'docsession_hilo')}"])
-        assert on("check") == (DIFFERENT, f"{database}: table docsession_hilo: is missing\n")
+        repair = f"run `docsession upgrade --database '{database}'`"
+        assert on("check") == (DIFFERENT, f"{database}: table docsession_hilo: is missing; {repair}\n")
+
+    @pytest.mark.parametrize("database", [None, *HOSTILE_NAMES], indirect=True)
+    def test_what_is_missing_of_a_database_without_documents_is_made_by_upgrade(self, on, run, database):
+        on("upgrade")
+        run(
+            [
+                f"DROP TABLE {qualified(database, 'docsession_hilo')}, {qualified(database, 'docsession_collections')}",
+                f"DROP FUNCTION {qualified(database, 'docsession_instant')}(jsonb)",
+            ]
+        )
+        names = ("docsession_collections", "docsession_hilo", "docsession_instant")
+        made = "".join(f"{database}: made {name}, which was missing\n" for name in names)
+        assert on("check")[0] == DIFFERENT
+        assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
+        assert on("check") == (DONE, f"{database}: no difference\n")
+
+    @pytest.mark.parametrize("table", ["docsession_hilo", "docsession_collections"])
+    def test_a_system_table_that_documents_rely_on_is_not_made_anew(self, on, run, database, table):
+        on("upgrade", "-c", "Companies")
+        run([f"DROP TABLE {qualified(database, table)}"])
+        code, output = on("upgrade")
+        assert code == FAILED
+        for part in (table, "companies", "restore it from a backup", "[ds410]"):
+            assert part in output
+
+    def test_the_function_is_made_anew_in_any_database(self, on, run, database):
+        on("upgrade", "-c", "Companies")
+        run([f"DROP FUNCTION {qualified(database, 'docsession_instant')}"])
+        assert on("upgrade")[1].startswith(f"{database}: made docsession_instant, which was missing\n")
+        assert on("check")[0] == DONE
 
     def test_one_database_that_differs_is_enough(self, docsession, url_of, new_database, target_of):
         good, bad = new_database(), new_database()

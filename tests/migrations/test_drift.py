@@ -61,7 +61,7 @@ def test_a_database_on_the_search_path_has_no_drift(server, target, database, ro
     ("table", "change", "expected"),
     [
         ("companies", "DROP TABLE {name}", "table companies: is missing"),
-        ("docsession_hilo", "DROP TABLE {name}", "table docsession_hilo: is missing"),
+        ("docsession_hilo", "DROP TABLE {name}", "table docsession_hilo: is missing; run `docsession upgrade…`"),
         ("companies", "ALTER TABLE {name} DROP metadata", "table companies: the column metadata is missing"),
         ("companies", "ALTER TABLE {name} ADD x int", "table companies: the column x is not known to docsession"),
         (
@@ -99,7 +99,7 @@ def test_a_database_on_the_search_path_has_no_drift(server, target, database, ro
         (
             "docsession_instant",
             "DROP FUNCTION {name}(jsonb)",
-            "function docsession_instant: is missing",
+            "function docsession_instant: is missing; run `docsession upgrade…`",
         ),
         (
             "docsession_instant",
@@ -115,7 +115,7 @@ def test_a_database_on_the_search_path_has_no_drift(server, target, database, ro
 )
 def test_each_difference_is_one_line(target, alter, table, change, expected):
     alter(change, table)
-    assert drift(target) == [expected]
+    assert drift(target) == [expected.replace("`docsession upgrade…`", f"`{target.command('upgrade')}`")]
 
 
 @pytest.mark.parametrize(
