@@ -9,7 +9,7 @@ import enum
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import psycopg
 import pytest
@@ -581,19 +581,21 @@ class TestNames:
 
 
 async def test_a_ref_may_name_a_collection_of_any_name(store):
-    from typing import Annotated
-
-    target = document(collection='x"; drop table y; --')(Thing)
+    @document(collection='x"; drop table y; --')
+    @dataclass
+    class Target:
+        name: str
+        id: str | None = None
 
     @dataclass
     class Pointer:
-        to: Annotated[str, Ref(target)]
+        to: Annotated[str, Ref(Target)]
         id: str | None = None
 
-    await save(store, (target("x"), "a/1"), (Pointer("a/1"), "b/1"))
+    await save(store, (Target("x"), "a/1"), (Pointer("a/1"), "b/1"))
     async with store.open_session() as session:
         loaded = await session.include("to").load("b/1", Pointer)
-        assert (await session.load(loaded["b/1"].to, target)).name == "x"
+        assert (await session.load(loaded["b/1"].to, Target)).name == "x"
         assert session.advanced.number_of_requests == 1
 
 

@@ -206,7 +206,9 @@ asyncio.run(main())
 class TestForks:
     @pytest.mark.parametrize("closing", ["closing", "leaving"])
     def test_a_forked_worker_uses_its_parents_store(self, face, postgres_url, database, rows, closing):
-        command = [sys.executable, "-c", FORK, face.name, postgres_url, database, closing]
+        # Python warns of forks beside threads; the child here uses none of its parent's.
+        quiet = "ignore:This process:DeprecationWarning"
+        command = [sys.executable, "-W", quiet, "-c", FORK, face.name, postgres_url, database, closing]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
         assert (result.returncode, result.stderr) == (0, "")
         mine, theirs = result.stdout.split()
