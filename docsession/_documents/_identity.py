@@ -55,8 +55,8 @@ def check_entity_class(cls: type) -> None:
     reason = _reason_against(cls)
     if reason:
         raise InvalidArgumentTypeException(
-            f"{cls.__qualname__} {reason}. A document is an instance of a class with fields "
-            "(plain, dataclass, attrs, pydantic, msgspec Struct) or a dict"
+            f"{'None' if cls is types.NoneType else cls.__qualname__} {reason}. A document is an instance of a class "
+            "with fields (plain, dataclass, attrs, pydantic, msgspec Struct) or a dict"
         )
 
 
@@ -69,7 +69,7 @@ def _reason_against(cls: type) -> str | None:
     if cls is object:
         return "has no fields"
     if cls is type(None):
-        return "is no object"
+        return "is nothing that could be stored"
     for bases, reason in _NO_ENTITIES:
         if issubclass(cls, bases):
             return reason

@@ -63,6 +63,23 @@ def check_id(key: object) -> str:
     return key
 
 
+def check_part_of_ids(name: str, text: object, example: str) -> str:
+    """Return *text*, the argument *name* of a call, if ids may hold it: how they begin, or wildcards.
+
+    Raises:
+        InvalidArgumentTypeException: It is not a str.
+        InvalidArgumentException: As `check_id`.
+    """
+    if not isinstance(text, str):
+        raise InvalidArgumentTypeException(
+            f"{name} is a str like {example!r}, not {type(text).__qualname__} ({text!r:.80}); "
+            "name the arguments that follow: start=0, page_size=10"
+        )
+    if is_blank(text):
+        raise InvalidArgumentException(f"{name} must not be blank, as {text!r:.40} is; give it as in {example!r}")
+    return check_id(text)
+
+
 def check_id_to_store(key: object) -> str:
     """Return *key* if a document may be stored under it; `companies/` asks for a time-ordered id.
 

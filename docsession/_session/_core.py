@@ -13,6 +13,7 @@ from docsession._documents._ids import (
     check_id,
     check_id_of_entity,
     check_id_to_store,
+    check_part_of_ids,
     complete_generated_id,
     is_blank,
     prefix_of,
@@ -317,17 +318,23 @@ class SessionCore(SessionContents):
         context = self.context
         context.enter("load_starting_with")
         try:
-            id_prefix = check_id(id_prefix)
+            id_prefix = check_part_of_ids("id_prefix", id_prefix, "companies/")
+            wildcards = [
+                None if text is None else wildcards_to_regex(check_part_of_ids(name, text, "1*|2?-A"))
+                for name, text in (("matches", matches), ("exclude", exclude))
+            ]
             _check_count("start", start)
             _check_count("page_size", page_size)
             return await self._loader.starting_with(
                 id_prefix,
                 context.mapping_for(object_type),
-                matches=None if matches is None else wildcards_to_regex(check_id(matches)),
-                exclude=None if exclude is None else wildcards_to_regex(check_id(exclude)),
+                matches=wildcards[0],
+                exclude=wildcards[1],
                 start=start or 0,
                 page_size=page_size,
-                start_after=None if start_after is None else check_id(start_after),
+                start_after=None
+                if start_after is None
+                else check_part_of_ids("start_after", start_after, "companies/9-A"),
             )
         finally:
             context.leave()

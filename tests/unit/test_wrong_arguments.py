@@ -99,6 +99,34 @@ class TestThePool:
         DocumentStore(NOWHERE, prepare_threshold=None, timeout=5, connect_timeout=2)
 
 
+class TestPrefixes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("",), "id_prefix must not be blank, as '' is; give it as in 'companies/'"),
+            ((" ",), "id_prefix must not be blank"),
+            (("companies/", Company, ""), r"matches must not be blank, as '' is; give it as in '1\*\|2\?-A'"),
+            (("companies/", Company, None, None, None, " "), "exclude must not be blank"),
+            (("companies/", Company, None, None, None, None, ""), "start_after must not be blank"),
+        ],
+    )
+    def test_a_blank_argument_is_named(self, session, arguments, message):
+        with pytest.raises(InvalidArgumentException, match=message):
+            session.advanced.load_starting_with(*arguments)
+
+    def test_arguments_in_another_order_are_told(self, session):
+        with pytest.raises(InvalidArgumentTypeException, match=r"matches is a str like .*, not int \(0\); .*start=0"):
+            session.advanced.load_starting_with("companies/", Company, 0, 10)
+
+
+class TestEntities:
+    def test_nothing_is_no_document(self, session):
+        with pytest.raises(
+            InvalidArgumentTypeException, match=r"^None is nothing that could be stored\. A document is"
+        ):
+            session.store(None)
+
+
 class TestTheClassToLoad:
     @pytest.mark.parametrize("wrong", [Company("x"), {"a": 1}, "Company", list[Company]])
     def test_an_instance_is_none(self, session, wrong):
