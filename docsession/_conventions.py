@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypedDict
 
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode
@@ -93,6 +93,14 @@ class DocumentConventions:
             if name not in known:
                 raise InvalidArgumentTypeException(f"there is no convention {name!r}; there are {', '.join(known)}")
             setattr(self, name, value)
+
+    @override
+    def __repr__(self) -> str:
+        """Name what was set."""
+        plain = DocumentConventions()
+        names = sorted(ConventionSettings.__annotations__.keys() - {"use_optimistic_concurrency"})
+        given = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(plain, name)}
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def freeze(self) -> None:
         """Forbid further changes of what shapes data or SQL; the store calls it when it is initialised."""

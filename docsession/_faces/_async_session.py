@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from typing_extensions import override
+
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
@@ -28,6 +30,10 @@ class AsyncDocumentSession:
     def __init__(self, context: SessionContext) -> None:
         self._core = SessionCore(context)
         self._advanced: AsyncAdvancedSession | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} {self._core.context!r}>"
 
     @property
     def advanced(self) -> AsyncAdvancedSession:
@@ -96,6 +102,10 @@ class AsyncLoaderWithInclude:
     def __init__(self, core: SessionCore) -> None:
         self._core = core
         self._builder = IncludeBuilder()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}, whose load(id, Company) returns a dict of documents by id>"
 
     def include(self, path: PathLike, object_type: type | None = None) -> Self:
         """Add a path; see `AsyncDocumentSession.include`."""

@@ -6,6 +6,8 @@ from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
+from typing_extensions import override
+
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
@@ -32,6 +34,10 @@ class DocumentSession:
     def __init__(self, context: SessionContext) -> None:
         self._core = SessionCore(context)
         self._advanced: AdvancedSession | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} {self._core.context!r}>"
 
     @property
     def advanced(self) -> AdvancedSession:
@@ -150,6 +156,10 @@ class LoaderWithInclude:
     def __init__(self, core: SessionCore) -> None:
         self._core = core
         self._builder = IncludeBuilder()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}, whose load(id, Company) returns a dict of documents by id>"
 
     def include(self, path: PathLike, object_type: type | None = None) -> Self:
         """Add a path; see `DocumentSession.include`."""

@@ -98,6 +98,13 @@ class StoreCommon:
         self._disposed = False
         _stores.add(self)
 
+    @override
+    def __repr__(self) -> str:
+        """Say where it stores, without a password."""
+        server = PoolSettings(conninfo=self._conninfo).place if self._conninfo is not None else "its default server"
+        closed = ", closed" if self._disposed else ""
+        return f"<{type(self).__qualname__} of {self._database!r} on {server}{closed}>"
+
     def renew_lock(self) -> None:
         """Let a forked child begin with free locks."""
         self._lock = threading.RLock()

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
@@ -82,6 +84,14 @@ class SessionContext:
         self._busy = threading.Lock()
         self._is_asking = False
         self._operation = ""
+
+    @override
+    def __repr__(self) -> str:
+        """Say what the session works on and what it has done; also in the middle of an operation."""
+        if self.closed:
+            return f"of {self.database.name!r}, closed"
+        requests = f"{self.requests.number} of {self.requests.limit} requests"
+        return f"of {self.database.name!r}, {len(self.map.by_id)} tracked, {requests}"
 
     def enter(self, operation: str) -> None:
         """Begin *operation*; every call that uses the session's state begins so.
