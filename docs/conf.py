@@ -22,3 +22,5 @@ autodoc_class_signature = "mixed"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+# The signature has them already, with short names.
+napoleon_attr_annotations = False

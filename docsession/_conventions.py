@@ -167,7 +167,7 @@ class DocumentConventions:
 
     @property
     def use_optimistic_concurrency(self) -> bool:
-        """The same setting in RavenDB's older words: True is the mode WRITES."""
+        """The same setting in RavenDB's older words; True is the mode WRITES."""
         return self.optimistic_concurrency_mode is not OptimisticConcurrencyMode.NONE
 
     @use_optimistic_concurrency.setter
@@ -196,7 +196,7 @@ class DocumentConventions:
 
     @property
     def transform_class_collection_name_to_document_id_prefix(self) -> Callable[[str], str] | None:
-        """Collection name -> prefix of generated ids; None: lower case if there is at most one capital."""
+        """Collection name -> prefix of generated ids; None takes lower case if there is at most one capital."""
         return self._transform_prefix
 
     @transform_class_collection_name_to_document_id_prefix.setter

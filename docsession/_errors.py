@@ -101,7 +101,9 @@ class ConcurrencyException(ConflictException):
 
     Attributes:
         conflicts: Every document in conflict.
-        id, expected, actual: Those of the first one.
+        id: The id of the first one; None where none could be told, as the others.
+        expected: The change vector that the session expected of it.
+        actual: The one found in the database; None where the document does not exist.
     """
 
     code = "ds111"

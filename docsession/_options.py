@@ -33,9 +33,10 @@ class SessionOptions:
         database: The database (a schema) that the session works on; None is the store's.
         no_tracking: True: entities that are loaded are not tracked and cannot be saved.
         optimistic_concurrency_mode: None takes the convention's.
-        no_caching, request_executor, transaction_mode,
-            disable_atomic_document_writes_in_cluster_wide_transaction: Not in this version yet;
-            setting one raises `InvalidArgumentException` when the session is opened.
+        no_caching: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
+        request_executor: Likewise.
+        transaction_mode: Likewise.
+        disable_atomic_document_writes_in_cluster_wide_transaction: Likewise.
     """
 
     database: str | None = None

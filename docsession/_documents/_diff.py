@@ -58,7 +58,7 @@ class DocumentsChanges:
 
     @property
     def field_full_name(self) -> str:
-        """The path of what changed: `lines[2].price` for a member, `lines[2]` for a list item."""
+        """The path of what changed, `lines[2].price` for a member, `lines[2]` for a list item."""
         if self.change in _ARRAY_CHANGES:
             return self.field_path
         if self.change in {ChangeType.DOCUMENT_ADDED, ChangeType.DOCUMENT_DELETED}:

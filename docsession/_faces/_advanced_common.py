@@ -41,7 +41,7 @@ class AdvancedSessionCommon:
 
     @property
     def use_optimistic_concurrency(self) -> bool:
-        """True where saves check the versions of what they write (RavenDB: use_optimistic_concurrency)."""
+        """True where saves check the versions of what they write, as the setting of that name in RavenDB."""
         return self._core.context.mode is not OptimisticConcurrencyMode.NONE
 
     @use_optimistic_concurrency.setter
@@ -53,7 +53,7 @@ class AdvancedSessionCommon:
 
     @property
     def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:
-        """Which documents saves check: none, those they write, or all that the session tracks."""
+        """Which documents saves check; none, those they write, or all that the session tracks."""
         return self._core.context.mode
 
     @optimistic_concurrency_mode.setter
