@@ -54,7 +54,7 @@ def drift(target: Target) -> list[str]:
     with connected(target) as connection:
         state = state_of(connection, target)
         if state.standing is not Standing.CURRENT:
-            return [f"revision: {state}"]
+            return [str(state) if state.revision is None else f"revision: {state}"]
         metadata = known_metadata(connection, target.database)
         lines = [
             *_tables(connection, target.database, metadata),

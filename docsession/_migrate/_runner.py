@@ -11,6 +11,7 @@ from typing import Any
 
 from alembic import command
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from typing_extensions import override
@@ -209,11 +210,21 @@ def _migrate(target: Target, run: Callable[..., None], revision: str, lock_timeo
         try:
             run(config, revision)
         except CommandError as error:
+            if isinstance(error.__cause__, RevisionError):
+                raise _no_way(state, run.__name__, revision) from error
             raise MigrationException(f"{target.database}: {error}") from error
         state = state_of(connection, target)
         if run is command.upgrade and state.standing is Standing.CURRENT:
             _repair(connection, target.database, listener)
         return state
+
+
+def _no_way(state: State, command_name: str, revision: str) -> MigrationException:
+    known = sorted(script.revision for script in scripts().walk_revisions())
+    return MigrationException(
+        f"{state.target.database}: no {command_name} leads from {state.revision or 'base'} to {revision!r}; "
+        f"the revisions are base (nothing at all), {', '.join(known)} (head: {state.head})"
+    )
 
 
 def _repair(connection: Connection, database: str, listener: Listener) -> None:

@@ -39,7 +39,7 @@ def on(docsession, url_of, database):
 class TestLife:
     def test_from_nothing_to_a_checked_database_and_back(self, on, database):
         command = f"`docsession upgrade --database '{database}'`"
-        assert on("check") == (DIFFERENT, f"{database}: revision: does not exist; run {command}\n")
+        assert on("check") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
         assert on("current") == (DONE, f"{database}: does not exist; run {command}\n")
         made = f"{database}: upgraded to 0001: System tables and the function for instants.\n"
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
@@ -49,7 +49,7 @@ class TestLife:
         gone = f"{database}: downgraded from 0001: System tables and the function for instants.\n"
         assert on("downgrade", "-1") == (DONE, f"{gone}{database}: has no revision; run {command}\n")
         assert on("current") == (DONE, f"{database}: has no revision; run {command}\n")
-        assert on("check") == (DIFFERENT, f"{database}: revision: has no revision; run {command}\n")
+        assert on("check") == (DIFFERENT, f"{database}: has no revision; run {command}\n")
         assert on("upgrade", "+1") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
 
     @pytest.mark.parametrize("database", HOSTILE_NAMES, indirect=True)
@@ -185,7 +185,14 @@ class TestRefusals:
         self.refused(on("downgrade", "base"), "does not exist", code="ds410")
 
     def test_a_revision_that_there_is_not(self, on):
-        self.refused(on("upgrade", "abcd"), "abcd", code="ds410")
+        revisions = f"the revisions are base (nothing at all), 0001 (head: {HEAD_REVISION})"
+        self.refused(on("upgrade", "abcd"), f"no upgrade leads from base to 'abcd'; {revisions}", code="ds410")
+        on("upgrade")
+        self.refused(on("upgrade", "0007"), f"no upgrade leads from 0001 to '0007'; {revisions}", code="ds410")
+        self.refused(on("upgrade", "+2"), f"no upgrade leads from 0001 to '+2'; {revisions}", code="ds410")
+        self.refused(on("downgrade", "-3"), f"no downgrade leads from 0001 to '-3'; {revisions}", code="ds410")
+        on("downgrade", "-1")
+        self.refused(on("downgrade", "-1"), f"no downgrade leads from base to '-1'; {revisions}", code="ds410")
 
     def test_a_role_that_may_not_make_schemas(self, docsession, url_of, role, database):
         result = docsession("upgrade", "--url", url_of(**role), "-d", database)
@@ -262,6 +269,12 @@ class TestProgram:
             "current",
             "check",
         ]
+
+    def test_python_runs_it_as_a_module(self):
+        shown = subprocess.run(
+            [sys.executable, "-m", "docsession", "--help"], capture_output=True, text=True, check=True
+        )
+        assert shown.stdout.startswith("Usage: docsession [OPTIONS] COMMAND")
 
     def test_a_failure_prints_no_traceback(self):
         program = Path(sys.executable).with_name("docsession")

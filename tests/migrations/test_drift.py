@@ -150,7 +150,7 @@ def test_a_function_that_came_with_a_server_upgraded_in_place_is_no_drift(server
 def test_a_missing_database_names_the_command(target_of, new_database):
     name = new_database()
     [line] = drift(target_of(name))
-    assert line == f"revision: does not exist; run `docsession upgrade --database '{name}'`"
+    assert line == f"does not exist; run `docsession upgrade --database '{name}'`"
 
 
 def test_another_revision_is_the_only_line(target, alter):
