@@ -126,10 +126,10 @@ class Saver:
 
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
         if error.marker == "catalogue":
-            raise _OutdatedError from error
+            raise _OutdatedError from error.__cause__
         if error.marker == "mismatch":
-            raise await self._conflicts.mismatch(flush.puts, flush.catalogue) from error
-        raise await self._conflicts.look(flush.operations) from error
+            raise await self._conflicts.mismatch(flush.puts, flush.catalogue) from error.__cause__
+        raise await self._conflicts.look(flush.operations) from error.__cause__
 
     # apply
 
