@@ -367,6 +367,21 @@ class TestASecondStore:
         )  # fmt: skip
         assert len(await catalogue(rows)) == 3
 
+    async def test_one_id_stays_one_document(self, make_store, rows):
+        """Neither store knows of the other's table; the catalogue that the server has does."""
+        for checked in (False, True):
+            stale, _, key = await self.prepared(make_store, shared=True)
+            async with stale.open_session() as session:
+                session.advanced.use_optimistic_concurrency = checked
+                await session.store(User("eve"), key)
+                await session.store(User("bob"), "users/2")
+                with pytest.raises(CollectionMismatchException, match=f"'{key}'"):
+                    await session.save_changes()
+            stale, _, key = await self.prepared(make_store, shared=True)
+            with pytest.raises(CollectionMismatchException, match=f"'{key}'"):
+                await save(stale, (User("eve"), key))
+        assert rows.ids("users") == ["users/1"]
+
     async def test_a_database_that_another_process_dropped(self, make_store, database, rows):
         for ask in (
             lambda session: session.load("users/1", User),
