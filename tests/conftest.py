@@ -2,6 +2,7 @@ import asyncio
 import inspect
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from psycopg import sql
 from tests.support.faces import Face, run_and_close
 
 STORES = pytest.StashKey[list]()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As for a command that a shell runs in the background: tests that press Ctrl-C need Python's own handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
