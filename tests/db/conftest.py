@@ -1,5 +1,6 @@
 import uuid
 
+import psycopg
 import pytest
 
 from tests.conftest import STORES
@@ -47,3 +48,33 @@ def rows(postgres_url, database):
     opened = Rows(postgres_url, database)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(postgres_url):
+    """The server as a whole, with a table `public.y` that hostile text would drop."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS public.y (n int)")
+        connection.execute("TRUNCATE public.y")
+        connection.execute("INSERT INTO public.y VALUES (1), (2)")
+        yield connection
+        connection.execute("DROP TABLE public.y")
+
+
+@pytest.fixture
+def nothing_else_is_touched(server, database):
+    """Every schema, table and function beside the test's own is there afterwards, and nothing more."""
+
+    def everything():
+        query = (
+            "SELECT n.nspname, relname, relkind::text FROM pg_namespace n LEFT JOIN pg_class ON relnamespace = n.oid "
+            "WHERE nspname <> %s AND nspname !~ '^pg_(toast|temp)' UNION ALL "
+            "SELECT n.nspname, proname, 'function' FROM pg_proc JOIN pg_namespace n ON pronamespace = n.oid "
+            "WHERE nspname <> %s AND nspname <> 'pg_catalog'"
+        )
+        return set(server.execute(query, (database, database)).fetchall())
+
+    before = everything()
+    yield
+    assert everything() == before
+    assert server.execute("SELECT n FROM public.y ORDER BY n").fetchall() == [(1,), (2,)]
