@@ -9,7 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import cast
 
 import psycopg
@@ -30,6 +30,9 @@ from docsession._executors._translate import (
 )
 from docsession._executors._wire import LinkLostError, Wire
 from docsession._port import Request, Row, Rows, Statement
+
+_LONGEST_EXIT = 5.0
+"""Seconds after which a thread that somebody still waits for at exit, so that Python did not end it, gets its error."""
 
 
 class PooledConnection(psycopg.Connection[TupleRow]):
@@ -66,6 +69,7 @@ class Connections:
         self._at_exit: Callable[[], None] | None = None
         self._is_unreachable = False
         self._is_closed = False
+        self._is_at_exit = False
 
     def acquire(self) -> PooledConnection:
         """Take a living connection out of the pool.
@@ -105,6 +109,19 @@ class Connections:
                 connection.close()
             connection = self._apart = self._connect()
         return connection
+
+    def close_at_exit(self) -> None:
+        """Close everything at the end of the program."""
+        self._is_at_exit = True
+        self.close()
+
+    def let_end(self) -> None:
+        """Hold up a daemon thread at the end of the program, which ends it any moment, before its error is printed.
+
+        The caller holds no lock.
+        """
+        if self._is_at_exit and threading.current_thread().daemon:
+            sleep(_LONGEST_EXIT)
 
     def close(self) -> None:
         """Close everything; what is in use is closed when it comes back."""
@@ -204,7 +221,7 @@ def _close_at_exit(reference: weakref.ref[Connections]) -> None:
     """Close what a program left open, while its threads still run: a pool that is collected later waits for them."""
     connections = reference()
     if connections is not None and connections.pid == os.getpid():
-        connections.close()
+        connections.close_at_exit()
 
 
 class BlockingExecutor:
@@ -222,6 +239,13 @@ class BlockingExecutor:
     async def run(self, request: Request) -> list[Rows]:
         """See `RequestExecutor.run`; a read whose connection breaks is sent once more on another one."""
         connections = self._current()
+        try:
+            return self._run(connections, request)
+        except StoreClosedException:
+            connections.let_end()
+            raise
+
+    def _run(self, connections: Connections, request: Request) -> list[Rows]:
         for is_last_try in (request.write, True):
             connection = connections.acquire()
             try:
@@ -238,6 +262,13 @@ class BlockingExecutor:
     async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
         """See `RequestExecutor.run_apart`."""
         connections = self._current()
+        try:
+            return self._run_apart(connections, make)
+        except StoreClosedException:
+            connections.let_end()
+            raise
+
+    def _run_apart(self, connections: Connections, make: Callable[[], Request | None]) -> list[Rows]:
         with connections.apart_lock:
             request = make()
             if request is None:
