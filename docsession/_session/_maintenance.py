@@ -36,7 +36,16 @@ class MaintenanceCore:
         await self._find(check_database(name)).create()
 
     async def delete(self, name: str) -> None:
-        """Drop a database with everything in it."""
+        """Drop a database with everything in it.
+
+        Raises:
+            InvalidArgumentException: There is none, or it is PostgreSQL's own schema `public`, in
+                which other programs may keep theirs.
+        """
+        if name == "public":
+            raise InvalidArgumentException(
+                "the schema 'public' is not docsession's alone, so it is not dropped; drop its tables by SQL"
+            )
         nothing = InvalidArgumentException(f"there is no database {name!r:.80} on this server, so it cannot be deleted")
         if name not in await self.names():
             raise nothing

@@ -53,8 +53,14 @@ class Saver:
             await self._resolve()
         try:
             await self._plan_and_execute(session)
-        except ConcurrencyException:
-            if not context.attempts or not await self._resolve():
+        except ConcurrencyException as error:
+            if not context.attempts:
+                raise
+            if not await self._resolve():
+                error.add_note(
+                    "The answer to an earlier save_changes() of this session was lost: whether that one had been "
+                    "committed before others wrote cannot be told."
+                )
                 raise
             # What was sent before had been on its way still: it is what this flush ran into.
             await self.save(session)

@@ -155,6 +155,7 @@ async def test_a_save_that_was_not_committed_meets_the_conflict_that_others_made
     with pytest.raises(ConcurrencyException) as caught:
         await session.save_changes()
     assert [conflict.id for conflict in caught.value.conflicts] == ["items/0"]
+    assert "cannot be told" in caught.value.__notes__[0]
     assert await state(near) == [50, *OLD[1:]]
 
 

@@ -175,7 +175,7 @@ class TestDeleting:
                 await session.save_changes()
             assert session.advanced.has_changes()
 
-    @pytest.mark.parametrize("name", ["no such database", "", "public", "pg_catalog", "x" * 64, "a\0b", "\ud800"])
+    @pytest.mark.parametrize("name", ["no such database", "", "pg_catalog", "x" * 64, "a\0b", "\ud800"])
     async def test_one_that_does_not_exist_is_refused(self, store, name):
         with pytest.raises(InvalidArgumentException, match="no database"):
             await store.maintenance.delete_database(name)
@@ -202,3 +202,8 @@ class TestDeleting:
         run("ALTER TABLE {}.companies ADD COLUMN note text")
         await store.maintenance.delete_database(database)
         assert database not in await store.maintenance.get_database_names()
+
+
+async def test_the_schema_public_is_never_dropped(store):
+    with pytest.raises(InvalidArgumentException, match="public"):
+        await store.maintenance.delete_database("public")
