@@ -54,13 +54,19 @@ class Server:
         self._directory = tempfile.mkdtemp(prefix="docsession-bench-")
         self._server = EmbeddedServer.start(self._directory, durable=False, settings=SETTINGS)
         self.url = self._server.url
+        self._connection = psycopg.connect(self.url, autocommit=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._connection.close()
         self._server.stop()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def look(self) -> None:
+        """Do a little that is always the same, to see how busy the machine is."""
+        self._connection.execute("SELECT 1")
 
     @contextmanager
     def database(self, name: str, count: int = COUNT, url: str | None = None) -> Iterator[Database]:

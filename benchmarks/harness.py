@@ -54,12 +54,15 @@ class Effort:
     """How long a comparison takes.
 
     Attributes:
-        seconds: Time for all candidates together, making of arguments included.
-        least: Rounds that are measured however long they take.
+        seconds: Time for all candidates together, making of arguments included; five times that
+            where the machine is too busy.
+        least: Rounds that are to count.
+        look: The fixed work, between client and server as the candidates are.
     """
 
     seconds: float = 5.0
-    least: int = 14
+    least: int = 12
+    look: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,8 @@ def measure(candidates: dict[str, Candidate], effort: Effort, *, calls: int, war
             candidate.run(candidate.make())
     samples = {name: Samples() for name in candidates}
     clock = time.perf_counter
-    quiet = Quiet()
-    for name in _turns(list(candidates), effort, quiet):
+    quiet = Quiet(effort)
+    for name in _turns(list(candidates), quiet):
         run, make, change = candidates[name].run, candidates[name].make, candidates[name].change
         times = []
         for argument in _arguments(make, calls):
@@ -147,8 +150,8 @@ async def measure_async(
             await candidate.run(candidate.make())
     samples = {name: Samples() for name in candidates}
     clock = time.perf_counter
-    quiet = Quiet()
-    for name in _turns(list(candidates), effort, quiet):
+    quiet = Quiet(effort)
+    for name in _turns(list(candidates), quiet):
         make, change = candidates[name].make, candidates[name].change
         run: Callable[[Any], Awaitable[Any]] = candidates[name].run
         times = []
@@ -171,34 +174,50 @@ def _arguments(make: Callable[[], Any], calls: int) -> Iterator[Any]:
 
 
 class Quiet:
-    """Tells the rounds in which the machine had other work: a little fixed work took longer around them."""
+    """Tells the rounds in which the machine had other work: the fixed work took longer before or after them."""
 
-    def __init__(self) -> None:
+    tolerance = 1.25
+    best = float("inf")
+    """The shortest look of the whole run."""
+
+    def __init__(self, effort: Effort) -> None:
+        self._effort = effort
         self._looks = [self._look()]
+        self._start = time.perf_counter()
 
-    @staticmethod
-    def _look() -> float:
+    def _look(self) -> float:
         start = time.perf_counter()
-        sum(range(20_000))
-        return time.perf_counter() - start
+        for _ in range(5):
+            self._effort.look()
+            sum(range(5_000))
+        took = time.perf_counter() - start
+        Quiet.best = min(Quiet.best, took)
+        return took
 
     def end_round(self) -> None:
         self._looks.append(self._look())
 
+    @property
+    def is_done(self) -> bool:
+        took = time.perf_counter() - self._start
+        enough = sum(each <= self.best * self.tolerance for each in self._noise()) >= self._effort.least
+        return took > (1 if enough else 5) * self._effort.seconds and len(self._looks) > self._effort.least
+
     def keep(self, samples: dict[str, Samples]) -> dict[str, Samples]:
-        """Return the quieter half of the rounds; how long they took themselves has no say in it."""
-        noise = [max(pair) for pair in itertools.pairwise(self._looks)]
-        limit = statistics.median(noise)
+        """Return the quiet rounds, or the quietest; how long they took themselves has no say in it."""
+        noise = self._noise()
+        limit = max(self.best * self.tolerance, sorted(noise)[self._effort.least - 1])
         quiet = [number for number, each in enumerate(noise) if each <= limit]
         return {name: Samples([each.turns[number] for number in quiet]) for name, each in samples.items()}
 
+    def _noise(self) -> list[float]:
+        return [max(pair) for pair in itertools.pairwise(self._looks)]
 
-def _turns(names: Sequence[str], effort: Effort, quiet: Quiet) -> Iterator[str]:
+
+def _turns(names: Sequence[str], quiet: Quiet) -> Iterator[str]:
     """Yield whose turn it is: everyone once a round, each round beginning with the next one."""
-    gc.collect()
-    end = time.perf_counter() + effort.seconds
     number = 0
-    while number < effort.least or time.perf_counter() < end:
+    while not quiet.is_done:
         first = number % len(names)
         yield from [*names[first:], *names[:first]]
         quiet.end_round()

@@ -38,13 +38,16 @@ The document: an order of 0.83 kB with twelve nested objects, a dataclass where 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Ratios to raw psycopg, medians of one run.")
     parser.add_argument("--only", default=",".join(GROUPS), help=f"groups, of {', '.join(GROUPS)}")
-    parser.add_argument("--seconds", type=float, default=5.0, help="time for each comparison")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="time for each comparison, on a machine that does nothing else"
+    )
     parser.add_argument("--json", type=Path, help="write the results there too")
     given = parser.parse_args(arguments)
     results: list[Result] = []
     with Server() as server:
+        effort = Effort(given.seconds, look=server.look)
         for name in given.only.split(","):
-            for result in GROUPS[name].run(server, Effort(given.seconds)):
+            for result in GROUPS[name].run(server, effort):
                 print(f"{result.group}: {result.name}: {result.ratio:.2f}", file=sys.stderr)
                 results.append(result)
     print(table(results))
