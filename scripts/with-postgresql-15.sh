@@ -61,4 +61,6 @@ fi
 cd - >/dev/null
 
 export DOCSESSION_TEST_URL="postgresql://docsession:$password@127.0.0.1:$port/postgres"
+# Tests that start servers of their own take these.
+export DOCSESSION_TEST_BINARIES=${binaries%/bin}
 "$@"

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.faces import Face, run_and_close
+from tests.support.standby import ReplicatedCluster, replicated_cluster
 
 STORES = pytest.StashKey[list]()
 
@@ -86,3 +87,23 @@ def make_store(face, postgres_url, database, request):
 def store(make_store):
     """A store of the face in turn, on a database of the test's own."""
     return make_store()
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[ReplicatedCluster]:
+    with replicated_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def cluster(shared_cluster) -> Iterator[ReplicatedCluster]:
+    """A primary and a standby that the whole run shares; a test may stop, pause and reconfigure, but not promote."""
+    yield shared_cluster
+    shared_cluster.restore()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[ReplicatedCluster]:
+    """A primary and a standby for one test, which may do with them what it likes."""
+    with replicated_cluster() as started:
+        yield started
