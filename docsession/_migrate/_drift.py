@@ -14,7 +14,7 @@ from docsession._migrate._environment import known_metadata, migration_context
 from docsession._migrate._runner import Standing, state_of
 from docsession._migrate._target import Target, connected
 from docsession._sql._instant import INSTANT_FUNCTION, instant_body, instant_parallel
-from docsession._sql._schema import COLLECTIONS_TABLE, HILO_TABLE, SYSTEM_PREFIX, VERSION_TABLE
+from docsession._sql._schema import SYSTEM_PREFIX, VERSION_TABLE, build_metadata
 
 _COLLATIONS = text("""
     SELECT c.relname, a.attname, o.collname
@@ -34,8 +34,7 @@ _FUNCTION = text("""
 """)
 
 _REPAIRED = {
-    f"table {COLLECTIONS_TABLE}: is missing",
-    f"table {HILO_TABLE}: is missing",
+    *(f"table {name}: is missing" for name in build_metadata().tables),
     f"function {INSTANT_FUNCTION}: is missing",
 }
 

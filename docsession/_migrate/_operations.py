@@ -45,6 +45,21 @@ def refuse_where_collections_exist() -> None:
         )
 
 
+def refuse_where_rows_exist(table: str, things: str) -> None:
+    """Stop the migration where *table*, which it is about to drop, is not empty.
+
+    Raises:
+        MigrationException: It is not; names *things*, which are what its rows stand for.
+    """
+    database = _database()
+    [(count,)] = _run(f"SELECT count(*) FROM {qualified(database, table)}")
+    if count:
+        raise MigrationException(
+            f"the database {database!r} holds {count} {things} in {table}, and the older schema has no place for them; "
+            "delete them first, if they are no longer needed"
+        )
+
+
 def _database() -> str:
     """Return the schema that is being migrated."""
     schema = op.get_context().version_table_schema

@@ -17,7 +17,11 @@ from docsession._documents._naming import check_database, command_line, table_of
 from docsession._errors import DatabaseDoesNotExistException, InvalidArgumentException, TableDoesNotExistException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._sql._catalogue import SystemStatements
-from docsession._sql._schema import create_collection_statements, create_database_statements
+from docsession._sql._schema import (
+    complete_database_statements,
+    create_collection_statements,
+    create_database_statements,
+)
 from docsession._sql._tables import TableStatements
 
 R = TypeVar("R")
@@ -190,9 +194,24 @@ class Database:
             statements += create_database_statements(self.name)
         for table in tables:
             statements += create_collection_statements(self.name, table)
+        await self._run_apart(statements)
+
+    async def _run_apart(self, statements: Iterable[str]) -> None:
         for sql in statements:
             request = Request([Statement(sql.encode())], write=True)
             await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+
+    async def make_system_tables(self, error: TableDoesNotExistException) -> None:
+        """Make the system tables for lack of which *error* came: there is no database, or an older docsession made it.
+
+        Raises:
+            DatabaseDoesNotExistException: `auto_create` is off.
+        """
+        if not self.conventions.auto_create:
+            raise self._missing() from error
+        await self.refresh()
+        await self._create()
+        await self._run_apart(complete_database_statements(self.name))
 
     async def create(self) -> None:
         """Make the database with its system tables, where it is missing."""

@@ -23,11 +23,16 @@ from docsession._sql._quoting import qualified, quote_identifier, quote_literal
 SYSTEM_PREFIX = "docsession_"
 COLLECTIONS_TABLE = "docsession_collections"
 HILO_TABLE = "docsession_hilo"
+COMPARE_EXCHANGE_TABLE = "docsession_compare_exchange"
+IDENTITIES_TABLE = "docsession_identities"
 VERSION_TABLE = "docsession_alembic_version"
 """Where Alembic records the revision of a database; no part of the MetaData, since Alembic makes it itself."""
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """The newest revision in `migrations/versions`: the one that `create_database_statements` builds."""
+
+_ADDED_SINCE = {"0001": (COMPARE_EXCHANGE_TABLE, IDENTITIES_TABLE)}
+"""What the newest revision adds to older ones that lack nothing but system tables; they may be made on first use."""
 
 COLLECTION_COLUMNS = ("id", "data", "metadata", "version", "last_modified")
 
@@ -64,6 +69,20 @@ def build_metadata() -> MetaData:
         metadata,
         Column("collection", _key_text(), primary_key=True),
         Column("max", BigInteger, nullable=False),
+    )
+    Table(
+        COMPARE_EXCHANGE_TABLE,
+        metadata,
+        Column("key", _key_text(), primary_key=True),
+        Column("index", BigInteger, autoincrement=False, nullable=False),
+        Column("value", postgresql.JSONB),
+        Column("metadata", postgresql.JSONB),
+    )
+    Table(
+        IDENTITIES_TABLE,
+        metadata,
+        Column("name", _key_text(), primary_key=True),
+        Column("value", BigInteger, autoincrement=False, nullable=False),
     )
     return metadata
 
@@ -141,6 +160,29 @@ def create_database_statements(database: str) -> list[str]:
         "END IF;\n"
     )
     return [_locked(database, body, "missing pg_catalog.bool;\n")]
+
+
+def complete_database_statements(database: str) -> list[str]:
+    """Return what makes the system tables that a database made by an older docsession lacks, and records that.
+
+    To be run as those of `create_database_statements`. Only revisions that differ from the newest one in nothing but
+    missing system tables are brought there; all others are left to the migrations, as they are.
+
+    Raises:
+        InvalidArgumentException: *database* cannot be a name.
+    """
+    version_name = qualified(database, VERSION_TABLE)
+    steps = "".join(
+        f"IF pg_catalog.to_regclass({quote_literal(version_name)}) IS NOT NULL THEN\n"
+        f"IF EXISTS (SELECT FROM {version_name} WHERE version_num OPERATOR(pg_catalog.=) '{revision}') THEN\n"
+        + "".join(f"{create_system_table_statement(database, name)};\n" for name in added)
+        + f"UPDATE {version_name} SET version_num = '{HEAD_REVISION}' "
+        f"WHERE version_num OPERATOR(pg_catalog.=) '{revision}';\n"
+        "END IF;\n"
+        "END IF;\n"
+        for revision, added in _ADDED_SINCE.items()
+    )
+    return [_locked(database, steps)]
 
 
 def create_collection_statements(database: str, table: str) -> list[str]:

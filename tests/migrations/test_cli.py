@@ -11,7 +11,13 @@ from click.testing import CliRunner
 from docsession._cli import main
 from docsession._migrate import upgrade
 from docsession._sql._quoting import qualified, quote_identifier
-from docsession._sql._schema import HEAD_REVISION, VERSION_TABLE, create_collection_statements, lock_key
+from docsession._sql._schema import (
+    HEAD_REVISION,
+    VERSION_TABLE,
+    build_metadata,
+    create_collection_statements,
+    lock_key,
+)
 from tests.migrations.conftest import HOSTILE_NAMES
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
@@ -41,16 +47,21 @@ class TestLife:
         command = f"`docsession upgrade --database '{database}'`"
         assert on("check") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
         assert on("current") == (DONE, f"{database}: does not exist; run {command}\n")
-        made = f"{database}: upgraded to 0001: System tables and the function for instants.\n"
+        base = f"{database}: upgraded to 0001: System tables and the function for instants.\n"
+        made = f"{base}{database}: upgraded to 0002: Compare-exchange values and identities.\n"
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
         assert on("upgrade") == (DONE, f"{database}: {HEAD_REVISION}, the newest\n")
         assert on("check") == (DONE, f"{database}: no difference\n")
         assert on("current") == (DONE, f"{database}: {HEAD_REVISION}, the newest\n")
+        gone = f"{database}: downgraded from 0002: Compare-exchange values and identities.\n"
+        older = f"{database}: 0001, older than {HEAD_REVISION}; run {command}\n"
+        assert on("downgrade", "-1") == (DONE, f"{gone}{older}")
+        assert on("current") == (DONE, older)
         gone = f"{database}: downgraded from 0001: System tables and the function for instants.\n"
         assert on("downgrade", "-1") == (DONE, f"{gone}{database}: has no revision; run {command}\n")
         assert on("current") == (DONE, f"{database}: has no revision; run {command}\n")
         assert on("check") == (DIFFERENT, f"{database}: has no revision; run {command}\n")
-        assert on("upgrade", "+1") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
+        assert on("upgrade", "+1") == (DONE, f"{base}{older}")
 
     @pytest.mark.parametrize("database", HOSTILE_NAMES, indirect=True)
     def test_any_name_will_do(self, on):
@@ -62,9 +73,10 @@ class TestLife:
         both = ["--url", url_of(), "-d", first, "-d", second, "-d", first]
         code, output = docsession("upgrade", *both)
         assert code == DONE
-        assert [line.rpartition(": ")[0].partition(":")[0] for line in output.splitlines()] == [first] * 2 + [
-            second
-        ] * 2
+        assert [line.rpartition(": ")[0].partition(":")[0] for line in output.splitlines()] == [
+            *[first] * 3,
+            *[second] * 3,
+        ]
         assert docsession("check", *both) == (DONE, f"{first}: no difference\n{second}: no difference\n")
 
     def test_tables_of_collections_are_made_for_those_who_do_not_make_them_on_first_use(self, on, server, database):
@@ -107,17 +119,17 @@ class TestDifferences:
         on("upgrade")
         run(
             [
-                f"DROP TABLE {qualified(database, 'docsession_hilo')}, {qualified(database, 'docsession_collections')}",
+                f"DROP TABLE {', '.join(qualified(database, name) for name in build_metadata().tables)}",
                 f"DROP FUNCTION {qualified(database, 'docsession_instant')}(jsonb)",
             ]
         )
-        names = ("docsession_collections", "docsession_hilo", "docsession_instant")
+        names = (*build_metadata().tables, "docsession_instant")
         made = "".join(f"{database}: made {name}, which was missing\n" for name in names)
         assert on("check")[0] == DIFFERENT
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
         assert on("check") == (DONE, f"{database}: no difference\n")
 
-    @pytest.mark.parametrize("table", ["docsession_hilo", "docsession_collections"])
+    @pytest.mark.parametrize("table", sorted(build_metadata().tables))
     def test_a_system_table_that_documents_rely_on_is_not_made_anew(self, on, run, database, table):
         on("upgrade", "-c", "Companies")
         run([f"DROP TABLE {qualified(database, table)}"])
@@ -163,11 +175,26 @@ class TestRefusals:
             ]
         )
         self.refused(on("downgrade", "base"), "Companies", code="ds410")
+        on("upgrade")
+        assert on("check")[0] == DONE
+
+    @pytest.mark.parametrize(
+        ("table", "row", "things"),
+        [
+            ("docsession_compare_exchange", "('k', 1)", "1 compare-exchange values"),
+            ("docsession_identities", "('invoices|', 1)", "1 identities"),
+        ],
+    )
+    def test_what_the_older_schema_has_no_place_for_is_not_lost(self, on, run, database, table, row, things):
+        on("upgrade")
+        run([f"INSERT INTO {qualified(database, table)} VALUES {row}"])
+        self.refused(on("downgrade", "0001"), things, table, code="ds410")
         assert on("check")[0] == DONE
 
     def test_a_table_without_documents_is_no_orphan_either(self, on, run, database):
         on("upgrade", "-c", "Companies", "-c", "Orders")
         self.refused(on("downgrade", "base"), "companies, orders", "drop those tables first", code="ds410")
+        on("upgrade")
         assert on("check")[0] == DONE
         run([f"DROP TABLE {qualified(database, name)}" for name in ("companies", "orders")])
         assert on("downgrade", "base")[0] == DONE
@@ -185,13 +212,13 @@ class TestRefusals:
         self.refused(on("downgrade", "base"), "does not exist", code="ds410")
 
     def test_a_revision_that_there_is_not(self, on):
-        revisions = f"the revisions are base (nothing at all), 0001 (head: {HEAD_REVISION})"
+        revisions = f"the revisions are base (nothing at all), 0001, 0002 (head: {HEAD_REVISION})"
         self.refused(on("upgrade", "abcd"), f"no upgrade leads from base to 'abcd'; {revisions}", code="ds410")
         on("upgrade")
-        self.refused(on("upgrade", "0007"), f"no upgrade leads from 0001 to '0007'; {revisions}", code="ds410")
-        self.refused(on("upgrade", "+2"), f"no upgrade leads from 0001 to '+2'; {revisions}", code="ds410")
-        self.refused(on("downgrade", "-3"), f"no downgrade leads from 0001 to '-3'; {revisions}", code="ds410")
-        on("downgrade", "-1")
+        self.refused(on("upgrade", "0007"), f"no upgrade leads from 0002 to '0007'; {revisions}", code="ds410")
+        self.refused(on("upgrade", "+2"), f"no upgrade leads from 0002 to '+2'; {revisions}", code="ds410")
+        self.refused(on("downgrade", "-3"), f"no downgrade leads from 0002 to '-3'; {revisions}", code="ds410")
+        on("downgrade", "base")
         self.refused(on("downgrade", "-1"), f"no downgrade leads from base to '-1'; {revisions}", code="ds410")
 
     def test_a_role_that_may_not_make_schemas(self, docsession, url_of, role, database):

@@ -18,6 +18,7 @@ from docsession._sql._schema import (
     VERSION_TABLE,
     build_metadata,
     collection_table,
+    complete_database_statements,
     create_collection_statements,
     create_database_statements,
     drop_database_statements,
@@ -84,13 +85,13 @@ class TestTransactions:
         assert upgrade(target_of(database)).standing is Standing.CURRENT
 
     def test_a_downgrade_that_fails_leaves_everything(self, server, run, database, target_of):
-        upgrade(target_of(database))
+        upgrade(target_of(database), "0001")
         run([f"CREATE VIEW {qualified(database, 'seen')} AS SELECT * FROM {qualified(database, 'docsession_hilo')}"])
         before = catalog_of(server, database)
         with pytest.raises(RavenException, match="docsession_hilo"):
             downgrade(target_of(database), "base")
         assert catalog_of(server, database) == before
-        assert revisions(server, database) == [HEAD_REVISION]
+        assert revisions(server, database) == ["0001"]
 
     def test_a_connection_that_breaks_is_told(self, server, database, target_of):
         def end_it(_):
@@ -132,6 +133,29 @@ class TestFirstUse:
         run(create_database_statements(database))
         assert catalog_of(server, database) == before
         assert revisions(server, database) == ["0000"]
+
+    def test_what_a_database_of_the_first_revision_lacks_is_made(self, server, run, new_database, target_of):
+        older, migrated = new_database(), new_database()
+        upgrade(target_of(older), "0001")
+        upgrade(target_of(migrated))
+        for _ in range(2):
+            run(complete_database_statements(older))
+            assert catalog_of(server, older) == catalog_of(server, migrated)
+            assert revisions(server, older) == [HEAD_REVISION]
+
+    def test_a_database_at_another_revision_is_not_completed(self, server, run, database):
+        run(complete_database_statements(database))
+        run(create_database_statements(database))
+        run(
+            [
+                f"UPDATE {qualified(database, VERSION_TABLE)} SET version_num = '9999'",
+                f"DROP TABLE {qualified(database, 'docsession_identities')}",
+            ]
+        )
+        before = catalog_of(server, database)
+        run(complete_database_statements(database))
+        assert catalog_of(server, database) == before
+        assert revisions(server, database) == ["9999"]
 
     def test_another_table_of_that_name_is_refused(self, run, database):
         run([*create_database_statements(database), f"CREATE TABLE {qualified(database, 'companies')} (id int)"])

@@ -49,7 +49,12 @@ class TestQuoting:
 class TestMetaData:
     def test_the_system_tables_name_no_schema(self):
         metadata = build_metadata()
-        assert sorted(metadata.tables) == ["docsession_collections", "docsession_hilo"]
+        assert sorted(metadata.tables) == [
+            "docsession_collections",
+            "docsession_compare_exchange",
+            "docsession_hilo",
+            "docsession_identities",
+        ]
         assert {table.schema for table in metadata.tables.values()} == {None}
 
     def test_a_collection_is_an_ordinary_table(self):
