@@ -21,6 +21,7 @@ Kept by those who hand such bytes on, so that nothing is copied on the way.
 """
 NULL_JSONB = b""
 
+Settings: TypeAlias = Sequence[tuple[str, str]]
 Row: TypeAlias = tuple[Any, ...]
 Rows: TypeAlias = list[Row]
 
@@ -70,14 +71,24 @@ class Request:
         cancelled: Set by an async executor that was cancelled after a write had been sent: it waits
             for the answer and returns it, and the caller raises `CancelledError` once it has
             applied the answer.
+        settings: Server settings, (name, value), that hold for this transaction alone; a request that
+            has some is one transaction, also where `transaction` is False.
     """
 
-    __slots__ = ("cancelled", "sent", "statements", "transaction", "write")
+    __slots__ = ("cancelled", "sent", "settings", "statements", "transaction", "write")
 
-    def __init__(self, statements: Sequence[Statement], *, transaction: bool = False, write: bool = False) -> None:
+    def __init__(
+        self,
+        statements: Sequence[Statement],
+        *,
+        transaction: bool = False,
+        write: bool = False,
+        settings: Settings = (),
+    ) -> None:
         self.statements = statements
         self.transaction = transaction
         self.write = write
+        self.settings = settings
         self.sent = False
         self.cancelled = False
 
@@ -114,6 +125,71 @@ class RequestExecutor(Protocol):
         """Yield the rows of one statement, *size* at a time from the server, in bounded memory."""
         ...
 
+    def begin(self, isolation_level: str | None = None) -> Transaction:
+        """Return a transaction on a connection of its own, which is taken, and begun, with its first request."""
+        ...
+
     async def close(self) -> None:
         """Give back every connection."""
+        ...
+
+
+class Transaction(Protocol):
+    """Carries the requests of one transaction.
+
+    A write is a savepoint of its own, in the same round trip: one that is refused leaves the
+    transaction as it was. Any request whose connection breaks, but `commit`, has undone everything
+    (`ConnectionLostException`).
+    """
+
+    async def run(self, request: Request) -> list[Rows]:
+        """Send *request* in one round trip, with BEGIN in front where it is the first."""
+        ...
+
+    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`."""
+        ...
+
+    @property
+    def is_begun(self) -> bool:
+        """True from the first request to the end."""
+        ...
+
+    @property
+    def connection(self) -> Any:
+        """The connection of psycopg; None before `open` or the first request, and after the end."""
+        ...
+
+    async def open(self) -> None:
+        """Take the connection; whatever is first sent on it begins the transaction."""
+        ...
+
+    async def commit(self, request: Request | None = None) -> list[Rows]:
+        """Commit, after the statements of *request* in the same round trip; the connection goes back.
+
+        Where the statements are refused everything is rolled back.
+
+        Raises:
+            UnknownOutcomeException: The connection broke before the answer.
+        """
+        ...
+
+    async def rollback(self) -> None:
+        """Roll everything back; the connection goes back. Does nothing where nothing was begun."""
+        ...
+
+    async def savepoint(self) -> None:
+        """Set a savepoint inside those that are set already."""
+        ...
+
+    async def release_savepoint(self) -> None:
+        """Let what was done since the last savepoint be part of what surrounds it."""
+        ...
+
+    async def rollback_to_savepoint(self) -> None:
+        """Undo what was done since the last savepoint, and forget that."""
+        ...
+
+    def abandon(self) -> None:
+        """Give the connection up at once, from any thread, which rolls everything back."""
         ...

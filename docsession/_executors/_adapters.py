@@ -10,9 +10,10 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from psycopg import InterfaceError
+from psycopg import AsyncConnection, AsyncRawCursor, Connection, InterfaceError, RawCursor
 from psycopg.adapt import AdaptersMap, Buffer, Dumper, Loader
 from psycopg.pq import Format
+from psycopg.rows import TupleRow, tuple_row
 from psycopg.types.bool import BoolBinaryLoader
 from psycopg.types.numeric import (
     Int2BinaryLoader,
@@ -134,3 +135,19 @@ def make_adapters() -> AdaptersMap:
 
 
 ADAPTERS = make_adapters()
+
+
+class StreamCursor(RawCursor[TupleRow]):
+    """A cursor for `$1` parameters with our adapters, whatever is set on its connection."""
+
+    def __init__(self, connection: Connection[TupleRow]) -> None:
+        super().__init__(connection, row_factory=tuple_row)
+        self._adapters = AdaptersMap(ADAPTERS)
+
+
+class AsyncStreamCursor(AsyncRawCursor[TupleRow]):
+    """The same for an async connection."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+        super().__init__(connection, row_factory=tuple_row)
+        self._adapters = AdaptersMap(ADAPTERS)

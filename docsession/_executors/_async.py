@@ -11,13 +11,16 @@ from time import monotonic
 from typing import cast
 
 import psycopg
-from psycopg import AsyncRawCursor, capabilities
+from psycopg import IsolationLevel, capabilities
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from typing_extensions import override
 
 from docsession._errors import ConnectionFailedException, EventLoopException, StoreClosedException
+from docsession._executors._adapters import AsyncStreamCursor
 from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
+from docsession._executors._transaction import PooledTransaction
 from docsession._executors._translate import (
     TooManyConnectionsException,
     translate,
@@ -64,6 +67,7 @@ class AsyncConnections:
         self._pool: AsyncConnectionPool[AsyncPooledConnection] | None = None
         self._apart: AsyncPooledConnection | None = None
         self._made: weakref.WeakSet[AsyncPooledConnection] = weakref.WeakSet()
+        self._releasing: set[asyncio.Task[None]] = set()
         self._is_unreachable = False
         self._is_closed = False
 
@@ -94,6 +98,12 @@ class AsyncConnections:
             await pool.putconn(connection)
         else:
             await self._discard(pool, connection)
+
+    def release_later(self, connection: AsyncPooledConnection) -> None:
+        """Give a closed connection up; called in the event loop."""
+        task = self.loop.create_task(self.release(connection))
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
 
     async def apart(self) -> AsyncPooledConnection:
         """Return the connection that is kept apart; the caller holds `apart_lock`."""
@@ -206,6 +216,59 @@ class AsyncConnections:
         await pool.putconn(connection)
 
 
+class AsyncLink:
+    """A connection of the pool while a transaction has it; see `Link`."""
+
+    def __init__(self, connections: AsyncConnections, connection: AsyncPooledConnection) -> None:
+        self.connection = connection
+        self.wire = connection.wire
+        self._connections = connections
+
+    async def wait(self, conversation: PQGen[list[Rows]]) -> list[Rows]:
+        """See `Link.wait`."""
+        return await self.connection.wait(conversation)
+
+    async def finish(self, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+        """See `Link.finish`."""
+        return await _finish(self.connection.wait(conversation), request)
+
+    async def open_to_user(self, level: IsolationLevel | None) -> None:
+        """See `Link.open_to_user`."""
+        await self.connection.set_isolation_level(level)
+        await self.connection.set_autocommit(False)
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `Link.stream`."""
+        async with aclosing(_stream(self.connection, statement, size)) as rows:
+            async for row in rows:
+                yield row
+
+    async def release(self) -> None:
+        """See `Link.release`."""
+        if self.wire.is_clean() and not self.connection.autocommit:
+            await self.connection.set_autocommit(True)
+            await self.connection.set_isolation_level(None)
+        await self._connections.release(self.connection)
+
+    def discard(self) -> None:
+        """See `Link.discard`; the pool is told in its own event loop."""
+        connections = self._connections
+        self.connection.pgconn.finish()
+        if not connections.loop.is_closed():
+            connections.loop.call_soon_threadsafe(connections.release_later, self.connection)
+
+
+async def _stream(connection: AsyncPooledConnection, statement: Statement, size: int) -> AsyncGenerator[Row]:
+    chunk = size if capabilities.has_stream_chunked() else 1
+    try:
+        rows = AsyncStreamCursor(connection).stream(statement.sql, statement.params, binary=True, size=chunk)
+        async with aclosing(cast("AsyncGenerator[Row]", rows)):
+            async for row in rows:
+                yield row
+    except psycopg.Error as error:
+        raise translate_streamed(error, is_lost=connection.closed) from error
+
+
 class AsyncExecutor:
     """Carries requests over a pool of psycopg connections; it belongs to the event loop of its first use."""
 
@@ -254,16 +317,20 @@ class AsyncExecutor:
         connections = self._current()
         connection = await connections.acquire()
         try:
-            cursor = AsyncRawCursor(connection)
-            chunk = size if capabilities.has_stream_chunked() else 1
-            rows = cursor.stream(statement.sql, statement.params, binary=True, size=chunk)
-            async with aclosing(cast("AsyncGenerator[Row]", rows)):
+            async with aclosing(_stream(connection, statement, size)) as rows:
                 async for row in rows:
                     yield row
-        except psycopg.Error as error:
-            raise translate_streamed(error, is_lost=connection.closed) from error
         finally:
             await connections.release(connection)
+
+    def begin(self, isolation_level: str | None = None) -> PooledTransaction:
+        """See `RequestExecutor.begin`."""
+
+        async def acquire() -> AsyncLink:
+            connections = self._current()
+            return AsyncLink(connections, await connections.acquire())
+
+        return PooledTransaction(acquire, isolation_level)
 
     async def close(self) -> None:
         """Give back every connection; idempotent.

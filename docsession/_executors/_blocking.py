@@ -6,20 +6,23 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from time import monotonic, sleep
 from typing import cast
 
 import psycopg
-from psycopg import RawCursor, capabilities
+from psycopg import IsolationLevel, capabilities
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from typing_extensions import override
 
 from docsession._errors import ConnectionFailedException, StoreClosedException
+from docsession._executors._adapters import StreamCursor
 from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
+from docsession._executors._transaction import PooledTransaction
 from docsession._executors._translate import (
     TooManyConnectionsException,
     translate,
@@ -224,6 +227,56 @@ def _close_at_exit(reference: weakref.ref[Connections]) -> None:
         connections.close_at_exit()
 
 
+class BlockingLink:
+    """A connection of the pool while a transaction has it; see `Link`."""
+
+    def __init__(self, connections: Connections, connection: PooledConnection) -> None:
+        self.connection = connection
+        self.wire = connection.wire
+        self._connections = connections
+
+    async def wait(self, conversation: PQGen[list[Rows]]) -> list[Rows]:
+        """See `Link.wait`."""
+        return self.connection.wait(conversation)
+
+    async def finish(self, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+        """See `Link.finish`; there is nobody to cancel."""
+        del request
+        return self.connection.wait(conversation)
+
+    async def open_to_user(self, level: IsolationLevel | None) -> None:
+        """See `Link.open_to_user`."""
+        self.connection.isolation_level = level
+        self.connection.autocommit = False
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `Link.stream`."""
+        for row in _stream(self.connection, statement, size):
+            yield row
+
+    async def release(self) -> None:
+        """See `Link.release`."""
+        if self.wire.is_clean() and not self.connection.autocommit:
+            self.connection.autocommit = True
+            self.connection.isolation_level = None
+        self._connections.release(self.connection)
+
+    def discard(self) -> None:
+        """See `Link.discard`."""
+        self.connection.close()
+        self._connections.release(self.connection)
+
+
+def _stream(connection: PooledConnection, statement: Statement, size: int) -> Iterator[Row]:
+    chunk = size if capabilities.has_stream_chunked() else 1
+    try:
+        rows = StreamCursor(connection).stream(statement.sql, statement.params, binary=True, size=chunk)
+        with closing(cast("Generator[Row]", rows)):
+            yield from rows
+    except psycopg.Error as error:
+        raise translate_streamed(error, is_lost=connection.closed) from error
+
+
 class BlockingExecutor:
     """Carries requests over a pool of psycopg connections; its coroutines never suspend."""
 
@@ -286,16 +339,19 @@ class BlockingExecutor:
         connections = self._current()
         connection = connections.acquire()
         try:
-            cursor = RawCursor(connection)
-            chunk = size if capabilities.has_stream_chunked() else 1
-            rows = cursor.stream(statement.sql, statement.params, binary=True, size=chunk)
-            with closing(cast("Generator[Row]", rows)):
-                for row in rows:
-                    yield row
-        except psycopg.Error as error:
-            raise translate_streamed(error, is_lost=connection.closed) from error
+            for row in _stream(connection, statement, size):
+                yield row
         finally:
             connections.release(connection)
+
+    def begin(self, isolation_level: str | None = None) -> PooledTransaction:
+        """See `RequestExecutor.begin`."""
+
+        async def acquire() -> BlockingLink:
+            connections = self._current()
+            return BlockingLink(connections, connections.acquire())
+
+        return PooledTransaction(acquire, isolation_level)
 
     async def close(self) -> None:
         """Give back every connection; idempotent."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, PoolTimeoutException
-from docsession._executors._adapters import ADAPTERS
 
 LIVENESS = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 """A server that vanished is noticed within a minute, where the system's default is two hours."""
@@ -118,7 +117,6 @@ class PoolSettings:
             "client_encoding": "UTF8",
             "autocommit": True,
             "prepare_threshold": None,
-            "context": ADAPTERS,
         }
 
     def exhausted(self) -> PoolTimeoutException:

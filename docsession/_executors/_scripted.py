@@ -22,12 +22,19 @@ class Recorded:
         statements: (SQL, parameters) of each statement.
         transaction, write: As in `Request`.
         apart: True where it went to the connection that is kept apart.
+        settings: As in `Request`.
+        within: True where it is part of a longer transaction.
+        verb: What else was done to that transaction: "commit", with the statements in front of it,
+            "rollback", "savepoint", "release" or "rollback to"; no answer is asked for without statements.
     """
 
     statements: tuple[tuple[str, tuple[object, ...]], ...]
     transaction: bool
     write: bool
     apart: bool
+    settings: tuple[tuple[str, str], ...] = ()
+    within: bool = False
+    verb: str = ""
 
     @property
     def sql(self) -> list[str]:
@@ -91,16 +98,24 @@ class ScriptedExecutor:
             for row in rows:
                 yield row
 
+    def begin(self, isolation_level: str | None = None) -> ScriptedTransaction:
+        """See `RequestExecutor.begin`; *isolation_level* does not matter."""
+        del isolation_level
+        return ScriptedTransaction(self)
+
     async def close(self) -> None:
         """Refuse whatever comes afterwards; idempotent."""
         self._is_closed = True
 
-    async def _answer(self, request: Request, *, apart: bool) -> list[Rows]:
+    async def _answer(self, request: Request, *, apart: bool, within: bool = False, verb: str = "") -> list[Rows]:
         if self._is_closed:
             raise StoreClosedException("the store is closed")
         statements = tuple((statement.sql.decode(), tuple(statement.params)) for statement in request.statements)
-        recorded = Recorded(statements, request.transaction, request.write, apart)
+        settings = tuple(request.settings)
+        recorded = Recorded(statements, request.transaction, request.write, apart, settings, within, verb)
         self.requests.append(recorded)
+        if verb and not statements:
+            return []
         if self._suspends:
             await asyncio.sleep(0)
         request.sent = True
@@ -116,3 +131,64 @@ class ScriptedExecutor:
         if len(rows) != len(request.statements):
             raise AssertionError(f"the script answers {len(rows)} statements, but there are more or less in {recorded}")
         return rows
+
+
+class ScriptedTransaction:
+    """A transaction of a `ScriptedExecutor`, which keeps and answers its requests."""
+
+    def __init__(self, executor: ScriptedExecutor) -> None:
+        self._executor = executor
+        self._is_begun = False
+
+    @property
+    def is_begun(self) -> bool:
+        """See `Transaction.is_begun`."""
+        return self._is_begun
+
+    @property
+    def connection(self) -> None:
+        """There is none."""
+
+    async def open(self) -> None:
+        """See `Transaction.open`."""
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `Transaction.run`."""
+        self._is_begun = True
+        return await self._executor._answer(request, apart=False, within=True)
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `Transaction.stream`; *size* does not matter."""
+        del size
+        for rows in await self.run(Request([statement])):
+            for row in rows:
+                yield row
+
+    async def commit(self, request: Request | None = None) -> list[Rows]:
+        """See `Transaction.commit`."""
+        self._is_begun = False
+        return await self._tell("commit", request)
+
+    async def rollback(self) -> None:
+        """See `Transaction.rollback`."""
+        self._is_begun = False
+        await self._tell("rollback")
+
+    async def savepoint(self) -> None:
+        """See `Transaction.savepoint`."""
+        await self._tell("savepoint")
+
+    async def release_savepoint(self) -> None:
+        """See `Transaction.release_savepoint`."""
+        await self._tell("release")
+
+    async def rollback_to_savepoint(self) -> None:
+        """See `Transaction.rollback_to_savepoint`."""
+        await self._tell("rollback to")
+
+    def abandon(self) -> None:
+        """See `Transaction.abandon`."""
+        self._is_begun = False
+
+    async def _tell(self, verb: str, request: Request | None = None) -> list[Rows]:
+        return await self._executor._answer(request or Request(()), apart=False, within=True, verb=verb)

@@ -32,6 +32,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "08": (ConnectionLostException, "Repeat it"),
     "28": (AuthenticationException, "Check the user and the password of the URL"),
     "53": (RavenException, "The server is short of a resource: repeat it later"),
+    "25P02": (RavenException, "An earlier statement of this transaction failed: call session.advanced.rollback()"),
     "25006": (RavenException, "The server is read-only, a replica perhaps: connect to the primary one"),
     "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
     "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),
@@ -92,6 +93,18 @@ def translate_lost(lost: LinkLostError, *, write: bool) -> ConnectionLostExcepti
         )
     return _with_state(
         ConnectionLostException(f"the connection to PostgreSQL broke, twice in a row ({reason}): repeat it"), sqlstate
+    )
+
+
+def lost_in_transaction(lost: LinkLostError) -> ConnectionLostException:
+    """Return our error for a connection that broke in a transaction, before its end was sent."""
+    cause = lost.__cause__
+    return _with_state(
+        ConnectionLostException(
+            f"the connection to PostgreSQL broke in a transaction ({_first_line(cause)}), which is rolled back: "
+            "begin again"
+        ),
+        cause.sqlstate if isinstance(cause, psycopg.Error) else None,
     )
 
 

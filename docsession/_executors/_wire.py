@@ -32,6 +32,8 @@ PIPELINE_ABORTED = ExecStatus.PIPELINE_ABORTED
 
 BEGIN = Statement(b"BEGIN")
 COMMIT = Statement(b"COMMIT")
+ROLLBACK = Statement(b"ROLLBACK")
+SET_CONFIG = b"SELECT pg_catalog.set_config($1, $2, true)"
 
 STATEMENT_LOST = ("26000", "0A000")
 """A prepared statement is gone (`DISCARD ALL`, a pooler), or its columns have other types now."""
@@ -43,6 +45,37 @@ Command: TypeAlias = Key | bytes | None
 
 class LinkLostError(Exception):
     """The connection broke, and the answer with it; the cause is psycopg's error."""
+
+
+class Frame:
+    """What goes around the statements of a request that is part of a longer transaction.
+
+    Attributes:
+        before, after: Statements whose rows nobody wants.
+        rescue: Sent where the server refuses one of them all and the transaction has failed by that.
+        ends: True where the last statement ends the transaction, so that an answer that is lost leaves the
+            outcome unknown.
+    """
+
+    __slots__ = ("after", "before", "ends", "rescue")
+
+    def __init__(
+        self,
+        before: Sequence[Statement],
+        after: Sequence[Statement],
+        *,
+        rescue: bytes | None = None,
+        ends: bool = False,
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.rescue = rescue
+        self.ends = ends
+
+
+def settings_of(request: Request) -> list[Statement]:
+    """Return the statements that give a transaction the request's settings."""
+    return [Statement(SET_CONFIG, setting) for setting in request.settings]
 
 
 class Prepared:
@@ -142,12 +175,48 @@ class Wire:
         self._prepared.forget()
         return (yield from self._exchange(request))
 
+    def exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
+        """Send *request* as a part of a longer transaction, with what *frame* puts around it, in one round trip.
+
+        Raises:
+            psycopg.Error: The server refused a statement; `frame.rescue` was sent.
+            LinkLostError: The connection broke.
+        """
+        try:
+            return (yield from self._exchange_framed(request, frame))
+        except errors.Error as error:
+            if error.sqlstate not in STATEMENT_LOST or not self._prepared.names:
+                raise
+            self._prepared.forget()
+            if self._pgconn.transaction_status == TransactionStatus.INERROR:
+                raise  # there was no savepoint to go back to
+        return (yield from self._exchange_framed(request, frame))
+
+    def _exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
+        encoded = _encode((*frame.before, *request.statements, *frame.after))
+        request.sent = True
+        try:
+            results = yield from self._pipeline(encoded, ends_transaction=frame.ends)
+        except psycopg.Error:
+            if frame.rescue is not None:
+                yield from self._roll_back(frame.rescue)
+            raise
+        if frame.ends and results[-1].command_status == b"ROLLBACK" and frame.after[-1] is COMMIT:
+            raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
+        first = len(frame.before)
+        return [self._load(result) for result in results[first : first + len(request.statements)]]
+
+    @property
+    def transaction_status(self) -> TransactionStatus:
+        """Where the connection stands in a transaction."""
+        return TransactionStatus(self._pgconn.transaction_status)
+
     def _exchange(self, request: Request) -> PQGen[list[Rows]]:
         statements = request.statements
-        if request.transaction:
-            statements = (BEGIN, *statements, COMMIT)
-        # Everything is encoded before the first byte leaves, so that a value which cannot be sent does no harm.
-        encoded = [((s.sql, tuple(map(type, s.params))), encode(s.params)) for s in statements]
+        is_transaction = request.transaction or bool(request.settings)
+        if is_transaction:
+            statements = (BEGIN, *settings_of(request), *statements, COMMIT)
+        encoded = _encode(statements)
         if len(encoded) == 1:
             key, params = encoded[0]
             name = self._prepared.names.get(key)
@@ -155,11 +224,15 @@ class Wire:
                 request.sent = True
                 return [self._load((yield from self._single(name, key, params)))]
         request.sent = True
-        results = yield from self._pipeline(encoded, is_transaction=request.transaction)
-        if request.transaction:
+        try:
+            results = yield from self._pipeline(encoded, ends_transaction=is_transaction)
+        except psycopg.Error:
+            yield from self._roll_back(ROLLBACK.sql)
+            raise
+        if is_transaction:
             if results[-1].command_status != b"COMMIT":
                 raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
-            results = results[1:-1]
+            results = results[1 + len(request.settings) : -1]
         return [self._load(result) for result in results]
 
     def _single(self, name: bytes | None, key: Key, params: list[bytes | None]) -> PQGen[PGresult]:
@@ -183,7 +256,7 @@ class Wire:
         return results[0]
 
     def _pipeline(
-        self, encoded: Sequence[tuple[Key, list[bytes | None]]], *, is_transaction: bool
+        self, encoded: Sequence[tuple[Key, list[bytes | None]]], *, ends_transaction: bool
     ) -> PQGen[list[PGresult]]:
         """Run several statements, or one that is prepared on the way, before one synchronisation point."""
         pgconn = self._pgconn
@@ -208,11 +281,10 @@ class Wire:
         failed = next((i for i, answer in enumerate(answers) if answer.status == FATAL_ERROR), len(answers))
         commit = len(commands) - 1
         # An acknowledged commit is one, whatever became of the connection afterwards.
-        if not (is_transaction and failed > commit):
+        if not (ends_transaction and failed > commit):
             if failed < len(answers):
                 self._settle(commands, answers)
-                yield from self._roll_back()
-                raise _refusal(answers[failed], is_before_commit=is_transaction and failed < commit)
+                raise _refusal(answers[failed], is_before_commit=ends_transaction and failed < commit)
             if lost is not None or len(answers) < len(commands):
                 raise LinkLostError from lost
         return [answer for answer, command in zip(answers, commands, strict=False) if command is None]
@@ -251,12 +323,12 @@ class Wire:
             elif isinstance(command, bytes) and answer.status == PIPELINE_ABORTED:
                 self._prepared.closing.append(command)
 
-    def _roll_back(self) -> PQGen[None]:
-        """Leave the failed transaction; a connection that cannot is not clean and is given up."""
+    def _roll_back(self, command: bytes) -> PQGen[None]:
+        """Leave what has failed by *command*; a connection that cannot is not clean and is given up."""
         pgconn = self._pgconn
         if pgconn.transaction_status == TransactionStatus.INERROR and pgconn.pipeline_status == PipelineStatus.OFF:
             try:
-                pgconn.send_query(b"ROLLBACK")
+                pgconn.send_query(command)
                 yield from execute(pgconn)
             except psycopg.OperationalError:
                 return
@@ -267,6 +339,11 @@ class Wire:
         rows = self._rows
         rows.set_pgresult(result)
         return rows.load_rows(0, result.ntuples, tuple)
+
+
+def _encode(statements: Sequence[Statement]) -> list[tuple[Key, list[bytes | None]]]:
+    """Encode everything before the first byte leaves, so that a value which cannot be sent does no harm."""
+    return [((s.sql, tuple(map(type, s.params))), encode(s.params)) for s in statements]
 
 
 def _refusal(result: PGresult, *, is_before_commit: bool) -> Exception:
