@@ -1,5 +1,6 @@
 """Alembic, run in code: one database at a time, under its lock, with the revisions that the package carries."""
 
+from docsession._migrate._databases import database_names
 from docsession._migrate._drift import drift
 from docsession._migrate._environment import DEFAULT_DATABASE, LOCK_TIMEOUT_SECONDS, run_environment
 from docsession._migrate._runner import Listener, Standing, State, create_collections, current, downgrade, upgrade
@@ -14,6 +15,7 @@ __all__ = [
     "Target",
     "create_collections",
     "current",
+    "database_names",
     "downgrade",
     "drift",
     "run_environment",

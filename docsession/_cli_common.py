@@ -1,0 +1,248 @@
+"""What the commands share: the options that say which databases, and the project's settings behind them.
+
+A command is a function with `setting` as its first argument, under `@on_databases`:
+
+    @click.command()
+    @on_databases
+    def count(setting: Setting) -> None:
+        setting.for_each(lambda target: click.echo(f"{target.database}: …"))
+
+and is added to the list in `_cli.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from psycopg.conninfo import make_conninfo
+
+from docsession._conventions import DocumentConventions
+from docsession._documents._mapping import Mappings
+from docsession._documents._naming import check_database
+from docsession._embedded import EmbeddedServer
+from docsession._errors import DocSessionError, InvalidArgumentException
+from docsession._faces._store import DocumentStore
+from docsession._faces._store_common import DEFAULT_DATABASE, URL_VARIABLE, StoreCommon
+from docsession._migrate import LOCK_TIMEOUT_SECONDS, Listener, Target, database_names
+from docsession._migrate._project import (
+    EVERY_DATABASE,
+    Project,
+    Server,
+    collections_of,
+    find_project,
+    find_server,
+    load_models,
+    load_store,
+)
+
+
+class Failed(click.ClickException):
+    """It could not be done; the message is the last line."""
+
+    exit_code = 3
+
+    def __init__(self, error: DocSessionError) -> None:
+        super().__init__(f"{error} [{error.code}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a command works on.
+
+    Attributes:
+        project: What `docsession.toml` says.
+        store: The store that it names, not started; None where it names none.
+        server: Who named the server.
+        conninfo: The server, by libpq's names; never shown.
+        databases: The databases, in order.
+    """
+
+    project: Project
+    store: StoreCommon | None
+    server: Server
+    conninfo: Mapping[str, str] = field(repr=False)
+    databases: tuple[str, ...]
+
+    @property
+    def targets(self) -> list[Target]:
+        """The databases on their server."""
+        return [Target(self.conninfo, name) for name in self.databases]
+
+    def for_each(self, work: Callable[[Target], None]) -> None:
+        """Do *work* on one database after the other; where one fails, say which were done and which not."""
+        for index, target in enumerate(self.targets):
+            try:
+                work(target)
+            except BaseException:
+                _tell_the_rest(self.databases, index)
+                raise
+
+    def models(self) -> list[type]:
+        """Import the project's models and return their classes."""
+        return load_models(self.project)
+
+    def collections(self) -> dict[str, str]:
+        """Return the table of each collection of the project's models."""
+        return collections_of(self.models(), Mappings(self.conventions))
+
+    def find_model(self, name: str) -> type:
+        """Return the class of the project's models that is called *name*, as it is or by its collection.
+
+        Raises:
+            InvalidArgumentException: There is none, or several.
+        """
+        models = self.models()
+        mappings = Mappings(self.conventions)
+        found = [cls for cls in models if name in {cls.__name__, f"{cls.__module__}.{cls.__qualname__}"}]
+        found = found or [cls for cls in models if mappings.for_class(cls).collection == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            places = ", ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in found)
+            raise InvalidArgumentException(f"{name!r} is one of {places}: name it with its module")
+        known = ", ".join(cls.__name__ for cls in models) or "none"
+        raise InvalidArgumentException(
+            f"there is no class {name!r} among the models of {self.project.place}; there are: {known}"
+        )
+
+    @property
+    def conventions(self) -> DocumentConventions:
+        """The conventions of the project's store, else the default ones."""
+        return self.store.conventions if self.store is not None else DocumentConventions()
+
+    @contextmanager
+    def open_store(self) -> Iterator[DocumentStore]:
+        """Open a blocking store on the server, with the conventions of the project's store."""
+        with DocumentStore(
+            make_conninfo("", **self.conninfo), self.databases[0], conventions=self.conventions
+        ) as store:
+            yield store
+
+
+def _tell_the_rest(databases: tuple[str, ...], index: int) -> None:
+    if len(databases) > 1:
+        done, rest = databases[:index], databases[index + 1 :]
+        click.echo(
+            f"stopped at {databases[index]}; done: {', '.join(done) or 'none'}; not begun: {', '.join(rest) or 'none'}",
+            err=True,
+        )
+
+
+def project_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--config` and give the command the project as *project*."""
+
+    @click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="The docsession.toml or pyproject.toml; without it the nearest one at or above the working directory.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, config: Path | None, **options: Any) -> None:
+        command(*args, project=find_project(Path.cwd(), config), **options)
+
+    return wrapped
+
+
+def on_databases(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which databases, and give the command what they mean as its first argument."""
+
+    @click.option(
+        "--url",
+        metavar="URL",
+        help=f"The server, postgresql://…; without it what the configuration says, else {URL_VARIABLE}, else the "
+        "embedded server.",
+    )
+    @click.option(
+        "--database",
+        "-d",
+        "databases",
+        multiple=True,
+        metavar="NAME",
+        help="A database (a schema of the server); may be given several times.  [default: those of the configuration, "
+        f'else "{DEFAULT_DATABASE}"]',
+    )
+    @click.option("--all-databases", "-A", is_flag=True, help="Every database of docsession that the server has.")
+    @project_option
+    @click.pass_context
+    @functools.wraps(command)
+    def wrapped(
+        ctx: click.Context,
+        /,
+        *,
+        project: Project,
+        url: str | None,
+        databases: tuple[str, ...],
+        all_databases: bool,
+        **options: Any,
+    ) -> None:
+        if all_databases and databases:
+            raise click.UsageError("--database and --all-databases exclude each other")
+        names = (EVERY_DATABASE,) if all_databases else tuple(dict.fromkeys(map(check_database, databases)))
+        command(ctx.with_resource(_open(project, url, names)), **options)
+
+    return wrapped
+
+
+@contextmanager
+def _open(project: Project, url: str | None, databases: tuple[str, ...]) -> Iterator[Setting]:
+    if url is not None and not url.strip():
+        raise click.UsageError("--url is empty; name a server, or leave it out")
+    store = load_store(project)
+    names = databases or project.databases or ((DEFAULT_DATABASE,) if store is None else (store.database,))
+    if os.environ.get(URL_VARIABLE) == "" and project.url is None and project.url_variable is None and url is None:
+        raise click.UsageError(f"{URL_VARIABLE} is empty; name a server, or leave it out for the embedded one")
+    server = find_server(project, store, url, URL_VARIABLE)
+    if server.conninfo is not None:
+        yield _setting(project, store, server, server.conninfo, names)
+        return
+    options: dict[str, Any] = {} if store is None else store._embedded_options
+    with EmbeddedServer.start(**options) as embedded:
+        click.echo(f"the embedded PostgreSQL in {embedded.data_directory}", err=True)
+        conninfo = {name: str(value) for name, value in embedded.conninfo.items()}
+        yield _setting(project, store, server, conninfo, names)
+
+
+def _setting(
+    project: Project,
+    store: StoreCommon | None,
+    server: Server,
+    conninfo: Mapping[str, str],
+    names: tuple[str, ...],
+) -> Setting:
+    if names == (EVERY_DATABASE,):
+        names = tuple(database_names(conninfo))
+        if not names:
+            click.echo("there is no database of docsession on this server yet; name one: --database NAME", err=True)
+    return Setting(project, store, server, conninfo, names)
+
+
+lock_option = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=LOCK_TIMEOUT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for another process that is changing the same databases.",
+)
+
+
+def listener_of(target: Target) -> Listener:
+    """Return who prints how the migration of a database goes on."""
+    return Listener(
+        step=lambda line: click.echo(f"{target.database}: {line}"),
+        waiting=lambda: click.echo(f"{target.database}: waiting for another process that is changing it …", err=True),
+    )
+
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 check, or current, found a database that is not as it should be; 2 wrong usage; "
+    "3 it could not be done, and the last line says why."
+)

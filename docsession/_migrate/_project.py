@@ -1,0 +1,260 @@
+"""What a project says about its databases: `docsession.toml`, or `[tool.docsession]` in `pyproject.toml`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from docsession._documents._mapping import DocumentMapping, Mappings
+from docsession._documents._naming import check_database
+from docsession._errors import InvalidArgumentException
+from docsession._executors._url import parse_url
+from docsession._faces._store_common import StoreCommon
+
+FILE_NAME: Final = "docsession.toml"
+PYPROJECT: Final = "pyproject.toml"
+EVERY_DATABASE: Final = "*"
+DEFAULT_MIGRATIONS: Final = "docsession_migrations"
+
+_SETTINGS: Final = ("databases", "migrations", "models", "python_path", "store", "url", "url_variable")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a project says; everything may be left out.
+
+    Attributes:
+        file: Where it says so; None without such a file.
+        store: `package.module:name` of a store, or of a function that returns one.
+        url: The server, best without a password.
+        url_variable: The environment variable that holds the server's URL.
+        databases: The databases; `("*",)` is every one that exists, `()` leaves it to the store.
+        models: Modules whose classes are documents, or `package.module:Class`.
+        migrations: The folder of the project's own revisions.
+        python_path: Folders in which modules are looked for first.
+    """
+
+    file: Path | None = None
+    store: str | None = None
+    url: str | None = None
+    url_variable: str | None = None
+    databases: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    migrations: Path | None = None
+    python_path: tuple[Path, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The file's name, for messages."""
+        return self.file.name if self.file is not None else "no configuration"
+
+
+def find_project(start: Path, given: Path | None = None) -> Project:
+    """Return what the nearest file at or above *start* says; of two in one folder `docsession.toml` counts.
+
+    Args:
+        start: The folder to begin at.
+        given: The file that the user named; no other is looked for.
+
+    Raises:
+        InvalidArgumentException: It cannot be read, or says something that cannot be.
+    """
+    if given is not None:
+        section = _section(given)
+        if section is None:
+            raise InvalidArgumentException(f"{given} has no section [tool.docsession]")
+        return _project(given, section)
+    for folder in (start, *start.parents):
+        for name in (FILE_NAME, PYPROJECT):
+            file = folder / name
+            section = _section(file) if file.is_file() else None
+            if section is not None:
+                return _project(file, section)
+    return Project()
+
+
+def _section(file: Path) -> Mapping[str, Any] | None:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentException(f"{file} cannot be read: {error}") from error
+    if file.name != PYPROJECT:
+        return content
+    tool = content.get("tool")
+    section = tool.get("docsession") if isinstance(tool, dict) else None
+    return section if isinstance(section, dict) else None
+
+
+def _project(file: Path, section: Mapping[str, Any]) -> Project:
+    for name in section:
+        if name not in _SETTINGS:
+            raise InvalidArgumentException(
+                f"{file.name}: there is no setting {name!r:.80}; there are {', '.join(_SETTINGS)}"
+            )
+    folder = file.resolve().parent
+    databases = _texts(file, section, "databases")
+    if EVERY_DATABASE in databases and len(databases) > 1:
+        raise InvalidArgumentException(f'{file.name}: databases is a list of names, or "*" alone')
+    return Project(
+        file=file,
+        store=_reference(file, section, "store"),
+        url=_text(file, section, "url"),
+        url_variable=_text(file, section, "url_variable"),
+        databases=tuple(_database(file, name) for name in databases),
+        models=_texts(file, section, "models"),
+        migrations=folder / (_text(file, section, "migrations") or DEFAULT_MIGRATIONS),
+        python_path=tuple(folder / entry for entry in _texts(file, section, "python_path") or (".",)),
+    )
+
+
+def _database(file: Path, name: str) -> str:
+    try:
+        return name if name == EVERY_DATABASE else check_database(name)
+    except InvalidArgumentException as error:
+        raise InvalidArgumentException(f"{file.name}: {error}") from error
+
+
+def _text(file: Path, section: Mapping[str, Any], name: str) -> str | None:
+    value = section.get(name)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise InvalidArgumentException(f"{file.name}: {name} is a text, not {_shown(name, value)}")
+    return value
+
+
+def _texts(file: Path, section: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = section.get(name, [])
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(each, str) and each.strip() for each in values):
+        raise InvalidArgumentException(f"{file.name}: {name} is a text or a list of texts, not {_shown(name, value)}")
+    return tuple(dict.fromkeys(values))
+
+
+def _shown(name: str, value: object) -> str:
+    return f"a {type(value).__name__}" if name == "url" else f"{value!r:.80}"
+
+
+def _reference(file: Path, section: Mapping[str, Any], name: str) -> str | None:
+    value = _text(file, section, name)
+    if value is not None and not all(part.strip() for part in value.partition(":")):
+        raise InvalidArgumentException(f"{file.name}: {name} is like 'package.module:name', not {value!r:.80}")
+    return value
+
+
+def load_store(project: Project) -> StoreCommon | None:
+    """Return the store that the project names, None where it names none; it is not started.
+
+    Raises:
+        InvalidArgumentException: It cannot be imported, or is no store.
+    """
+    if project.store is None:
+        return None
+    found = _import(project, project.store, "store")
+    if callable(found) and not isinstance(found, StoreCommon):
+        found = found()
+    if not isinstance(found, StoreCommon):
+        raise InvalidArgumentException(
+            f"{project.place}: store = {project.store!r} is a {type(found).__name__}; it has to be a DocumentStore, an "
+            "AsyncDocumentStore, or a function that returns one and takes nothing"
+        )
+    return found
+
+
+def load_models(project: Project) -> list[type]:
+    """Import the modules of the models and return their documents' classes, by name.
+
+    Of a module these are the classes marked with `@document` that it or a module below it defines, or that it imports
+    under a name of its own. A single class needs no mark.
+
+    Raises:
+        InvalidArgumentException: A module cannot be imported, or there is no such class.
+    """
+    found: dict[type, None] = {}
+    for model in project.models:
+        value = _import(project, model, "models")
+        if isinstance(value, type):
+            found[value] = None
+        elif ":" in model:
+            raise InvalidArgumentException(f"{project.place}: models: {model!r} is no class")
+        else:
+            found |= dict.fromkeys(_documents_of(model))
+    return sorted(found, key=lambda cls: (cls.__name__, cls.__module__, cls.__qualname__))
+
+
+def _documents_of(module: str) -> Iterable[type]:
+    for name, loaded in list(sys.modules.items()):
+        if name == module or name.startswith(f"{module}."):
+            for value in list(vars(loaded).values()):
+                is_document = isinstance(value, type) and "__docsession__" in vars(value)
+                if is_document and (name in {module, value.__module__}):
+                    yield value
+
+
+def _import(project: Project, reference: str, setting: str) -> Any:
+    """Return the module `package.module`, or what `package.module:name` names."""
+    for folder in reversed(project.python_path):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    module, _, name = reference.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split(".") if name else ():
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidArgumentException(
+            f"{project.place}: {setting}: {reference!r} cannot be imported: {error}"
+        ) from error
+    return found
+
+
+def collections_of(models: Iterable[type], mappings: Mappings) -> dict[str, str]:
+    """Return the table that each collection of the models gets where there is none yet, by the collection's name."""
+    found: list[DocumentMapping[Any]] = [mappings.for_class(model) for model in models]
+    return {mapping.collection: mapping.table for mapping in sorted(found, key=lambda mapping: mapping.collection)}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the databases are, and who says so.
+
+    Attributes:
+        conninfo: Connection parameters by libpq's names; None is the embedded server.
+        source: Who named it, for people.
+    """
+
+    conninfo: Mapping[str, str] | None
+    source: str
+
+
+def find_server(project: Project, store: StoreCommon | None, url: str | None, variable: str) -> Server:
+    """Return the server: *url*, else the project's variable, its URL, its store's, else the environment's *variable*.
+
+    Raises:
+        InvalidArgumentException: A URL cannot be read, or the project's variable is not set.
+    """
+    if url is not None:
+        return Server(parse_url(url), "--url")
+    named = project.url_variable
+    if named is not None and (named in os.environ or project.url is None):
+        if not os.environ.get(named):
+            raise InvalidArgumentException(f"the variable {named}, which {project.place} names, is not set or empty")
+        return Server(_parse_variable(named), f"the variable {named}")
+    if project.url is not None:
+        return Server(parse_url(project.url), project.place)
+    if store is not None and store._conninfo is not None:
+        return Server(store._conninfo, f"the store {project.store}")
+    if variable in os.environ:
+        return Server(_parse_variable(variable), f"the variable {variable}")
+    return Server(None, "the embedded server")
+
+
+def _parse_variable(name: str) -> dict[str, str]:
+    try:
+        return parse_url(os.environ[name])
+    except InvalidArgumentException as error:
+        raise InvalidArgumentException(f"the variable {name} cannot be used: {error}") from error
