@@ -73,9 +73,23 @@ class Request:
             applied the answer.
         settings: Server settings, (name, value), that hold for this transaction alone; a request that
             has some is one transaction, also where `transaction` is False.
+        commit_timeout: Seconds after which a request that ends a transaction is cancelled; None waits for ever. What
+            is cancelled before it commits has done nothing (`RequestTimeoutException`); a commit that waits for a
+            synchronous standby stays, and its waiting ends.
+        unconfirmed: Set by the executor where the transaction is committed on this server, and no synchronous
+            standby has confirmed it, because the waiting for one was cancelled.
     """
 
-    __slots__ = ("cancelled", "sent", "settings", "statements", "transaction", "write")
+    __slots__ = (
+        "cancelled",
+        "commit_timeout",
+        "sent",
+        "settings",
+        "statements",
+        "transaction",
+        "unconfirmed",
+        "write",
+    )
 
     def __init__(
         self,
@@ -84,13 +98,16 @@ class Request:
         transaction: bool = False,
         write: bool = False,
         settings: Settings = (),
+        commit_timeout: float | None = None,
     ) -> None:
         self.statements = statements
         self.transaction = transaction
         self.write = write
         self.settings = settings
+        self.commit_timeout = commit_timeout
         self.sent = False
         self.cancelled = False
+        self.unconfirmed = False
 
 
 class RequestExecutor(Protocol):

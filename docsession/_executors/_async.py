@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from docsession._errors import ConnectionFailedException, EventLoopException, StoreClosedException
 from docsession._executors._adapters import AsyncStreamCursor
+from docsession._executors._cancelling import CANCEL_SECONDS, impatient, note_failed_cancel
 from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
 from docsession._executors._transaction import PooledTransaction
 from docsession._executors._translate import (
@@ -230,7 +231,7 @@ class AsyncLink:
 
     async def finish(self, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
         """See `Link.finish`."""
-        return await _finish(self.connection.wait(conversation), request)
+        return await _finish(_converse(self.connection, conversation, request), request)
 
     async def open_to_user(self, level: IsolationLevel | None) -> None:
         """See `Link.open_to_user`."""
@@ -375,11 +376,35 @@ class AsyncExecutor:
             LinkLostError: The connection broke.
         """
         try:
-            return await connection.wait(connection.wire.exchange(request))
+            return await _converse(connection, connection.wire.exchange(request), request)
         except psycopg.Error as error:
             raise translate(error) from error
         finally:
             await connections.release(connection)
+
+
+async def _converse(connection: AsyncPooledConnection, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+    """Drive *conversation* to its end, and cancel it where it takes longer than *request* allows."""
+    if request.commit_timeout is None:
+        return await connection.wait(conversation)
+    cancelling: list[asyncio.Task[None]] = []
+
+    def cancel() -> None:
+        connection.wire.give_up()
+        cancelling.append(asyncio.ensure_future(_cancel(connection)))
+
+    try:
+        return await connection.wait(impatient(conversation, request.commit_timeout, cancel))
+    finally:
+        # The connection is closed only when nobody uses it any more.
+        await asyncio.gather(*cancelling)
+
+
+async def _cancel(connection: AsyncPooledConnection) -> None:
+    try:
+        await connection.cancel_safe(timeout=CANCEL_SECONDS)
+    except psycopg.Error as error:
+        note_failed_cancel(error)
 
 
 async def _finish(carried: Coroutine[None, None, list[Rows]], request: Request) -> list[Rows]:

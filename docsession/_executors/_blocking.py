@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from docsession._errors import ConnectionFailedException, StoreClosedException
 from docsession._executors._adapters import StreamCursor
+from docsession._executors._cancelling import CANCEL_SECONDS, impatient, note_failed_cancel
 from docsession._executors._psycopg import PATIENCE, UNREACHABLE_PATIENCE, PoolSettings, keep_for_parent
 from docsession._executors._transaction import PooledTransaction
 from docsession._executors._translate import (
@@ -241,8 +242,7 @@ class BlockingLink:
 
     async def finish(self, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
         """See `Link.finish`; there is nobody to cancel."""
-        del request
-        return self.connection.wait(conversation)
+        return _converse(self.connection, conversation, request)
 
     async def open_to_user(self, level: IsolationLevel | None) -> None:
         """See `Link.open_to_user`."""
@@ -265,6 +265,21 @@ class BlockingLink:
         """See `Link.discard`."""
         self.connection.close()
         self._connections.release(self.connection)
+
+
+def _converse(connection: PooledConnection, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+    """Drive *conversation* to its end, and cancel it where it takes longer than *request* allows."""
+
+    def cancel() -> None:
+        connection.wire.give_up()
+        try:
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
+        except psycopg.Error as error:
+            note_failed_cancel(error)
+
+    if request.commit_timeout is not None:
+        conversation = impatient(conversation, request.commit_timeout, cancel)
+    return connection.wait(conversation)
 
 
 def _stream(connection: PooledConnection, statement: Statement, size: int) -> Iterator[Row]:
@@ -302,7 +317,7 @@ class BlockingExecutor:
         for is_last_try in (request.write, True):
             connection = connections.acquire()
             try:
-                return connection.wait(connection.wire.exchange(request))
+                return _converse(connection, connection.wire.exchange(request), request)
             except LinkLostError as lost:
                 if is_last_try:
                     raise translate_lost(lost, write=request.write) from lost.__cause__

@@ -35,6 +35,9 @@ COMMIT = Statement(b"COMMIT")
 ROLLBACK = Statement(b"ROLLBACK")
 SET_CONFIG = b"SELECT pg_catalog.set_config($1, $2, true)"
 
+WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
+"""The server's function that waits, named by the warning about a wait that was cancelled; its text is translated."""
+
 STATEMENT_LOST = ("26000", "0A000")
 """A prepared statement is gone (`DISCARD ALL`, a pooler), or its columns have other types now."""
 
@@ -125,13 +128,14 @@ class Prepared:
 class Wire:
     """One connection: what is prepared on it, and how requests and answers cross it."""
 
-    __slots__ = ("_is_ended", "_pgconn", "_poll", "_prepared", "_rows")
+    __slots__ = ("_is_ended", "_is_unconfirmed", "_pgconn", "_poll", "_prepared", "_rows")
 
     def __init__(self, pgconn: PGconn, prepare_threshold: int | None, prepared_max: int) -> None:
         self._pgconn = pgconn
         self._prepared = Prepared(prepare_threshold, prepared_max)
         self._rows = Transformer(ADAPTERS)
         self._is_ended = False
+        self._is_unconfirmed = False
         poll = select.poll()
         poll.register(pgconn.socket, select.POLLIN)
         self._poll = poll.poll
@@ -154,11 +158,18 @@ class Wire:
         """See what the server says on its own: its goodbye comes a moment before it hangs up."""
         if (notice.sqlstate or "").startswith("57P"):
             self._is_ended = True
+        elif notice.source_function == WAITS_FOR_STANDBY:
+            self._is_unconfirmed = True
+
+    def give_up(self) -> None:
+        """Let the connection serve nobody else: a cancel request is on its way, and may come too late for this one."""
+        self._is_ended = True
 
     def is_clean(self) -> bool:
         """Return True where the connection may serve the next request."""
         pgconn = self._pgconn
-        return pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
+        is_idle = pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
+        return is_idle and not self._is_ended
 
     def exchange(self, request: Request) -> PQGen[list[Rows]]:
         """Send *request* in one round trip and return each statement's rows.
@@ -195,6 +206,7 @@ class Wire:
     def _exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
         encoded = _encode((*frame.before, *request.statements, *frame.after))
         request.sent = True
+        self._is_unconfirmed = False
         try:
             results = yield from self._pipeline(encoded, ends_transaction=frame.ends)
         except psycopg.Error:
@@ -203,6 +215,7 @@ class Wire:
             raise
         if frame.ends and results[-1].command_status == b"ROLLBACK" and frame.after[-1] is COMMIT:
             raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
+        request.unconfirmed = self._is_unconfirmed
         first = len(frame.before)
         return [self._load(result) for result in results[first : first + len(request.statements)]]
 
@@ -224,6 +237,7 @@ class Wire:
                 request.sent = True
                 return [self._load((yield from self._single(name, key, params)))]
         request.sent = True
+        self._is_unconfirmed = False
         try:
             results = yield from self._pipeline(encoded, ends_transaction=is_transaction)
         except psycopg.Error:
@@ -232,6 +246,7 @@ class Wire:
         if is_transaction:
             if results[-1].command_status != b"COMMIT":
                 raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
+            request.unconfirmed = self._is_unconfirmed
             results = results[1 + len(request.settings) : -1]
         return [self._load(result) for result in results]
 
