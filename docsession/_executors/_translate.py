@@ -30,6 +30,13 @@ MARKER = re.compile(r"docsession:([a-z]+)(?: (\d+))?")
 SCHEMA_IS_MISSING = "Run `docsession upgrade`, or let the convention `auto_create` make tables on first use"
 RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "08": (ConnectionLostException, "Repeat it"),
+    "08007": (ConnectionLostException, "Whether it was committed is not known: look before you repeat it"),
+    "08P01": (ConnectionLostException, "Server and client, or a pooler between them, do not understand each other"),
+    "25P03": (
+        RequestTimeoutException,
+        "The transaction was idle for longer than the server allows, and is rolled back",
+    ),
+    "25P04": (RequestTimeoutException, "The transaction took longer than the server allows, and is rolled back"),
     "28": (AuthenticationException, "Check the user and the password of the URL"),
     "53": (RavenException, "The server is short of a resource: repeat it later"),
     "25P02": (RavenException, "An earlier statement of this transaction failed: call session.advanced.rollback()"),
@@ -41,14 +48,26 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "42501": (PermissionDeniedException, "Grant the right to the role of the URL, or use another role"),
     "42P01": (TableDoesNotExistException, SCHEMA_IS_MISSING),
     "55P03": (RequestTimeoutException, "Another transaction held a lock for too long: repeat it"),
-    "57014": (RequestTimeoutException, "It was cancelled, or it took longer than `statement_timeout` allows"),
+    "57014": (
+        RequestTimeoutException,
+        "It was cancelled, or it took longer than `statement_timeout` allows; nothing was written",
+    ),
     "57P01": (ConnectionLostException, "The server is shutting down; nothing was written: repeat it"),
     "57P02": (ConnectionLostException, "The server is recovering from a crash; nothing was written: repeat it"),
     "57P03": (ConnectionLostException, "The server is starting or stopping; nothing was written: repeat it"),
+    "57P04": (ConnectionLostException, "The PostgreSQL database was dropped; nothing was written"),
+    "57P05": (ConnectionLostException, "The connection was idle for longer than the server allows: repeat it"),
 }
 """SQLSTATE, or its first two characters -> the error, and what to do."""
 
-RETRYABLE_CLASS = "53"
+RETRYABLE = frozenset(
+    ("08000", "08001", "08003", "08004", "08006", "40001", "40P01", "53", "55P03", "57P01", "57P02", "57P03", "57P05")
+)
+"""SQLSTATE, or its first two characters: the transaction is gone for certain, and another try may succeed.
+
+A statement that took too long (57014) is not among them: the same work would take as long again. Whoever translates
+an error has made sure that no commit can have come before it; see `Wire`.
+"""
 
 # A refused connection has no SQLSTATE: libpq gives out the text alone.
 CANNOT_AUTHENTICATE = re.compile(
@@ -73,8 +92,7 @@ def translate(error: psycopg.Error) -> RavenException:
         return _with_state(_GuardFailed(text, match[1], int(match[2]) if match[2] else None), sqlstate)
     kind, advice = RULES.get(sqlstate) or RULES.get(sqlstate[:2]) or (RavenException, error.diag.message_hint or "")
     translated = _with_state(kind(f"PostgreSQL refused: {text} (SQLSTATE {sqlstate}). {advice}".rstrip(". ")), sqlstate)
-    if sqlstate.startswith(RETRYABLE_CLASS):
-        translated.retryable = True
+    translated.retryable = not RETRYABLE.isdisjoint((sqlstate, sqlstate[:2]))
     return translated
 
 

@@ -364,12 +364,15 @@ def _encode(statements: Sequence[Statement]) -> list[tuple[Key, list[bytes | Non
 def _refusal(result: PGresult, *, is_before_commit: bool) -> Exception:
     """Return the error for a failed result.
 
-    It is the server's refusal where that is certain to be all that happened. libpq's own words (no
-    SQLSTATE), and a server that ends the connection where a commit may have come first, are a lost link.
+    It is the server's refusal where that is certain to be all that happened. These are a lost link:
+    libpq's own words (no SQLSTATE); a server that ends the connection where a commit may have come
+    first; a pooler that does, wherever, since it does not know what the server does meanwhile. (A
+    server says where in its source an error comes from, a pooler has nothing to say there.)
     """
     error = errors.error_from_result(result)
     severity = result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED)
-    if error.sqlstate is not None and (severity == b"ERROR" or is_before_commit):
+    is_of_server = result.error_field(DiagnosticField.SOURCE_FUNCTION) is not None
+    if error.sqlstate is not None and (severity == b"ERROR" or (is_before_commit and is_of_server)):
         return error
     lost = LinkLostError(str(error))
     lost.__cause__ = error

@@ -129,6 +129,17 @@ class TestLostWrites:
         assert caught.value.sqlstate == "57P01"
         assert table.ids() == []
 
+    @pytest.mark.parametrize("n", [0, 1, 5])
+    @pytest.mark.parametrize("transaction", [False, True])
+    async def test_what_a_pooler_says_at_the_end_tells_nothing_of_the_server(
+        self, proxy, make_executor, table, transaction, n
+    ):
+        executor = make_executor(proxy.url)
+        await read(executor, "SELECT 1")
+        proxy.cut_next(Stage.POOLER, n, containing=b"INSERT")
+        await self.lose(executor, table, transaction=transaction)
+        assert "a" in table.ids()
+
 
 class TestLostReads:
     @pytest.mark.parametrize(

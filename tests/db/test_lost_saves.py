@@ -21,7 +21,7 @@ from tests.support.faces import Face
 from tests.support.proxy import CuttingProxy, DelayProxy, Stage
 
 BEFORE = [(Stage.BEFORE_BYTE, 0), (Stage.BEFORE_BYTE, 100), *((Stage.AFTER_MESSAGES, n) for n in range(0, 16, 3))]
-AFTER = [(Stage.BEFORE_ANSWER, 0), (Stage.INSIDE_ANSWER, 1), (Stage.INSIDE_ANSWER, 30)]
+AFTER = [(Stage.BEFORE_ANSWER, 0), (Stage.INSIDE_ANSWER, 1), (Stage.INSIDE_ANSWER, 30), (Stage.POOLER, 4)]
 
 
 @dataclass

@@ -266,6 +266,11 @@ class Stage(Enum):
     BEFORE_ANSWER = "the server gets the whole request, and the client nothing"
     INSIDE_ANSWER = "the client gets n bytes of the answer"
     AFTER_ANSWER = "the client gets the whole answer"
+    POOLER = "the server gets the whole request, the client n messages of the answer and a pooler's goodbye"
+
+
+GOODBYE = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0"
+"""What pgbouncer says: unlike a server's it names no place in the source."""
 
 
 class CuttingProxy(Proxy):
@@ -335,10 +340,18 @@ class CuttingProxy(Proxy):
 
     def from_server(self, link: Link, data: bytes) -> None:
         is_complete = False
-        for kind, _ in link.received.feed(data):
+        messages = list(link.received.feed(data))
+        for kind, _ in messages:
             if kind == b"Z":
                 link.is_ready = is_complete = True
-        if self._armed is not link:
+        if self._armed is link and self._stage is Stage.POOLER:
+            # As with every stage after the request, the server has done its work when the client sees the end.
+            super().from_server(link, b"".join(message for _, message in messages[: self._n]))
+            self._n -= min(self._n, len(messages))
+            if is_complete:
+                super().from_server(link, b"E" + LENGTH.pack(len(GOODBYE) + 4) + GOODBYE)
+                self._cut(link)
+        elif self._armed is not link:
             super().from_server(link, data)
         elif self._stage is Stage.BEFORE_ANSWER:
             if is_complete:

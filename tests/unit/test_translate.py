@@ -42,7 +42,12 @@ class TestRefusedStatements:
             (errors.InvalidSchemaName, TableDoesNotExistException, False),
             (errors.InsufficientPrivilege, PermissionDeniedException, False),
             (errors.QueryCanceled, RequestTimeoutException, False),
-            (errors.LockNotAvailable, RequestTimeoutException, False),
+            (errors.LockNotAvailable, RequestTimeoutException, True),
+            (errors.IdleInTransactionSessionTimeout, RequestTimeoutException, False),
+            (errors.TransactionResolutionUnknown, ConnectionLostException, False),
+            (errors.ProtocolViolation, ConnectionLostException, False),
+            (errors.ConnectionFailure, ConnectionLostException, True),
+            (errors.DatabaseDropped, ConnectionLostException, False),
             (errors.DiskFull, RavenException, True),
             (errors.TooManyConnections, RavenException, True),
             (errors.AdminShutdown, ConnectionLostException, True),
@@ -56,6 +61,19 @@ class TestRefusedStatements:
         assert translated.retryable is retryable
         assert "what happened" in str(translated)
         assert error.sqlstate in str(translated)
+
+    def test_those_to_be_retried_are_these_and_no_others(self):
+        """Asked of every SQLSTATE that psycopg knows: the transaction is gone, and another try may succeed."""
+        known = {
+            value.sqlstate: value
+            for value in vars(errors).values()
+            if isinstance(value, type) and issubclass(value, psycopg.Error) and value.sqlstate
+        }
+        retried = {state for state, error in known.items() if translate(error("what happened")).retryable}
+        resources = {state for state in known if state.startswith("53")}
+        links = {"08000", "08001", "08003", "08004", "08006", "57P01", "57P02", "57P03", "57P05"}
+        assert retried == resources | links | {"40001", "40P01", "55P03"}
+        assert len(resources) == 5
 
     def test_a_missing_table_names_the_command(self):
         assert "`docsession upgrade`" in str(translate(errors.UndefinedTable("relation does not exist")))
