@@ -53,6 +53,7 @@ from docsession._faces._includes import IncludeBuilder
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
 from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
+from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, SessionOptions, TransactionMode
 from docsession._session._core import ConditionalLoadResult
 
@@ -63,6 +64,7 @@ __all__ = [
     "AsyncDocumentStore",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
+    "AsyncSessionTransaction",
     "AuthenticationException",
     "ChangeType",
     "CollectionMismatchException",
@@ -103,6 +105,7 @@ __all__ = [
     "SessionBusyException",
     "SessionClosedException",
     "SessionOptions",
+    "SessionTransaction",
     "ShouldIgnoreEntityChanges",
     "StoreClosedException",
     "TableDoesNotExistException",

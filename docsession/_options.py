@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+from docsession._errors import InvalidArgumentException
+
+ISOLATION_LEVELS: Final = ("read committed", "repeatable read", "serializable")
 
 
 class OptimisticConcurrencyMode(enum.Enum):
@@ -34,7 +39,10 @@ class SessionOptions:
         no_tracking: True: entities that are loaded are not tracked and cannot be saved.
         optimistic_concurrency_mode: None takes the convention's.
         no_caching: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
-        request_executor: Likewise.
+        request_executor: Another place for this session's requests: `store.get_request_executor()` of another store.
+        isolation_level: "repeatable read" or "serializable": a transaction begins with the session's first
+            request and spans its reads and the flush, which commits it. None: reads see what is committed,
+            and the flush is a transaction by itself.
         transaction_mode: Likewise.
         disable_atomic_document_writes_in_cluster_wide_transaction: Likewise.
     """
@@ -46,3 +54,20 @@ class SessionOptions:
     transaction_mode: TransactionMode | None = None
     disable_atomic_document_writes_in_cluster_wide_transaction: bool | None = None
     optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
+    isolation_level: str | None = None
+
+
+def check_isolation_level(value: object) -> str | None:
+    """Return the name of an isolation level in lower case.
+
+    Raises:
+        InvalidArgumentException: There is no such level.
+    """
+    if value is None:
+        return None
+    name = value.replace("_", " ").lower() if isinstance(value, str) else None
+    if name not in ISOLATION_LEVELS:
+        raise InvalidArgumentException(
+            f"an isolation level is one of {', '.join(map(repr, ISOLATION_LEVELS))}, not {value!r:.60}"
+        )
+    return name

@@ -110,11 +110,11 @@ class Request:
         self.unconfirmed = False
 
 
-class RequestExecutor(Protocol):
-    """Carries requests to one PostgreSQL server.
+class Carrier(Protocol):
+    """Carries requests: an executor, or a transaction.
 
-    Everything is `async def`; a blocking executor never suspends, so that its coroutines end at
-    the first `send(None)`.
+    Everything is `async def`; a blocking one never suspends, so that its coroutines end at the
+    first `send(None)`.
     """
 
     async def run(self, request: Request) -> list[Rows]:
@@ -130,16 +130,20 @@ class RequestExecutor(Protocol):
         """
         ...
 
+    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """Yield the rows of one statement, *size* at a time from the server, in bounded memory."""
+        ...
+
+
+class RequestExecutor(Carrier, Protocol):
+    """Carries requests to one PostgreSQL server, on any connections."""
+
     async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
-        """The same on the connection that is kept apart from the pool, for id ranges and DDL.
+        """The same as `run` on the connection that is kept apart from the pool, for id ranges and DDL.
 
         One at a time: *make* is called when the connection is free, and may find that nothing
         is left to be done (None), because somebody did it meanwhile.
         """
-        ...
-
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
-        """Yield the rows of one statement, *size* at a time from the server, in bounded memory."""
         ...
 
     def begin(self, isolation_level: str | None = None) -> Transaction:
@@ -151,21 +155,13 @@ class RequestExecutor(Protocol):
         ...
 
 
-class Transaction(Protocol):
+class Transaction(Carrier, Protocol):
     """Carries the requests of one transaction.
 
-    A write is a savepoint of its own, in the same round trip: one that is refused leaves the
-    transaction as it was. Any request whose connection breaks, but `commit`, has undone everything
-    (`ConnectionLostException`).
+    BEGIN goes in front of the first request. A write is a savepoint of its own, in the same round
+    trip: one that is refused leaves the transaction as it was. A connection that breaks, but in
+    `commit`, has undone everything (`ConnectionLostException`).
     """
-
-    async def run(self, request: Request) -> list[Rows]:
-        """Send *request* in one round trip, with BEGIN in front where it is the first."""
-        ...
-
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
-        """See `RequestExecutor.stream`."""
-        ...
 
     @property
     def is_begun(self) -> bool:

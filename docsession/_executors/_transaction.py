@@ -108,7 +108,8 @@ class PooledTransaction:
     async def open(self) -> None:
         """See `Transaction.open`."""
         link = await self._take()
-        await link.open_to_user(self._level)
+        if link.wire.transaction_status == IDLE:
+            await link.open_to_user(self._level)
 
     async def run(self, request: Request) -> list[Rows]:
         """See `Transaction.run`; a first read whose connection breaks is sent once more on another one."""

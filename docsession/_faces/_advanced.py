@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._run import run
+from docsession._faces._transaction import SessionTransaction
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -97,3 +98,49 @@ class AdvancedSession(AdvancedSessionCommon):
         return run(
             self._core.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
         )
+
+    # transactions
+
+    def begin(self, isolation_level: str | None = None) -> None:
+        """Begin a transaction that spans requests until `commit()` or `rollback()`; inside one, set a savepoint.
+
+        Saves inside it are savepoints: one that is refused leaves what was saved before. The connection
+        is taken from the pool now and kept to the end; BEGIN goes with the first request.
+
+        Args:
+            isolation_level: "read committed", "repeatable read" or "serializable"; None is the session's,
+                else the server's default.
+
+        Raises:
+            InvalidOperationException: A nested transaction cannot have an isolation level of its own.
+        """
+        run(self._core.begin(isolation_level))
+
+    def commit(self) -> None:
+        """Commit what was saved since `begin()`; a nested one becomes part of the surrounding one.
+
+        What was not saved stays unsaved: call `save_changes()` first.
+
+        Raises:
+            InvalidOperationException: There is no transaction.
+            UnknownOutcomeException: The connection broke before the answer; `save_changes()` finds out.
+        """
+        run(self._core.commit())
+
+    def rollback(self) -> None:
+        """Undo what was saved since the last `begin()`: it is unsaved again, with the old versions.
+
+        The entities keep the values that they have; `refresh` or `evict` them to drop these, too.
+
+        Raises:
+            InvalidOperationException: There is no transaction.
+        """
+        run(self._core.rollback())
+
+    def transaction(self, isolation_level: str | None = None) -> SessionTransaction:
+        """Return a context manager that begins a transaction, and commits it or, on an error, rolls it back.
+
+        Args:
+            isolation_level: See `begin`.
+        """
+        return SessionTransaction(self._core, isolation_level)

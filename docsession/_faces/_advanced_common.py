@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
@@ -63,6 +63,25 @@ class AdvancedSessionCommon:
                 f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {value!r:.60}"
             )
         self._core.set_mode(value)
+
+    # transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        """True between `begin()` and its `commit()` or `rollback()`."""
+        return self._core.transaction_depth > 0
+
+    @property
+    def connection(self) -> Any:
+        """The psycopg connection of the transaction, for SQL of your own that commits or rolls back with it.
+
+        It is the pool's again after the end of the transaction; end it by the session's `commit()` and
+        `rollback()` only.
+
+        Raises:
+            InvalidOperationException: The session is not in a transaction.
+        """
+        return self._core.connection
 
     # changes
 

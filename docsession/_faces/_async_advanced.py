@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._transaction import AsyncSessionTransaction
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -73,3 +74,49 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         return await self._core.load_starting_with(
             id_prefix, object_type, matches, start, page_size, exclude, start_after
         )
+
+    # transactions
+
+    async def begin(self, isolation_level: str | None = None) -> None:
+        """Begin a transaction that spans requests until `commit()` or `rollback()`; inside one, set a savepoint.
+
+        Saves inside it are savepoints: one that is refused leaves what was saved before. The connection
+        is taken from the pool now and kept to the end; BEGIN goes with the first request.
+
+        Args:
+            isolation_level: "read committed", "repeatable read" or "serializable"; None is the session's,
+                else the server's default.
+
+        Raises:
+            InvalidOperationException: A nested transaction cannot have an isolation level of its own.
+        """
+        await self._core.begin(isolation_level)
+
+    async def commit(self) -> None:
+        """Commit what was saved since `begin()`; a nested one becomes part of the surrounding one.
+
+        What was not saved stays unsaved: call `save_changes()` first.
+
+        Raises:
+            InvalidOperationException: There is no transaction.
+            UnknownOutcomeException: The connection broke before the answer; `save_changes()` finds out.
+        """
+        await self._core.commit()
+
+    async def rollback(self) -> None:
+        """Undo what was saved since the last `begin()`: it is unsaved again, with the old versions.
+
+        The entities keep the values that they have; `refresh` or `evict` them to drop these, too.
+
+        Raises:
+            InvalidOperationException: There is no transaction.
+        """
+        await self._core.rollback()
+
+    def transaction(self, isolation_level: str | None = None) -> AsyncSessionTransaction:
+        """Return a context manager that begins a transaction, and commits it or, on an error, rolls it back.
+
+        Args:
+            isolation_level: See `begin`.
+        """
+        return AsyncSessionTransaction(self._core, isolation_level)

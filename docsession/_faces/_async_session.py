@@ -80,7 +80,7 @@ class AsyncDocumentSession:
 
     async def close(self) -> None:
         """End the session; what was not saved is lost."""
-        self._core.close()
+        await self._core.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,7 +91,7 @@ class AsyncDocumentSession:
         if error is None:
             await self.close()
         else:
-            self._core.abandon()
+            await self._core.abandon()
 
 
 class AsyncLoaderWithInclude:

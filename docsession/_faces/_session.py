@@ -134,7 +134,7 @@ class DocumentSession:
 
     def close(self) -> None:
         """End the session; what was not saved is lost."""
-        self._core.close()
+        run(self._core.close())
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +145,7 @@ class DocumentSession:
         if error is None:
             self.close()
         else:
-            self._core.abandon()
+            run(self._core.abandon())
 
 
 class LoaderWithInclude:

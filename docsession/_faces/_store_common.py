@@ -26,7 +26,7 @@ from docsession._errors import (
 )
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._url import parse_url
-from docsession._options import OptimisticConcurrencyMode, SessionOptions
+from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
 from docsession._port import RequestExecutor
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
@@ -200,14 +200,22 @@ class StoreCommon:
         self._start()
         if options is None:
             name = self._database if database is None else self._choose_database(database, None)
-            mode, no_tracking = self._conventions.optimistic_concurrency_mode, False
+            mode, no_tracking, isolation_level = self._conventions.optimistic_concurrency_mode, False, None
         else:
             name = self._choose_database(database, options)
             no_tracking = bool(options.no_tracking)
             mode = self._choose_mode(options, no_tracking=no_tracking)
+            isolation_level = check_isolation_level(options.isolation_level)
         known = self._databases.get(name) or self._database_of(name)
         assert self._mappings is not None  # noqa: S101  # _start made them
-        return SessionContext(known, self._mappings, self._conventions, mode=mode, no_tracking=no_tracking)
+        return SessionContext(
+            known,
+            self._mappings,
+            self._conventions,
+            mode=mode,
+            no_tracking=no_tracking,
+            isolation_level=isolation_level,
+        )
 
     def _choose_database(self, database: str | None, options: SessionOptions | None) -> str:
         given: tuple[object, object] = (database, options)

@@ -12,9 +12,10 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode
-from docsession._port import RequestExecutor
+from docsession._port import Carrier, RequestExecutor
 from docsession._session._database import Database
 from docsession._session._identity_map import IdentityMap
+from docsession._session._journal import Journal
 from docsession._session._requests import RequestLog
 from docsession._sql._flush import Moment, Operation
 
@@ -22,14 +23,26 @@ R = TypeVar("R")
 
 
 class Attempt:
-    """A flush whose outcome is not known: its connection broke."""
+    """A flush, or a transaction of several, whose outcome is not known: its connection broke.
 
-    __slots__ = ("apply", "moment", "operations")
+    Attributes:
+        apply: Makes the session agree that it was committed.
+        undo: Makes it agree that it was not, where that takes something.
+    """
 
-    def __init__(self, operations: list[Operation], moment: Moment, apply: Any) -> None:
+    __slots__ = ("apply", "moment", "operations", "undo")
+
+    def __init__(
+        self,
+        operations: list[Operation],
+        moment: Moment,
+        apply: Callable[[], None],
+        undo: Callable[[], None] | None = None,
+    ) -> None:
         self.operations = operations
         self.moment = moment
         self.apply = apply
+        self.undo = undo
 
 
 class SessionContext:
@@ -42,6 +55,11 @@ class SessionContext:
         attempts: The flushes whose answer was lost; one that seemed not to be committed may have
             been on its way still, so they are kept until a save succeeds.
         closed: The state CLOSED.
+        executor: What carries the session's requests now: a pool, or its transaction.
+        own_executor: What carries them outside a transaction.
+        isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
+        is_of_one_moment: True in a transaction whose requests all see what was committed when it began.
+        journal: In a transaction that spans several requests, what its flushes did; else None.
     """
 
     __slots__ = (
@@ -53,10 +71,14 @@ class SessionContext:
         "conventions",
         "database",
         "executor",
+        "is_of_one_moment",
+        "isolation_level",
+        "journal",
         "map",
         "mappings",
         "mode",
         "no_tracking",
+        "own_executor",
         "requests",
         "unknown",
     )
@@ -69,9 +91,15 @@ class SessionContext:
         *,
         mode: OptimisticConcurrencyMode,
         no_tracking: bool,
+        executor: RequestExecutor | None = None,
+        isolation_level: str | None = None,
     ) -> None:
         self.database = database
-        self.executor: RequestExecutor = database.executor
+        self.own_executor: RequestExecutor = executor or database.executor
+        self.executor: Carrier = self.own_executor
+        self.isolation_level = isolation_level
+        self.is_of_one_moment = False
+        self.journal: Journal | None = None
         self.mappings = mappings
         self.conventions = conventions
         self.mode = mode
@@ -92,6 +120,11 @@ class SessionContext:
             return f"of {self.database.name!r}, closed"
         requests = f"{self.requests.number} of {self.requests.limit} requests"
         return f"of {self.database.name!r}, {len(self.map.by_id)} tracked, {requests}"
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """True where a request is a part of a transaction that goes on after it, or began before."""
+        return self.executor is not self.own_executor
 
     def enter(self, operation: str) -> None:
         """Begin *operation*; every call that uses the session's state begins so.

@@ -5,7 +5,7 @@ Every method that may ask the server is `async def`; the blocking face runs it w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,7 @@ from docsession._errors import (
     InvalidOperationException,
     SessionBusyException,
 )
+from docsession._options import check_isolation_level
 from docsession._port import NULL_JSONB, Request, Statement
 from docsession._session._changes import (
     is_changed,
@@ -49,8 +50,10 @@ from docsession._session._tracked import (
     change_vector_of,
     give_id,
     own_id,
+    succeed,
     version_of,
 )
+from docsession._session._transactions import Transactions
 from docsession._sql._tables import TableStatements
 
 T = TypeVar("T")
@@ -72,12 +75,13 @@ class ConditionalLoadResult(Generic[T]):
 class SessionCore(SessionContents):
     """One session's unit of work."""
 
-    __slots__ = ("_loader", "_saver")
+    __slots__ = ("_loader", "_saver", "_transactions")
 
     def __init__(self, context: SessionContext) -> None:
         super().__init__(context)
         self._loader = Loader(context)
         self._saver = Saver(context)
+        self._transactions = Transactions(context)
 
     # store and delete
 
@@ -171,7 +175,7 @@ class SessionCore(SessionContents):
         tracked.generated = generated and deletion is None
         tracked.expected = expected
         self._track(tracked)
-        if deletion is not None and _succeed(tracked, deletion):
+        if deletion is not None and succeed(tracked, deletion):
             del context.map.deleted[key]
 
     def _track(self, tracked: Tracked) -> None:
@@ -444,52 +448,80 @@ class SessionCore(SessionContents):
         try:
             if context.no_tracking:
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can save nothing")
-            await self._saver.save(face)
+            try:
+                await self._saver.save(face)
+            except BaseException:
+                await self._transactions.end_saving(failed=True)
+                raise
+            await self._transactions.end_saving(failed=False)
         finally:
             context.leave()
 
-    def close(self) -> None:
+    # transactions
+
+    async def begin(self, isolation_level: str | None) -> None:
+        """Begin a transaction, or a savepoint inside one."""
+        level = check_isolation_level(isolation_level)
+        await self._in_transactions("begin", lambda: self._transactions.begin(level))
+
+    async def commit(self) -> None:
+        """Commit what was begun last."""
+        await self._in_transactions("commit", self._transactions.commit)
+
+    async def rollback(self) -> None:
+        """Roll back what was begun last."""
+        await self._in_transactions("rollback", self._transactions.rollback)
+
+    async def _in_transactions(self, operation: str, call: Callable[[], Awaitable[None]]) -> None:
+        self.context.enter(operation)
+        try:
+            await call()
+        finally:
+            self.context.leave()
+
+    async def end_transaction(self, depth: int, *, failed: bool) -> None:
+        """End what is open from *depth* inwards; nothing where it was ended already."""
+        while self.transaction_depth >= depth:
+            await (self.rollback() if failed else self.commit())
+
+    @property
+    def transaction_depth(self) -> int:
+        """How many times `begin()` was called without its end."""
+        return self._transactions.depth
+
+    @property
+    def connection(self) -> Any:
+        """The connection of psycopg in the session's transaction."""
+        return self._guarded("connection", lambda: self._transactions.connection)
+
+    # the end
+
+    async def close(self) -> None:
         """End the session; what was not saved is lost. Does nothing on a closed session."""
         context = self.context
         if context.closed:
             return
         context.enter("close")
-        context.closed = True
-        context.unknown = False
-        context.map.clear()
-        context.leave()
+        try:
+            context.closed = True
+            context.unknown = False
+            context.map.clear()
+            await self._transactions.close()
+        finally:
+            context.leave()
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """Close the session because of an error, also while another thread or task is inside: its call is the last."""
         try:
-            self.close()
+            await self.close()
         except SessionBusyException:
             self.context.closed = True
+            self._transactions.abandon()
 
 
 def _check_count(name: str, value: object) -> None:
     if value is not None and (type(value) is not int or not 0 <= value < 2**63):
         raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
-
-
-def _succeed(tracked: Tracked, deletion: Deletion) -> bool:
-    """Let a new entity take the place of one whose deletion was not saved yet.
-
-    Returns:
-        False where the deletion has to be saved all the same: the new document goes into another table.
-    """
-    earlier = deletion.tracked
-    if earlier is not None and earlier.table is not None:
-        if earlier.table.collection != tracked.mapping.collection:
-            return False
-        tracked.table = earlier.table
-    if earlier is not None:
-        tracked.version = earlier.version
-    else:
-        tracked.replaces = True
-    if tracked.expected is None:
-        tracked.expected = deletion.expected
-    return True
 
 
 def _adopt_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:

@@ -74,11 +74,13 @@ class Database:
     async def refresh(self) -> Catalogue:
         """Read the catalogue anew; not counted as a request.
 
+        Not on a connection of the pool: a session in a transaction has one, and must never wait for another.
+
         Raises:
             DatabaseDoesNotExistException: There is none, and `auto_create` is off.
         """
         try:
-            (rows,) = await self.executor.run(Request([self.system.read()]))
+            (rows,) = await self.executor.run_apart(lambda: Request([self.system.read()]))
         except TableDoesNotExistException as error:
             if not self.conventions.auto_create:
                 raise self._missing() from error
@@ -171,6 +173,15 @@ class Database:
         rows = [(prefix, collection, tables[collection]) for prefix, collection in catalogue.pairs]
         added = [(prefix, collection, tables[collection]) for prefix, collection in sorted(missing)]
         return self._build(rows + added), [self.system.record(*row) for row in added]
+
+    async def record(self, catalogue: Catalogue, records: Sequence[Statement]) -> None:
+        """Record new pairs at once, in a transaction of their own, as a session in a transaction needs it.
+
+        A rollback would undo them, and until the commit their locks would stop others. A pair whose
+        documents are rolled back does no harm: there is one table more to look in.
+        """
+        await self.executor.run_apart(lambda: Request(records, transaction=True, write=True))
+        self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Keep a catalogue that a flush has made true, with what others have found meanwhile."""

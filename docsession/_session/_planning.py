@@ -35,6 +35,10 @@ _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
 
 
+class OutdatedError(Exception):
+    """The flush was refused because the catalogue has grown; another plan will do."""
+
+
 class Flush:
     """What one save does, planned.
 
@@ -104,6 +108,9 @@ class Planner:
                 place = (prefix_of(write.id, separator), write.tracked.mapping.collection)
                 unplaced.setdefault(place, []).append(write)
         catalogue, records = await database.prepare_writes(set(unplaced))
+        if records and context.is_in_transaction:
+            await database.record(catalogue, records)
+            records = []
         flush = Flush(_now(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
@@ -116,7 +123,11 @@ class Planner:
         await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
         if flush.conflicts:
             raise await self._conflicts.look(flush.operations, flush.conflicts)
-        if flush.relied:
+        if flush.relied and context.is_of_one_moment:
+            # The transaction would see the catalogue of when it began.
+            if await database.has_changed(catalogue):
+                raise OutdatedError
+        elif flush.relied:
             flush.guards.append(database.system.unchanged(tuple(flush.relied), sum(flush.relied.values())))
         sort_operations(flush.operations)
         return flush

@@ -17,7 +17,8 @@ from docsession._errors import (
 from docsession._port import Request, Rows
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import Attempt, SessionContext
-from docsession._session._planning import Flush, Planner, forget_unsaved_deletions
+from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
+from docsession._session._planning import Flush, OutdatedError, Planner, forget_unsaved_deletions
 from docsession._sql._flush import (
     Delete,
     Operation,
@@ -25,10 +26,6 @@ from docsession._sql._flush import (
     single_succeeded,
 )
 from docsession._sql._tables import TableStatements
-
-
-class _OutdatedError(Exception):
-    """The flush was refused because the catalogue has grown; another plan will do."""
 
 
 class Saver:
@@ -77,7 +74,7 @@ class Saver:
                     if context.requests.number == sent:
                         context.requests.count("save_changes")
                     await self._execute(flush)
-            except (TableDoesNotExistException, _OutdatedError) as error:
+            except (TableDoesNotExistException, OutdatedError) as error:
                 if not is_last and await context.database.has_changed(known):
                     continue
                 if isinstance(error, TableDoesNotExistException):
@@ -132,7 +129,7 @@ class Saver:
 
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
         if error.marker == "catalogue":
-            raise _OutdatedError from error.__cause__
+            raise OutdatedError from error.__cause__
         if error.marker == "mismatch":
             raise await self._conflicts.mismatch(flush.puts, flush.catalogue) from error.__cause__
         raise await self._conflicts.look(flush.operations) from error.__cause__
@@ -142,6 +139,8 @@ class Saver:
     def _apply(self, flush: Flush, results: Sequence[Rows]) -> None:
         """Bring the session to the state that the flush has made true."""
         context = self._context
+        if context.journal is not None:
+            self._remember(context.journal, flush)
         if flush.recording:
             context.database.adopt(flush.catalogue)
         # Only versions that the server had to choose come back: of rows ahead of the client's clock.
@@ -153,7 +152,9 @@ class Saver:
             tracked.raw = write.data
             tracked.snapshot = write.snapshot
             tracked.stored_metadata = write.metadata
-            tracked.version = chosen.get(write.id, write.version) if chosen else write.version
+            if chosen:
+                write.version = chosen.get(write.id, write.version)
+            tracked.version = write.version
             tracked.last_modified = modified
             tracked.expected = None
             tracked.generated = False
@@ -173,6 +174,18 @@ class Saver:
         for key in flush.checked:
             known.checks.pop(key, None)
         context.attempts.clear()
+
+    def _remember(self, journal: Journal, flush: Flush) -> None:
+        """Keep what undoes a flush in a transaction that may still be rolled back."""
+        known = self._context.map
+        entry = Entry(flush.operations, flush.moment)
+        journal.entries.append(entry)
+        for write in flush.puts:
+            entry.remember(undo_write(write.tracked))
+        if flush.deletions:
+            entry.remember(undo_deletions(known, flush.deletions))
+        if flush.checked:
+            entry.remember(undo_checks(known, {key: known.checks[key] for key in flush.checked}))
 
     # the outcome of a flush whose connection broke
 
@@ -215,6 +228,13 @@ class Saver:
             if was_committed:
                 attempt.apply()
                 return True
+            if attempt.undo is not None:
+                context.attempts.remove(attempt)
+                attempt.undo()
+                raise ConnectionLostException(
+                    "the transaction whose commit was not answered was not committed: nothing of it was written, and "
+                    "what it had saved is unsaved again. Run the whole transaction again"
+                )
         return False
 
 

@@ -137,3 +137,23 @@ def give_id(codec: DocumentCodec[Any], entity: object, key: str) -> bool:
         return False
     codec.set_id(entity, key)
     return True
+
+
+def succeed(tracked: Tracked, deletion: Deletion) -> bool:
+    """Let a new entity take the place of one whose deletion was not saved yet.
+
+    Returns:
+        False where the deletion has to be saved all the same: the new document goes into another table.
+    """
+    earlier = deletion.tracked
+    if earlier is not None and earlier.table is not None:
+        if earlier.table.collection != tracked.mapping.collection:
+            return False
+        tracked.table = earlier.table
+    if earlier is not None:
+        tracked.version = earlier.version
+    else:
+        tracked.replaces = True
+    if tracked.expected is None:
+        tracked.expected = deletion.expected
+    return True

@@ -14,6 +14,7 @@ PAIRS = {
     docsession.AdvancedSession: docsession.AsyncAdvancedSession,
     docsession.LoaderWithInclude: docsession.AsyncLoaderWithInclude,
     docsession.Maintenance: docsession.AsyncMaintenance,
+    docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
 
 

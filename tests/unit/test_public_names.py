@@ -15,6 +15,7 @@ NAMES = [
     "AsyncDocumentStore",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
+    "AsyncSessionTransaction",
     "AuthenticationException",
     "ChangeType",
     "CollectionMismatchException",
@@ -55,6 +56,7 @@ NAMES = [
     "SessionBusyException",
     "SessionClosedException",
     "SessionOptions",
+    "SessionTransaction",
     "ShouldIgnoreEntityChanges",
     "StoreClosedException",
     "TableDoesNotExistException",
@@ -81,7 +83,15 @@ FACES = [
 AWAITED = {
     "AsyncDocumentStore": {"initialize", "close"},
     "AsyncDocumentSession": {"store", "load", "save_changes", "close"},
-    "AsyncAdvancedSession": {"conditional_load", "exists", "load_starting_with", "refresh"},
+    "AsyncAdvancedSession": {
+        "begin",
+        "commit",
+        "conditional_load",
+        "exists",
+        "load_starting_with",
+        "refresh",
+        "rollback",
+    },
     "AsyncLoaderWithInclude": {"load"},
     "AsyncMaintenance": {
         "create_database",

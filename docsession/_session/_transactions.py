@@ -1,0 +1,239 @@
+"""Transactions that span several requests of a session: how they begin and end, and what the session makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from docsession._errors import ConnectionLostException, InvalidOperationException, UnknownOutcomeException
+from docsession._port import Request, Row, Rows, Statement, Transaction
+from docsession._session._context import Attempt, SessionContext
+from docsession._session._journal import Journal
+
+OF_ONE_MOMENT: Final = ("repeatable read", "serializable")
+"""Isolation levels at which every request sees what was committed when the transaction began."""
+
+
+class Spanning:
+    """Carries the requests of a session with an isolation level.
+
+    The transaction begins with the first request and ends with the flush, in the flush's round trip. A
+    request that fails ends it, too: what the session reads next is a new view of the database.
+    """
+
+    __slots__ = ("transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`."""
+        if request.write:
+            return await self.transaction.commit(request)
+        try:
+            return await self.transaction.run(request)
+        except BaseException:
+            await self.transaction.rollback()
+            raise
+
+    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`."""
+        return self.transaction.stream(statement, size)
+
+    async def end(self) -> None:
+        """End a transaction that has only read, so that what is read next is the state of then."""
+        await self.transaction.commit()
+
+
+class Explicit:
+    """Carries the requests of a session between `begin()` and `commit()`; a flush is a savepoint."""
+
+    __slots__ = ("_lost", "transaction")
+
+    def __init__(self, transaction: Transaction, lost: Callable[[], None]) -> None:
+        self.transaction = transaction
+        self._lost = lost
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`; where the connection breaks everything is undone."""
+        try:
+            return await self.transaction.run(request)
+        except ConnectionLostException:
+            self._lost()
+            raise
+
+    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`."""
+        return self.transaction.stream(statement, size)
+
+
+class Transactions:
+    """Begins and ends the transactions of one session."""
+
+    __slots__ = ("_context", "_explicit", "_level", "_marks", "_own", "_spanning")
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._own = context.own_executor
+        self._level = context.isolation_level
+        self._spanning = None if self._level is None else Spanning(self._own.begin(self._level))
+        self._explicit: Explicit | None = None
+        self._marks: list[int] = []
+        if self._spanning is not None:
+            context.executor = self._spanning
+            context.is_of_one_moment = self._level in OF_ONE_MOMENT
+
+    @property
+    def depth(self) -> int:
+        """How many times `begin()` was called without its end."""
+        return 0 if self._explicit is None else 1 + len(self._marks)
+
+    @property
+    def connection(self) -> Any:
+        """The connection of psycopg in the transaction.
+
+        Raises:
+            InvalidOperationException: There is no transaction.
+        """
+        executor = self._explicit or self._spanning
+        connection = None if executor is None else executor.transaction.connection
+        if connection is None:
+            raise InvalidOperationException(
+                "there is no transaction, so there is no connection: a session holds one only in a transaction. "
+                "Call session.advanced.begin() first, or use `with session.advanced.transaction():`"
+            )
+        return connection
+
+    async def begin(self, isolation_level: str | None) -> None:
+        """Begin a transaction; inside one, set a savepoint."""
+        if self._explicit is not None:
+            if isolation_level is not None:
+                raise InvalidOperationException("the transaction has begun; its isolation level cannot be changed now")
+            await self._on_connection(self._explicit.transaction.savepoint)
+            self._marks.append(self._journal.mark())
+            return
+        if self._spanning is not None and self._spanning.transaction.is_begun:
+            if isolation_level not in {None, self._level}:
+                raise InvalidOperationException(
+                    f"the session is in a transaction at {self._level!r} already; save_changes() ends that one"
+                )
+            transaction = self._spanning.transaction
+        else:
+            transaction = self._own.begin(isolation_level or self._level)
+        await transaction.open()
+        self._explicit = Explicit(transaction, self._fall)
+        context = self._context
+        context.executor = self._explicit
+        context.is_of_one_moment = (isolation_level or self._level) in OF_ONE_MOMENT
+        context.journal = Journal()
+
+    async def commit(self) -> None:
+        """Commit the transaction; inside a nested one, keep what it did for the surrounding one to commit.
+
+        Raises:
+            UnknownOutcomeException: The connection broke before the answer; `save_changes()` finds out.
+        """
+        transaction = self._transaction("commit")
+        if self._marks:
+            await self._on_connection(transaction.release_savepoint)
+            self._marks.pop()
+            return
+        journal = self._journal
+        try:
+            await transaction.commit()
+        except UnknownOutcomeException:
+            self._leave()
+            self._lose(journal)
+            raise
+        except BaseException:
+            self._leave()
+            self._undo(journal, 0)
+            raise
+        self._leave()
+        journal.clear()
+
+    async def rollback(self) -> None:
+        """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""
+        transaction = self._transaction("rollback")
+        if self._marks:
+            await self._on_connection(transaction.rollback_to_savepoint)
+            self._undo(self._journal, self._marks.pop())
+            return
+        try:
+            await transaction.rollback()
+        finally:
+            self._fall()
+
+    async def end_saving(self, *, failed: bool) -> None:
+        """End the transaction of an isolation level after a save, whatever it did."""
+        if self._spanning is None or self._explicit is not None:
+            return
+        if failed:
+            await self._spanning.transaction.rollback()
+        else:
+            await self._spanning.end()
+
+    async def close(self) -> None:
+        """Roll back what is left open."""
+        for executor in (self._explicit, self._spanning):
+            if executor is not None:
+                await executor.transaction.rollback()
+        self._explicit = None
+
+    def abandon(self) -> None:
+        """Give up the connection at once."""
+        for executor in (self._explicit, self._spanning):
+            if executor is not None:
+                executor.transaction.abandon()
+        self._explicit = None
+
+    @property
+    def _journal(self) -> Journal:
+        journal = self._context.journal
+        assert journal is not None  # noqa: S101  # begin() made it
+        return journal
+
+    def _transaction(self, operation: str) -> Transaction:
+        if self._explicit is None:
+            raise InvalidOperationException(
+                f"{operation}() was called without a transaction; call begin() first. "
+                "Without one, save_changes() is a transaction by itself"
+            )
+        return self._explicit.transaction
+
+    async def _on_connection(self, command: Callable[[], Any]) -> None:
+        try:
+            await command()
+        except ConnectionLostException:
+            self._fall()
+            raise
+
+    def _fall(self) -> None:
+        """The transaction is gone, and what was saved in it is unsaved again."""
+        journal = self._journal
+        self._leave()
+        self._undo(journal, 0)
+
+    def _leave(self) -> None:
+        self._explicit = None
+        self._marks.clear()
+        context = self._context
+        context.executor = self._spanning or self._own
+        context.is_of_one_moment = self._level in OF_ONE_MOMENT
+        context.journal = None
+
+    def _undo(self, journal: Journal, mark: int) -> None:
+        journal.undo_to(mark)
+        # Others' documents that were looked for inside may have looked otherwise there.
+        self._context.map.missing.clear()
+        self._context.map.included.clear()
+
+    def _lose(self, journal: Journal) -> None:
+        """Leave the question whether the transaction was committed to the next save."""
+        operations = journal.operations()
+        if not operations:
+            return
+        moment = journal.entries[-1].moment
+        attempt = Attempt(operations, moment, journal.clear, undo=lambda: self._undo(journal, 0))
+        self._context.attempts.append(attempt)
+        self._context.unknown = True
