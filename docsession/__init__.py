@@ -10,6 +10,7 @@ from docsession._documents._ids import uuid7, uuid7_ids
 from docsession._documents._mapping import document
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._documents._paths import Ref
+from docsession._documents._versions import upcaster
 from docsession._embedded import EmbeddedServer
 from docsession._errors import (
     AuthenticationException,
@@ -115,6 +116,7 @@ __all__ = [
     "UnknownOutcomeException",
     "UnsupportedValueException",
     "document",
+    "upcaster",
     "uuid7",
     "uuid7_ids",
 ]

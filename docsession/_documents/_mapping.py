@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from docsession._conventions import DocumentConventions
@@ -12,14 +12,31 @@ from docsession._documents._aliases import DECLARED, AliasRegistry
 from docsession._documents._codec import DocumentCodec, codec_for
 from docsession._documents._identity import check_entity_class, declares, id_attribute_of, takes_attributes
 from docsession._documents._ids import check_id, is_blank, prefix_of
-from docsession._documents._metadata import COLLECTION, METADATA
+from docsession._documents._metadata import (
+    COLLECTION,
+    METADATA,
+    SCHEMA_VERSION,
+    TYPE,
+    TYPES,
+    metadata_column,
+    stored_metadata,
+)
 from docsession._documents._naming import (
     check_collection,
     id_prefix_of_collection,
     pluralize,
     table_of_collection,
 )
+from docsession._documents._polymorphism import (
+    alias_in_collection,
+    check_base,
+    class_named,
+    first_metadata,
+    other_class,
+)
+from docsession._documents._versions import UNVERSIONED, Versions, check_version, versions_of
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._port import JSONB_VERSION, NULL_JSONB
 
 T = TypeVar("T")
 
@@ -33,23 +50,36 @@ class DocumentSettings:
     collection: str | None = None
     alias: str | None = None
     id_attribute: str | None = None
+    base: type | None = None
+    version: int | None = None
 
 
 def document(
-    *, collection: str | None = None, alias: str | None = None, id_attribute: str | None = None
+    *,
+    collection: str | None = None,
+    alias: str | None = None,
+    id_attribute: str | None = None,
+    base: type | None = None,
+    version: int | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Say how instances of a class are stored; a decorator, above or below `@dataclass` and its like.
 
     Args:
         collection: The collection's name, instead of the English plural of the class's name. It
             holds for this class only; a subclass has a collection of its own.
-        alias: The name by which stored data tells this class from others, in an untyped place or a
-            union; by default it is the class's name.
+        alias: The name by which stored data tells this class from others, in an untyped place, a
+            union or the collection of a base; by default it is the class's name.
         id_attribute: The attribute that holds the document's id, instead of `Id` or `id`. It holds
             for subclasses too.
+        base: A class above this one in whose collection instances are stored. What is loaded as the
+            base comes back as this class, by its alias in the metadata. The collection's name given
+            again says the same.
+        version: The version of the class, from 1 on, which is written with its documents. Older ones are
+            brought up to date by upcasters when they are read. It holds for subclasses too, unless
+            they have one of their own.
 
     Raises:
-        InvalidArgumentException: A name is not allowed.
+        InvalidArgumentException: A name is not allowed, or the class no subclass of *base*.
     """
     if collection is not None:
         table_of_collection(collection)
@@ -59,11 +89,19 @@ def document(
             raise InvalidArgumentException(f"{name} must be a name, not {value!r:.80}")
     if id_attribute is not None and (not id_attribute.isidentifier() or id_attribute.startswith("__")):
         raise InvalidArgumentException(f"id_attribute must be the name of an attribute, not {id_attribute!r:.80}")
-    settings = DocumentSettings(collection, alias, id_attribute)
+    if version is not None:
+        check_version("version", version)
+    if base is not None and collection is not None:
+        raise InvalidArgumentException(
+            f"@document({collection=!s:.80}, base=…) says twice where documents are stored; say it once"
+        )
+    settings = DocumentSettings(collection, alias, id_attribute, base, version)
 
     def decorate(cls: type[T]) -> type[T]:
         if not isinstance(cls, type):
             raise InvalidArgumentTypeException(f"@document(…) stands above a class, not {cls!r}")
+        if base is not None:
+            check_base(cls, base)
         setattr(cls, _SETTINGS, settings)
         DECLARED.declare(cls, alias)
         return cls
@@ -75,7 +113,13 @@ def settings_of(cls: type) -> DocumentSettings:
     """Return what `@document` says about *cls* itself, and of its bases the attribute of the id."""
     own: DocumentSettings = vars(cls).get(_SETTINGS, DocumentSettings())
     inherited = (vars(base)[_SETTINGS].id_attribute for base in cls.__mro__ if _SETTINGS in vars(base))
-    return DocumentSettings(own.collection, own.alias, next(filter(None, inherited), None))
+    return replace(own, id_attribute=next(filter(None, inherited), None))
+
+
+def declared_version(cls: type) -> int | None:
+    """Return the version that `@document` gives to *cls* itself."""
+    own: DocumentSettings | None = vars(cls).get(_SETTINGS)
+    return None if own is None else own.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +133,10 @@ class DocumentMapping(Generic[T]):
         id_prefix: What generated ids begin with, without the separator.
         id_attribute: The attribute that holds the id; None where instances carry none.
         codec: Converts between an instance and its document.
+        alias: What the metadata of its documents calls the class; None where they are of their
+            collection's own class.
+        versions: The versions of the class.
+        metadata: The metadata column of a new document.
     """
 
     entity_class: type[T]
@@ -97,6 +145,9 @@ class DocumentMapping(Generic[T]):
     id_prefix: str
     id_attribute: str | None
     codec: DocumentCodec[T]
+    alias: str | None = None
+    versions: Versions = UNVERSIONED
+    metadata: bytes = NULL_JSONB
 
 
 class Mappings:
@@ -184,6 +235,56 @@ class Mappings:
             return None
         return prefix_of(key, self._conventions.identity_parts_separator) or None
 
+    def of_document(
+        self, asked: DocumentMapping[Any], key: str, data: bytes, stored: bytes | None
+    ) -> tuple[DocumentMapping[Any], bytes, bytes | None]:
+        """Return how a stored document is to be read that was asked for as a class: as which, and its columns.
+
+        That is the subclass that its metadata names, and the document brought up to date. Where nothing
+        is said of it, everything stays as it is.
+
+        Args:
+            asked: How instances of the class are stored that was asked for.
+            key: The document's id.
+            data: The column `data`.
+            stored: The column `metadata`.
+
+        Raises:
+            DocumentMismatchException: It is of a class that is no subclass of the one asked for, of a version
+                that is not known, or an upcaster failed.
+        """
+        metadata = stored_metadata(stored)
+        mapping = self._of_alias(asked, key, metadata.get(TYPE))
+        version = metadata.get(SCHEMA_VERSION, 1)
+        is_current = type(version) is int and version == mapping.versions.current
+        if is_current and (mapping.alias is None or TYPE in metadata):
+            return mapping, data, stored
+        if not is_current:
+            types = metadata.pop(TYPES, None)
+            text, types = mapping.versions.bring_up_to_date(
+                key, data[1:], types if isinstance(types, dict) else {}, version
+            )
+            data = JSONB_VERSION + text
+            metadata[SCHEMA_VERSION] = mapping.versions.current
+            if types:
+                metadata[TYPES] = types
+        if mapping.alias is not None:
+            metadata.setdefault(TYPE, mapping.alias)
+        return mapping, data, metadata_column(metadata)
+
+    def _of_alias(self, asked: DocumentMapping[Any], key: str, alias: object) -> DocumentMapping[Any]:
+        found = None if alias is None or alias == asked.alias else class_named(alias, self._aliases())
+        if found is None or found is asked.entity_class:
+            return asked
+        if not issubclass(found, asked.entity_class) and asked.alias is None:
+            return asked  # a class of its own beside those that are stored there
+        mapping: DocumentMapping[Any] = self.for_class(found)
+        if mapping.collection != asked.collection or mapping.alias != alias:
+            return asked
+        if not issubclass(found, asked.entity_class):
+            raise other_class(key, asked.entity_class, alias, found)
+        return mapping
+
     def _map_class(self, cls: type[T]) -> DocumentMapping[T]:
         if not isinstance(cls, type):
             raise _no_class(cls)
@@ -191,19 +292,36 @@ class Mappings:
         if cls is dict:
             raise InvalidArgumentTypeException("a plain dict has no collection by itself; name one")
         settings = settings_of(cls)
-        named_by_convention = self._conventions.find_collection_name
-        collection = (
-            settings.collection
-            or (named_by_convention(cls) if named_by_convention else None)
-            or pluralize(cls.__name__)
-        )
         attribute = settings.id_attribute
         find_attribute = self._conventions.find_identity_property_name
         if attribute is None and find_attribute is not None:
             attribute = find_attribute(cls)
             if attribute is not None and not declares(cls, attribute) and not takes_attributes(cls):
                 attribute = None  # one rule for all classes need not fit each
-        return self._map(cls, check_collection(collection), id_attribute_of(cls, attribute))
+        versions = versions_of(cls, declared_version)
+        collection = check_collection(self._collection_of(cls))
+        alias = alias_in_collection(
+            cls, self._aliases(), collection, self._collection_of_base, declared=_SETTINGS in vars(cls)
+        )
+        mapping: DocumentMapping[T] = self._map(cls, collection, id_attribute_of(cls, attribute))
+        return replace(mapping, alias=alias, versions=versions, metadata=first_metadata(alias, versions.current))
+
+    def _collection_of(self, cls: type) -> str:
+        settings = settings_of(cls)
+        if settings.base is not None:
+            return self._collection_of(settings.base)
+        named_by_convention = self._conventions.find_collection_name
+        return (
+            settings.collection
+            or (named_by_convention(cls) if named_by_convention else None)
+            or pluralize(cls.__name__)
+        )
+
+    def _collection_of_base(self, cls: type) -> str | None:
+        try:
+            return self._collection_of(cls)
+        except Exception:
+            return None  # the convention was written for classes that are stored, and this one need not be
 
     def _map(self, cls: type[T], collection: str, id_attribute: str | None) -> DocumentMapping[T]:
         transform = self._conventions.transform_class_collection_name_to_document_id_prefix or id_prefix_of_collection
@@ -223,9 +341,12 @@ class Mappings:
         return checked
 
     def _codec(self, cls: type[T], id_attribute: str | None) -> DocumentCodec[T]:
+        return self._make_codec(cls, id_attribute, self._aliases())
+
+    def _aliases(self) -> AliasRegistry:
         if self._registry is None:
             self._registry = AliasRegistry(self._conventions.aliases)
-        return self._make_codec(cls, id_attribute, self._registry)
+        return self._registry
 
 
 def _no_class(given: object) -> InvalidArgumentTypeException:

@@ -10,6 +10,7 @@ import msgspec
 from typing_extensions import override
 
 from docsession._errors import InvalidArgumentException, UnsupportedValueException
+from docsession._port import JSONB_VERSION, NULL_JSONB
 
 ID: Final = "@id"
 COLLECTION: Final = "@collection"
@@ -21,25 +22,62 @@ METADATA: Final = "@metadata"
 TYPES: Final = "@types"
 """Key of the stored metadata that records the types of values in untyped places; never shown."""
 TYPE: Final = "@type"
-"""Name that tells the classes of a union apart; never a key of a user's metadata."""
+"""Key of the stored metadata that names the class of a document which is not of its collection's own class."""
+SCHEMA_VERSION: Final = "@schema-version"
+"""Key of the stored metadata that holds which version of its class a document is of; without it that is 1."""
 
-RESERVED: Final = frozenset({ID, COLLECTION, CHANGE_VECTOR, LAST_MODIFIED})
-INTERNAL: Final = frozenset({TYPES, TYPE})
+RESERVED: Final = frozenset({ID, COLLECTION, CHANGE_VECTOR, LAST_MODIFIED, TYPE, SCHEMA_VERSION})
+"""What users see and cannot change."""
+INTERNAL: Final = frozenset({TYPES})
+"""What users do not see."""
+STORED: Final = frozenset({TYPES, TYPE, SCHEMA_VERSION})
+"""What the metadata column holds beside the user's keys."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+
+
+def stored_metadata(column: bytes | None) -> dict[str, Any]:
+    """Return a metadata column, a jsonb value, as a dict."""
+    return _decode.decode(column[1:]) if column else {}
+
+
+def metadata_column(members: Mapping[str, Any]) -> bytes:
+    """Return the metadata column that holds *members*."""
+    return JSONB_VERSION + _encode(members) if members else NULL_JSONB
+
+
+def kind_given(metadata: Mapping[str, Any]) -> bytes:
+    """Return the metadata column of a new dict, which may say which class it is of, and which version of it.
+
+    Raises:
+        InvalidArgumentException: What it says cannot be that.
+    """
+    kind = {key: metadata[key] for key in (TYPE, SCHEMA_VERSION) if key in metadata}
+    alias, version = kind.get(TYPE, ""), kind.get(SCHEMA_VERSION, 1)
+    if not isinstance(alias, str):
+        raise InvalidArgumentException(f"{TYPE!r} in '@metadata' of a dict is the alias of a class, not {alias!r:.80}")
+    if type(version) is not int or version < 1:
+        raise InvalidArgumentException(
+            f"{SCHEMA_VERSION!r} in '@metadata' of a dict is a number of 1 or more, not {version!r:.80}"
+        )
+    return metadata_column(kind)
 
 
 class MetadataAsDictionary(dict[str, Any]):
     """The metadata of one document as a dict (RavenDB: MetadataAsDictionary).
 
     `@id`, `@collection`, `@change-vector` and `@last-modified` are kept by the session and can only
-    be read. Every other key is the user's: it is stored with the document, holds any JSON value, and
-    a change of it is saved like a change of the document.
+    be read; so are `@type`, the alias of a subclass that is stored in its base's collection, and
+    `@schema-version`, the version of a class that has any. Every other key is the user's: it is stored
+    with the document, holds any JSON value, and a change of it is saved like a change of the document.
     """
 
     __slots__ = ("_clean",)
 
-    def __init__(self, free: Mapping[str, Any] | None = None, reserved: Mapping[str, str | None] | None = None) -> None:
+    def __init__(
+        self, free: Mapping[str, Any] | None = None, reserved: Mapping[str, str | int | None] | None = None
+    ) -> None:
         """Make it from the stored *free* keys, of which internal ones are left out, and the *reserved* ones."""
         super().__init__()
         self.agree(reserved or {})
@@ -48,7 +86,7 @@ class MetadataAsDictionary(dict[str, Any]):
                 super().__setitem__(key, value)
         self.mark_clean()
 
-    def agree(self, reserved: Mapping[str, str | None]) -> None:
+    def agree(self, reserved: Mapping[str, str | int | None]) -> None:
         """Take over what the server says: the *reserved* keys; one whose value is None goes."""
         for key, value in reserved.items():
             if value is None:
@@ -60,7 +98,7 @@ class MetadataAsDictionary(dict[str, Any]):
         """Take the free keys for those that are stored: as they are now, or as they were when *stored* was made."""
         self._clean = free_keys_json(self) if stored is None else stored
 
-    def refill(self, free: Mapping[str, Any], reserved: Mapping[str, str | None]) -> None:
+    def refill(self, free: Mapping[str, Any], reserved: Mapping[str, str | int | None]) -> None:
         """Take over everything that is stored, dropping the user's changes."""
         super().clear()
         self.__init__(free, reserved)  # type: ignore[misc]  # the same object, made anew

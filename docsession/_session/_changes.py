@@ -13,12 +13,15 @@ from docsession._documents._metadata import (
     INTERNAL,
     METADATA,
     RESERVED,
+    STORED,
     TYPES,
     MetadataAsDictionary,
     free_keys_json,
+    metadata_column,
+    stored_metadata,
 )
 from docsession._errors import ConversionException, UnsupportedValueException
-from docsession._port import JSONB_VERSION, NULL_JSONB
+from docsession._port import JSONB_VERSION
 from docsession._session._tracked import Tracked
 from docsession._sql._flush import Put
 
@@ -142,7 +145,7 @@ def _metadata_column(tracked: Tracked, types: bytes | None, free: bytes | None) 
     stored = stored_metadata(tracked.stored_metadata)
     recorded: dict[str, Any] = stored.pop(TYPES, None) or {}
     if free is not None:
-        stored = {key: value for key, value in stored.items() if key in INTERNAL} | _decode.decode(free)
+        stored = {key: value for key, value in stored.items() if key in STORED} | _decode.decode(free)
     # Values of fields that the class does not know keep their types, as they keep their place.
     known = tracked.mapping.codec.types(tracked.snapshot) if tracked.snapshot is not None else None
     for path in _decode.decode(known) if known is not None else ():
@@ -151,12 +154,7 @@ def _metadata_column(tracked: Tracked, types: bytes | None, free: bytes | None) 
         recorded |= _decode.decode(types)
     if recorded:
         stored[TYPES] = recorded
-    return JSONB_VERSION + _encode(stored) if stored else NULL_JSONB
-
-
-def stored_metadata(column: bytes | None) -> dict[str, Any]:
-    """Return a metadata column as a dict."""
-    return _decode.decode(column[1:]) if column else {}
+    return metadata_column(stored)
 
 
 def types_of(column: bytes | None) -> Mapping[str, str] | None:

@@ -21,7 +21,7 @@ from docsession._documents._ids import (
     wildcards_to_regex,
 )
 from docsession._documents._mapping import DocumentMapping, names_collection
-from docsession._documents._metadata import COLLECTION, METADATA, RESERVED
+from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, kind_given, stored_metadata
 from docsession._errors import (
     DocSessionError,
     DocumentDoesNotExistException,
@@ -36,7 +36,6 @@ from docsession._session._changes import (
     is_changed,
     metadata_of,
     snapshot_of,
-    stored_metadata,
     types_of,
 )
 from docsession._session._contents import SessionContents
@@ -129,7 +128,7 @@ class SessionCore(SessionContents):
             key = context.database.spare_id(mapping) if own is None or own == "" else None
             if key is None:
                 return False
-            tracked = Tracked(key, entity, mapping, codec.snapshot)
+            tracked = Tracked(key, entity, mapping, codec.snapshot, stored_metadata=mapping.metadata)
             tracked.generated = True
             self._track(tracked)
         finally:
@@ -171,7 +170,7 @@ class SessionCore(SessionContents):
             key = check_id(time_ordered_id(key))
             generated = True
         deletion = context.map.deleted.get(key)
-        tracked = Tracked(key, entity, mapping, codec.snapshot)
+        tracked = Tracked(key, entity, mapping, codec.snapshot, stored_metadata=mapping.metadata)
         tracked.generated = generated and deletion is None
         tracked.expected = expected
         self._track(tracked)
@@ -420,6 +419,7 @@ class SessionCore(SessionContents):
                     f"{tracked.id!r} was deleted meanwhile; evict the entity, or store it anew after evicting it"
                 )
             _key, data, stored, version, last_modified = rows[0]
+            data, stored = self._loader.as_of_entity(tracked, data, stored)
             codec = tracked.mapping.codec
             fresh = codec.decode(tracked.id, data, types_of(stored) if stored else None)
             codec.update(entity, fresh)
@@ -531,6 +531,8 @@ def _adopt_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:
         return
     if not isinstance(given, dict):
         raise InvalidArgumentTypeException(f"'@metadata' of a dict is a dict, not {type(given).__qualname__}")
+    # Which class the document is of, and which version of it, nobody else knows.
+    tracked.stored_metadata = kind_given(given)
     metadata = metadata_of(tracked)
     metadata.update({key: value for key, value in given.items() if key not in RESERVED and key != COLLECTION})
     entity[METADATA] = metadata

@@ -9,6 +9,7 @@ import msgspec
 
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
+from docsession._documents._polymorphism import became_another, is_special
 from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._changes import metadata_of, types_of
@@ -129,17 +130,24 @@ class Loader:
         context = self._context
         known = context.map
         by_id, by_entity = known.by_id, known.by_entity
-        if mapping is None:
-            mapping = context.mappings.for_dict(table.collection)
-        codec = mapping.codec
+        asked = context.mappings.for_dict(table.collection) if mapping is None else mapping
+        mapping, codec = asked, asked.codec
         decode, encode, first = codec.decode, codec.snapshot, codec.first_snapshot
         anchors = codec.anchors if codec.has_anchors else None
+        usual, is_class = asked.metadata, asked.entity_class is not dict
         found: dict[str, object] = {}
         for row in rows:
             key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
             if key in by_id:
                 found[key] = by_id[key].entity
                 continue
+            actual = asked
+            if is_class and stored != usual and (usual or (stored and is_special(stored))):
+                actual, data, stored = context.mappings.of_document(asked, key, data, stored)
+            if actual is not mapping:
+                mapping, codec = actual, actual.codec
+                decode, encode, first = codec.decode, codec.snapshot, codec.first_snapshot
+                anchors = codec.anchors if codec.has_anchors else None
             entity: Any = decode(key, data, types_of(stored)) if stored else decode(key, data)
             found[key] = entity
             if context.no_tracking:
@@ -165,6 +173,20 @@ class Loader:
             for key in found:
                 known.included.pop(key, None)
         return found
+
+    def as_of_entity(self, tracked: Tracked, data: bytes, stored: bytes | None) -> tuple[bytes, bytes | None]:
+        """Return the columns of a tracked document, read anew, brought up to date.
+
+        Raises:
+            DocumentMismatchException: It has become a document of another class meanwhile.
+        """
+        mapping = tracked.mapping
+        if mapping.entity_class is dict:
+            return data, stored
+        actual, data, stored = self._context.mappings.of_document(mapping, tracked.id, data, stored)
+        if actual is not mapping:
+            raise became_another(tracked.id, mapping.entity_class, actual.entity_class)
+        return data, stored
 
     async def _fetch_including(
         self,

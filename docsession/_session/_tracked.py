@@ -11,7 +11,7 @@ import msgspec
 from docsession._documents._codec import DocumentCodec
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._merge import Anchors
-from docsession._documents._metadata import MetadataAsDictionary
+from docsession._documents._metadata import SCHEMA_VERSION, TYPE, MetadataAsDictionary, stored_metadata
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import NULL_JSONB
 from docsession._sql._tables import TableStatements
@@ -59,14 +59,17 @@ class Tracked(msgspec.Struct, eq=False):
     ignored: bool = False
 
     @property
-    def reserved_metadata(self) -> dict[str, str | None]:
+    def reserved_metadata(self) -> dict[str, str | int | None]:
         """The keys of the metadata that the session keeps."""
         modified = moment_of(self.last_modified)
+        stored = stored_metadata(self.stored_metadata)
         return {
             "@id": self.id,
             "@collection": self.table.collection if self.table else self.mapping.collection,
             "@change-vector": change_vector_of(self.version),
             "@last-modified": modified.isoformat().replace("+00:00", "Z") if modified else None,
+            TYPE: stored.get(TYPE),
+            SCHEMA_VERSION: stored.get(SCHEMA_VERSION),
         }
 
 

@@ -114,6 +114,11 @@ class Rows:
         text = data if isinstance(data, str) else json.dumps(data)
         self._run("UPDATE {} SET data = %s::jsonb, version = version + 1 WHERE id = %s", table, text, key)
 
+    def write_old(self, table, key, data, metadata):
+        """The same with the metadata, as an older program has left it; None is SQL's null."""
+        self.write(table, key, data)
+        self._run("UPDATE {} SET metadata = %s::jsonb WHERE id = %s", table, metadata, key)
+
 
 @contextlib.contextmanager
 def driven(face, url, database):

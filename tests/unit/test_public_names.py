@@ -66,6 +66,7 @@ NAMES = [
     "UnknownOutcomeException",
     "UnsupportedValueException",
     "document",
+    "upcaster",
     "uuid7",
     "uuid7_ids",
 ]
