@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from docsession._documents._metadata import free_keys_json
-from docsession._session._changes import stored_metadata
+from docsession._documents._metadata import free_keys_json, stored_metadata
 from docsession._session._identity_map import IdentityMap
 from docsession._session._tracked import Deletion, Tracked, succeed
 from docsession._sql._flush import Moment, Operation
