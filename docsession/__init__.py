@@ -52,6 +52,7 @@ from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWi
 from docsession._faces._async_store import AsyncDocumentStore
 from docsession._faces._includes import IncludeBuilder
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
+from docsession._faces._request_executor import RequestExecutor
 from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
@@ -102,6 +103,7 @@ __all__ = [
     "PoolTimeoutException",
     "RavenException",
     "Ref",
+    "RequestExecutor",
     "RequestTimeoutException",
     "SessionBusyException",
     "SessionClosedException",

@@ -22,6 +22,8 @@ class AsyncDocumentStore(StoreCommon):
     gets an `EventLoopException`.
     """
 
+    _is_async = True
+
     def __init__(
         self,
         urls: Urls = NOT_GIVEN,

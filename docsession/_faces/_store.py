@@ -44,6 +44,8 @@ class DocumentStore(StoreCommon):
         InvalidArgumentException: A URL, name or size cannot be used.
     """
 
+    _is_async = False
+
     def __init__(
         self,
         urls: Urls = NOT_GIVEN,

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from sqlalchemy import MetaData
 from typing_extensions import override
@@ -26,6 +26,8 @@ from docsession._errors import (
 )
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._url import parse_url
+from docsession._faces._request_executor import RequestExecutor as SessionPlace
+from docsession._faces._request_executor import port_of
 from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
 from docsession._port import RequestExecutor
 from docsession._session._context import SessionContext
@@ -51,7 +53,6 @@ Urls: TypeAlias = str | list[str] | _NotGiven
 
 _LATER: Final = (
     "no_caching",
-    "request_executor",
     "transaction_mode",
     "disable_atomic_document_writes_in_cluster_wide_transaction",
 )
@@ -71,6 +72,8 @@ os.register_at_fork(after_in_child=_renew_locks)
 
 class StoreCommon:
     """Settings and shared state of a store."""
+
+    _is_async: ClassVar[bool]
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class StoreCommon:
         self._executor: RequestExecutor | None = None
         self._mappings: Mappings | None = None
         self._databases: dict[str, Database] = {}
+        self._elsewhere: weakref.WeakKeyDictionary[RequestExecutor, dict[str, Database]] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
         self._disposed = False
         _stores.add(self)
@@ -190,23 +194,49 @@ class StoreCommon:
                 database = self._databases.setdefault(name, made)
         return database
 
+    def _database_at(self, place: RequestExecutor, name: str) -> Database:
+        """Return a database of another server, as the sessions of this store see it."""
+        check_database(name)
+        with self._lock:
+            known = self._elsewhere.setdefault(place, {})
+            if name not in known:
+                known[name] = Database(name, place, self._conventions)
+            return known[name]
+
+    def get_request_executor(self, database: str | None = None) -> SessionPlace:
+        """Return what lets a session of another store work on this one's server, with this one's pool.
+
+        `SessionOptions(request_executor=…)` takes it (RavenDB: store.get_request_executor).
+
+        Args:
+            database: The database that those sessions work on which name none; None is this store's.
+        """
+        executor = self._start()
+        name = self._database if database is None else check_database(database)
+        return SessionPlace(executor, name, is_async=self._is_async)
+
     async def _give_back(self) -> None:
         """Give back unused id ranges; where the server is gone they are lost, which harms nothing."""
-        for database in list(self._databases.values()):
+        elsewhere = [database for known in self._elsewhere.values() for database in known.values()]
+        for database in [*self._databases.values(), *elsewhere]:
             with contextlib.suppress(DocSessionError):
                 await database.give_back_ranges()
 
     def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:
         self._start()
         if options is None:
-            name = self._database if database is None else self._choose_database(database, None)
+            name = self._database if database is None else self._choose_database(database, None, None)
             mode, no_tracking, isolation_level = self._conventions.optimistic_concurrency_mode, False, None
+            place = None
         else:
-            name = self._choose_database(database, options)
+            place, its_database = self._choose_place(options)
+            name = self._choose_database(database, options, its_database)
             no_tracking = bool(options.no_tracking)
             mode = self._choose_mode(options, no_tracking=no_tracking)
             isolation_level = check_isolation_level(options.isolation_level)
-        known = self._databases.get(name) or self._database_of(name)
+        known = (
+            self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
+        )
         assert self._mappings is not None  # noqa: S101  # _start made them
         return SessionContext(
             known,
@@ -217,7 +247,13 @@ class StoreCommon:
             isolation_level=isolation_level,
         )
 
-    def _choose_database(self, database: str | None, options: SessionOptions | None) -> str:
+    def _choose_place(self, options: SessionOptions) -> tuple[RequestExecutor | None, str | None]:
+        given: object = options
+        if not isinstance(given, SessionOptions) or given.request_executor is None:
+            return None, None
+        return port_of(given.request_executor, is_async=self._is_async)
+
+    def _choose_database(self, database: str | None, options: SessionOptions | None, of_the_place: str | None) -> str:
         given: tuple[object, object] = (database, options)
         if not isinstance(given[0], str | None) or not isinstance(given[1], SessionOptions | None):
             raise InvalidArgumentTypeException(
@@ -230,7 +266,7 @@ class StoreCommon:
                 f"open_session() was given two databases: {database!r} and, in the options, {named!r}"
             )
         chosen = database if database is not None else named
-        return self._database if chosen is None else check_database(chosen)
+        return (of_the_place or self._database) if chosen is None else check_database(chosen)
 
     def _choose_mode(self, options: SessionOptions, *, no_tracking: bool) -> OptimisticConcurrencyMode:
         for name in _LATER:

@@ -52,6 +52,7 @@ NAMES = [
     "PoolTimeoutException",
     "RavenException",
     "Ref",
+    "RequestExecutor",
     "RequestTimeoutException",
     "SessionBusyException",
     "SessionClosedException",
