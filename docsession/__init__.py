@@ -4,6 +4,7 @@ Documents are JSONB rows; a session is a unit of work over them: one instance pe
 found by comparing, and one request and transaction for each `save_changes()`.
 """
 
+from docsession._commands import CommandData, DeleteCommandData, PutCommandDataWithJson
 from docsession._conventions import DocumentConventions, ShouldIgnoreEntityChanges
 from docsession._documents._diff import ChangeType, DocumentsChanges
 from docsession._documents._ids import uuid7, uuid7_ids
@@ -70,6 +71,7 @@ __all__ = [
     "AuthenticationException",
     "ChangeType",
     "CollectionMismatchException",
+    "CommandData",
     "ConcurrencyException",
     "ConditionalLoadResult",
     "Conflict",
@@ -78,6 +80,7 @@ __all__ = [
     "ConnectionLostException",
     "ConversionException",
     "DatabaseDoesNotExistException",
+    "DeleteCommandData",
     "DocSessionError",
     "DocumentConventions",
     "DocumentDoesNotExistException",
@@ -101,6 +104,7 @@ __all__ = [
     "OptimisticConcurrencyMode",
     "PermissionDeniedException",
     "PoolTimeoutException",
+    "PutCommandDataWithJson",
     "RavenException",
     "Ref",
     "RequestExecutor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeVar
 
+from docsession._commands import CommandData
 from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._errors import InvalidArgumentTypeException
@@ -112,6 +113,22 @@ class AdvancedSessionCommon:
             InvalidOperationException: It is not tracked.
         """
         self._core.ignore_changes_for(entity)
+
+    def defer(self, *commands: CommandData) -> None:
+        """Have the next `save_changes()` run raw commands, too (RavenDB: session.advanced.defer).
+
+        A command is taken as it is now. The save runs it in its one request and transaction; entities that the session
+        tracks under these ids are brought up to date by it. A save that fails keeps its commands.
+
+        Args:
+            commands: `PutCommandDataWithJson` and `DeleteCommandData`, one for each document.
+
+        Raises:
+            InvalidOperationException: There is a command for that document already.
+            InvalidArgumentException: A command cannot be run.
+            UnsupportedValueException: A document holds a value that cannot be stored.
+        """
+        self._core.defer(commands)
 
     # what is tracked
 

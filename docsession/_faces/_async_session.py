@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, overload
 
 from typing_extensions import override
 
+from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
@@ -73,6 +74,10 @@ class AsyncDocumentSession:
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document; see `DocumentSession.delete`."""
         self._core.delete(key_or_entity, expected_change_vector)
+
+    def defer(self, *commands: CommandData) -> None:
+        """Have the next `save_changes()` run raw commands, too; see `AsyncAdvancedSession.defer`."""
+        self._core.defer(commands)
 
     async def save_changes(self) -> None:
         """Write everything that changed, in one request and one transaction; see `DocumentSession.save_changes`."""

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from typing_extensions import override
 
+from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
@@ -118,6 +119,10 @@ class DocumentSession:
             InvalidOperationException: The entity is not tracked, or an id is given of one that was changed.
         """
         self._core.delete(key_or_entity, expected_change_vector)
+
+    def defer(self, *commands: CommandData) -> None:
+        """Have the next `save_changes()` run raw commands, too; see `AdvancedSession.defer`."""
+        self._core.defer(commands)
 
     def save_changes(self) -> None:
         """Write everything that changed, in one request and one transaction (RavenDB: session.save_changes).

@@ -21,7 +21,7 @@ from docsession._documents._metadata import (
     stored_metadata,
 )
 from docsession._errors import ConversionException, UnsupportedValueException
-from docsession._port import JSONB_VERSION
+from docsession._port import JSONB_VERSION, NULL_JSONB
 from docsession._session._tracked import Tracked
 from docsession._sql._flush import Put
 
@@ -155,6 +155,35 @@ def _metadata_column(tracked: Tracked, types: bytes | None, free: bytes | None) 
     if recorded:
         stored[TYPES] = recorded
     return metadata_column(stored)
+
+
+def renew(tracked: Tracked, data: bytes, stored: bytes | None, version: int | None, modified: int | None) -> None:
+    """Bring an entity, in place, to a state of its document that was read or written past it; local changes are lost.
+
+    Args:
+        tracked: What is known of the entity.
+        data: The document, a jsonb value.
+        stored: The metadata column.
+        version: The version.
+        modified: Microseconds since 2000.
+
+    Raises:
+        DocumentMismatchException: The document does not fit the class.
+    """
+    codec = tracked.mapping.codec
+    codec.update(tracked.entity, codec.decode(tracked.id, data, types_of(stored)))
+    tracked.raw = data
+    tracked.stored_metadata = stored or NULL_JSONB
+    tracked.version = version
+    tracked.last_modified = modified
+    tracked.expected = None
+    tracked.snapshot = snapshot_of(tracked)
+    tracked.anchors = codec.anchors(tracked.entity, None) if codec.has_anchors else ()
+    if tracked.metadata is not None:
+        # What get_metadata_for() has given out stays the document's metadata.
+        tracked.metadata.refill(stored_metadata(tracked.stored_metadata), tracked.reserved_metadata)
+    if type(tracked.entity) is dict:
+        tracked.entity[METADATA] = metadata_of(tracked)
 
 
 def types_of(column: bytes | None) -> Mapping[str, str] | None:

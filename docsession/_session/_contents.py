@@ -76,7 +76,7 @@ class SessionContents:
         def answer() -> bool:
             known = self.context.map
             changed = (differs(each, now) for each, now in find_changed(known.by_id.values()))
-            return bool(known.deleted) or any(changed)
+            return bool(known.deleted) or bool(known.deferred) or any(changed)
 
         return self._guarded("has_changes", answer)
 

@@ -20,26 +20,24 @@ from docsession._documents._ids import (
     time_ordered_id,
     wildcards_to_regex,
 )
-from docsession._documents._mapping import DocumentMapping, names_collection
-from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, kind_given, stored_metadata
+from docsession._documents._mapping import DocumentMapping
 from docsession._errors import (
     DocSessionError,
     DocumentDoesNotExistException,
     InvalidArgumentException,
-    InvalidArgumentTypeException,
     InvalidOperationException,
     SessionBusyException,
 )
 from docsession._options import check_isolation_level
-from docsession._port import NULL_JSONB, Request, Statement
+from docsession._port import Request, Statement
 from docsession._session._changes import (
     is_changed,
-    metadata_of,
-    snapshot_of,
-    types_of,
+    renew,
 )
 from docsession._session._contents import SessionContents
 from docsession._session._context import SessionContext
+from docsession._session._deferred import defer, refuse_deferred
+from docsession._session._dicts import adopt_metadata, mapping_of
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
 from docsession._session._tracked import (
@@ -154,7 +152,7 @@ class SessionCore(SessionContents):
             # It is no part of the document, so nothing else may be there.
             named = check_id_of_entity(entity["Id"])
             key = named if key is None else key
-        mapping = context.mappings.for_class_of(entity) or await self._mapping_of(entity, key)
+        mapping = context.mappings.for_class_of(entity) or await mapping_of(context, entity, key)
         codec = mapping.codec
         generated = False
         if key is None:
@@ -169,6 +167,7 @@ class SessionCore(SessionContents):
         elif key.endswith(context.database.separator):
             key = check_id(time_ordered_id(key))
             generated = True
+        refuse_deferred(context.map, "store", key)
         deletion = context.map.deleted.get(key)
         tracked = Tracked(key, entity, mapping, codec.snapshot, stored_metadata=mapping.metadata)
         tracked.generated = generated and deletion is None
@@ -184,7 +183,7 @@ class SessionCore(SessionContents):
         known.add(tracked)
         try:
             if type(entity) is dict:
-                _adopt_metadata(tracked, entity)
+                adopt_metadata(tracked, entity)
             give_id(tracked.mapping.codec, entity, tracked.id)
         except DocSessionError:
             known.forget(tracked)
@@ -196,18 +195,6 @@ class SessionCore(SessionContents):
                 f"{tracked.mapping.id_attribute!r} ({type(error).__name__}: {error}); let it be set, or name another "
                 "attribute with @document(id_attribute=…)"
             ) from error
-
-    async def _mapping_of(self, entity: object, key: str | None) -> DocumentMapping[Any]:
-        """Return how *entity* is stored; a dict may leave it to the collection whose ids have the prefix of *key*."""
-        context = self.context
-        if type(entity) is dict and isinstance(key, str) and not names_collection(entity):
-            prefix = prefix_of(key, context.database.separator)
-            catalogue = context.database.catalogue or await context.database.refresh()
-            for table in catalogue.by_prefix.get(prefix, ()) if prefix else ():
-                mapping = context.mappings.for_dict(table.collection)
-                if mapping.id_prefix == prefix:
-                    return mapping
-        return context.mappings.for_entity(entity, key)
 
     def _spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
         """Return the next id of a range at hand, which nearly every call finds."""
@@ -245,6 +232,7 @@ class SessionCore(SessionContents):
             else:
                 tracked = self._tracked(key_or_entity, "delete")
                 key = tracked.id
+            refuse_deferred(context.map, "delete", key)
             if tracked is not None:
                 context.map.forget(tracked)
             elif key in context.map.deleted:
@@ -420,26 +408,16 @@ class SessionCore(SessionContents):
                 )
             _key, data, stored, version, last_modified = rows[0]
             data, stored = self._loader.as_of_entity(tracked, data, stored)
-            codec = tracked.mapping.codec
-            fresh = codec.decode(tracked.id, data, types_of(stored) if stored else None)
-            codec.update(entity, fresh)
-            tracked.raw = data
-            tracked.stored_metadata = stored or NULL_JSONB
-            tracked.version = version
-            tracked.last_modified = last_modified
-            tracked.expected = None
-            tracked.snapshot = snapshot_of(tracked)
-            tracked.anchors = codec.anchors(entity) if codec.has_anchors else ()
-            if tracked.metadata is not None:
-                # What get_metadata_for() has given out stays the document's metadata.
-                tracked.metadata.refill(stored_metadata(tracked.stored_metadata), tracked.reserved_metadata)
-            if tracked.mapping.entity_class is dict:
-                entity[METADATA] = metadata_of(tracked)  # type: ignore[index]  # its class is dict
+            renew(tracked, data, stored, version, last_modified)
             return entity
         finally:
             context.leave()
 
     # save
+
+    def defer(self, commands: Iterable[object]) -> None:
+        """Have the next save run raw commands."""
+        self._guarded("defer", lambda: defer(self.context, commands))
 
     async def save_changes(self, face: object) -> None:
         """Save everything that changed; *face* is what the convention `should_ignore_entity_changes` is shown."""
@@ -522,17 +500,3 @@ class SessionCore(SessionContents):
 def _check_count(name: str, value: object) -> None:
     if value is not None and (type(value) is not int or not 0 <= value < 2**63):
         raise InvalidArgumentException(f"{name} is a number of documents, 0 or more, not {value!r:.40}")
-
-
-def _adopt_metadata(tracked: Tracked, entity: dict[str, Any]) -> None:
-    """Take the free keys of a dict's `@metadata` for the document's, and put the real thing in its place."""
-    given = entity.get(METADATA)
-    if given is None:
-        return
-    if not isinstance(given, dict):
-        raise InvalidArgumentTypeException(f"'@metadata' of a dict is a dict, not {type(given).__qualname__}")
-    # Which class the document is of, and which version of it, nobody else knows.
-    tracked.stored_metadata = kind_given(given)
-    metadata = metadata_of(tracked)
-    metadata.update({key: value for key, value in given.items() if key not in RESERVED and key != COLLECTION})
-    entity[METADATA] = metadata

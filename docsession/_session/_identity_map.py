@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from docsession._errors import NonUniqueObjectException
 from docsession._port import Row
 from docsession._session._tracked import Deletion, Tracked
 from docsession._sql._tables import TableStatements
+
+if TYPE_CHECKING:
+    from docsession._session._deferred import Deferred
 
 
 class IdentityMap:
@@ -20,9 +24,10 @@ class IdentityMap:
         included: Rows that came along with others and have no entity yet.
         deleted: What the next save deletes.
         checks: Versions that the next save is to find, of documents that it does not write.
+        deferred: Raw commands for the next save.
     """
 
-    __slots__ = ("by_entity", "by_id", "checks", "deleted", "included", "missing")
+    __slots__ = ("by_entity", "by_id", "checks", "deferred", "deleted", "included", "missing")
 
     def __init__(self) -> None:
         self.by_id: dict[str, Tracked] = {}
@@ -31,6 +36,7 @@ class IdentityMap:
         self.included: dict[str, tuple[Row, TableStatements]] = {}
         self.deleted: dict[str, Deletion] = {}
         self.checks: dict[str, int] = {}
+        self.deferred: dict[str, Deferred] = {}
 
     def knows(self, key: str) -> bool:
         """Return True where asking for *key* needs no request."""
@@ -87,3 +93,4 @@ class IdentityMap:
         self.included.clear()
         self.deleted.clear()
         self.checks.clear()
+        self.deferred.clear()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
@@ -17,6 +18,7 @@ from docsession._session._changes import Write, differs, find_changed, prepare_w
 from docsession._session._conflicts import ConflictFinder, vector_of
 from docsession._session._context import SessionContext
 from docsession._session._database import Catalogue
+from docsession._session._deferred import Deferred, plan_deferred
 from docsession._session._identity_map import IdentityMap
 from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, give_id
 from docsession._sql._flush import (
@@ -43,8 +45,9 @@ class Flush:
     """What one save does, planned.
 
     Attributes:
-        puts: Every document written, with its operation.
-        deletions: Every document deleted.
+        puts: Every entity written, with its operation.
+        deletions: Every document deleted that `delete` was called for.
+        deferred: The raw commands among all that.
         operations: All that touches rows, in the order of the statements.
         guards: Statements that go first: catalogue entries and refusals.
         checked: Ids with a check of their own, which holds for one save.
@@ -56,6 +59,7 @@ class Flush:
         "catalogue",
         "checked",
         "conflicts",
+        "deferred",
         "deletions",
         "guards",
         "moment",
@@ -71,11 +75,17 @@ class Flush:
         self.recording = False
         self.puts: list[Write] = []
         self.deletions: list[Deletion] = []
+        self.deferred: list[Deferred] = []
         self.operations: list[Operation] = []
         self.guards: list[Statement] = []
         self.relied: dict[str, int] = {}
         self.checked: list[str] = []
         self.conflicts: list[Conflict] = []
+
+    @property
+    def written(self) -> Iterator[Write]:
+        """Every document written, by entities or by commands."""
+        return chain(self.puts, (each.write for each in self.deferred if each.write is not None))
 
     def request(self) -> Request:
         """Return the one request that carries the flush."""
@@ -97,13 +107,15 @@ class Planner:
         context = self._context
         writes = self._collect_writes(session)
         deletions = [each for each in context.map.deleted.values() if not never_existed(each)]
-        if not writes and not deletions and not context.map.checks:
+        known = context.map
+        if not writes and not deletions and not known.checks and not known.deferred:
             forget_unsaved_deletions(context.map)
             return None
+        deferred, deferred_deletions = await plan_deferred(context) if known.deferred else ([], [])
         database = context.database
         separator = database.separator
         unplaced: dict[tuple[str, str], list[Write]] = {}
-        for write in writes:
+        for write in (*writes, *deferred):
             if write.table is None:
                 place = (prefix_of(write.id, separator), write.tracked.mapping.collection)
                 unplaced.setdefault(place, []).append(write)
@@ -114,13 +126,16 @@ class Planner:
         flush = Flush(_now(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
-        flush.checked = list(context.map.checks)
+        flush.checked = list(known.checks)
+        flush.deletions = deletions
+        flush.deferred = list(known.deferred.values())
         self._place(flush, unplaced, deletions)
         self._plan_puts(flush, writes)
-        written = {write.id for write in writes}
-        for deletion in deletions:
+        self._plan_deferred_puts(flush, deferred)
+        for deletion in (*deletions, *deferred_deletions):
             await self._plan_deletion(flush, deletion)
-        await self._plan_checks(flush, written | {deletion.id for deletion in deletions})
+        touched = {each.id for each in writes} | {each.id for each in deletions} | known.deferred.keys()
+        await self._plan_checks(flush, touched)
         if flush.conflicts:
             raise await self._conflicts.look(flush.operations, flush.conflicts)
         if flush.relied and context.is_of_one_moment:
@@ -184,6 +199,12 @@ class Planner:
         flush.puts = writes
         flush.operations += writes
 
+    @staticmethod
+    def _plan_deferred_puts(flush: Flush, writes: list[Write]) -> None:
+        for write in writes:
+            write.version = flush.moment.version_after(write.expected or 0)
+        flush.operations += writes
+
     def _expected(self, tracked: Tracked) -> int | None:
         """Return the version that must be found when *tracked* is written; None checks nothing."""
         check = self._context.map.checks.get(tracked.id)
@@ -205,7 +226,6 @@ class Planner:
             expected = context.map.checks.get(deletion.id)
         if expected is None and tracked is not None and context.mode is not OptimisticConcurrencyMode.NONE:
             expected = tracked.version
-        flush.deletions.append(deletion)
         if tracked is not None and tracked.table is not None:
             flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
             return

@@ -17,6 +17,7 @@ from docsession._errors import (
 from docsession._port import Request, Rows
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import Attempt, SessionContext
+from docsession._session._deferred import apply_deferred, undo_deferred
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
 from docsession._session._planning import Flush, OutdatedError, Planner, forget_unsaved_deletions
 from docsession._sql._flush import (
@@ -131,7 +132,7 @@ class Saver:
         if error.marker == "catalogue":
             raise OutdatedError from error.__cause__
         if error.marker == "mismatch":
-            raise await self._conflicts.mismatch(flush.puts, flush.catalogue) from error.__cause__
+            raise await self._conflicts.mismatch(flush.written, flush.catalogue) from error.__cause__
         raise await self._conflicts.look(flush.operations) from error.__cause__
 
     # apply
@@ -146,7 +147,7 @@ class Saver:
         # Only versions that the server had to choose come back: of rows ahead of the client's clock.
         chosen = {row[0]: row[1] for rows in results for row in rows if len(row) == 2}
         modified = int(flush.moment.last_modified)
-        for write in flush.puts:
+        for write in flush.written:
             tracked = write.tracked
             tracked.table = write.table
             tracked.raw = write.data
@@ -165,6 +166,7 @@ class Saver:
                 if write.free is not None:
                     tracked.metadata.mark_clean(write.free)
         known = context.map
+        apply_deferred(context, flush.deferred)
         for deletion in flush.deletions:
             if known.deleted.get(deletion.id) is deletion:
                 del known.deleted[deletion.id]
@@ -186,6 +188,8 @@ class Saver:
             entry.remember(undo_deletions(known, flush.deletions))
         if flush.checked:
             entry.remember(undo_checks(known, {key: known.checks[key] for key in flush.checked}))
+        for each in flush.deferred:
+            entry.remember(undo_deferred(known, each))
 
     # the outcome of a flush whose connection broke
 
