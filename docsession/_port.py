@@ -204,5 +204,5 @@ class Transaction(Carrier, Protocol):
         ...
 
     def abandon(self) -> None:
-        """Give the connection up at once, from any thread, which rolls everything back."""
+        """Cut the connection, which rolls everything back, under another thread or task that is using it."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from time import monotonic
@@ -57,18 +58,19 @@ class AsyncConnections:
         pid: The process. A forked child makes its own connections.
         loop: The event loop of the first use.
         apart_lock: Held by whoever uses the connection that is kept apart.
+        orphans: Closed connections of transactions that nobody ended, until the next request.
     """
 
     def __init__(self, settings: PoolSettings) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.get_running_loop()
         self.apart_lock = asyncio.Lock()
+        self.orphans: deque[AsyncPooledConnection] = deque()
         self._settings = settings
         self._lock = asyncio.Lock()
         self._pool: AsyncConnectionPool[AsyncPooledConnection] | None = None
         self._apart: AsyncPooledConnection | None = None
         self._made: weakref.WeakSet[AsyncPooledConnection] = weakref.WeakSet()
-        self._releasing: set[asyncio.Task[None]] = set()
         self._is_unreachable = False
         self._is_closed = False
 
@@ -80,6 +82,7 @@ class AsyncConnections:
         """
         pool = self._pool or await self._open()
         while True:
+            await self._take_orphans_back(pool)
             try:
                 connection = await pool.getconn(UNREACHABLE_PATIENCE if self._is_unreachable else PATIENCE)
             except PoolTimeout:
@@ -99,12 +102,6 @@ class AsyncConnections:
             await pool.putconn(connection)
         else:
             await self._discard(pool, connection)
-
-    def release_later(self, connection: AsyncPooledConnection) -> None:
-        """Give a closed connection up; called in the event loop."""
-        task = self.loop.create_task(self.release(connection))
-        self._releasing.add(task)
-        task.add_done_callback(self._releasing.discard)
 
     async def apart(self) -> AsyncPooledConnection:
         """Return the connection that is kept apart; the caller holds `apart_lock`."""
@@ -192,6 +189,7 @@ class AsyncConnections:
         deadline = monotonic() + self._settings.timeout
         refusal: ConnectionFailedException | None = None
         while (left := deadline - monotonic()) > 0:
+            await self._take_orphans_back(pool)
             if self._is_unreachable:
                 try:
                     connection = await self._connect()
@@ -210,6 +208,12 @@ class AsyncConnections:
                 return connection
             await self._discard(pool, connection)
         raise self._settings.exhausted() from refusal
+
+    async def _take_orphans_back(self, pool: AsyncConnectionPool[AsyncPooledConnection]) -> None:
+        while self.orphans:
+            connection = self.orphans.popleft()
+            if not connection.is_extra:
+                await self._discard(pool, connection)
 
     @staticmethod
     async def _discard(pool: AsyncConnectionPool[AsyncPooledConnection], connection: AsyncPooledConnection) -> None:
@@ -252,11 +256,9 @@ class AsyncLink:
         await self._connections.release(self.connection)
 
     def discard(self) -> None:
-        """See `Link.discard`; the pool is told in its own event loop."""
-        connections = self._connections
+        """See `Link.discard`."""
         self.connection.pgconn.finish()
-        if not connections.loop.is_closed():
-            connections.loop.call_soon_threadsafe(connections.release_later, self.connection)
+        self._connections.orphans.append(self.connection)
 
 
 async def _stream(connection: AsyncPooledConnection, statement: Statement, size: int) -> AsyncGenerator[Row]:

@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
@@ -61,11 +62,14 @@ class Connections:
     Attributes:
         pid: The process. A forked child makes its own connections.
         apart_lock: Held by whoever uses the connection that is kept apart.
+        orphans: Closed connections of transactions that nobody ended. The pool's lock may be held by
+            whatever was interrupted by the garbage collector, so they wait for the next request.
     """
 
     def __init__(self, settings: PoolSettings) -> None:
         self.pid = os.getpid()
         self.apart_lock = threading.Lock()
+        self.orphans: deque[PooledConnection] = deque()
         self._settings = settings
         self._lock = threading.Lock()
         self._pool: ConnectionPool[PooledConnection] | None = None
@@ -83,6 +87,7 @@ class Connections:
         """
         pool = self._pool or self._open()
         while True:
+            self._take_orphans_back(pool)
             try:
                 connection = pool.getconn(UNREACHABLE_PATIENCE if self._is_unreachable else PATIENCE)
             except PoolTimeout:
@@ -196,6 +201,7 @@ class Connections:
         deadline = monotonic() + self._settings.timeout
         refusal: ConnectionFailedException | None = None
         while (left := deadline - monotonic()) > 0:
+            self._take_orphans_back(pool)
             if self._is_unreachable:
                 try:
                     connection = self._connect()
@@ -214,6 +220,12 @@ class Connections:
                 return connection
             self._discard(pool, connection)
         raise self._settings.exhausted() from refusal
+
+    def _take_orphans_back(self, pool: ConnectionPool[PooledConnection]) -> None:
+        while self.orphans:
+            connection = self.orphans.popleft()
+            if not connection.is_extra:
+                self._discard(pool, connection)
 
     @staticmethod
     def _discard(pool: ConnectionPool[PooledConnection], connection: PooledConnection) -> None:
@@ -263,8 +275,8 @@ class BlockingLink:
 
     def discard(self) -> None:
         """See `Link.discard`."""
-        self.connection.close()
-        self._connections.release(self.connection)
+        self.connection.pgconn.finish()
+        self._connections.orphans.append(self.connection)
 
 
 def _converse(connection: PooledConnection, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:

@@ -166,16 +166,18 @@ class ScriptedTransaction:
 
     async def commit(self, request: Request | None = None) -> list[Rows]:
         """See `Transaction.commit`."""
-        self._is_begun = False
-        return await self._tell("commit", request)
+        was_begun, self._is_begun = self._is_begun, False
+        return await self._tell("commit", request) if was_begun or request is not None else []
 
     async def rollback(self) -> None:
         """See `Transaction.rollback`."""
-        self._is_begun = False
-        await self._tell("rollback")
+        was_begun, self._is_begun = self._is_begun, False
+        if was_begun:
+            await self._tell("rollback")
 
     async def savepoint(self) -> None:
         """See `Transaction.savepoint`."""
+        self._is_begun = True
         await self._tell("savepoint")
 
     async def release_savepoint(self) -> None:

@@ -62,7 +62,7 @@ class Link(Protocol):
         ...
 
     def discard(self) -> None:
-        """Give the connection up at once, from any thread."""
+        """Give the connection up, in the middle of a garbage collection."""
         ...
 
 
@@ -182,11 +182,10 @@ class PooledTransaction:
         self._depth -= 1
 
     def abandon(self) -> None:
-        """Give up the connection at once, from any thread: the session's last call did not end the transaction."""
-        link, self._link = self._link, None
-        self._is_begun = False
+        """Cut the connection under another thread or task that is using it: its call fails, and gives it up."""
+        link = self._link
         if link is not None and self._pid == os.getpid():
-            link.discard()
+            link.wire.cut()
 
     @staticmethod
     def _name(depth: int) -> bytes:

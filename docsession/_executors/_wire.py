@@ -7,9 +7,12 @@ a cursor per statement would cost half as much again as the statement.
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 import psycopg
@@ -164,6 +167,11 @@ class Wire:
     def give_up(self) -> None:
         """Let the connection serve nobody else: a cancel request is on its way, and may come too late for this one."""
         self._is_ended = True
+
+    def cut(self) -> None:
+        """Break the connection, from any thread: whoever waits for an answer gets an error."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._pgconn.socket)) as end:
+            end.shutdown(socket.SHUT_RDWR)
 
     def is_clean(self) -> bool:
         """Return True where the connection may serve the next request."""

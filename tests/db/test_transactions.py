@@ -1,5 +1,8 @@
 """Transactions that span several saves: begin, commit, rollback, savepoints, and the user's own SQL in them."""
 
+import asyncio
+import gc
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,6 +17,7 @@ from docsession import (
     SessionOptions,
     UnknownOutcomeException,
 )
+from tests.support.beside import outsider
 from tests.support.documents import read, remove, save
 from tests.support.proxy import CuttingProxy, Stage
 
@@ -596,3 +600,53 @@ async def test_a_deleted_document_stays_deleted_after_a_commit(store):
         assert session.advanced.number_of_requests == 2
     assert await read(store, "items/1", Item) is None
     await remove(store, "items/1")
+
+
+class TestSessionsThatAreNotClosed:
+    async def test_its_connection_is_given_up_when_it_is_collected(self, make_store):
+        store = make_store(max_size=1, timeout=10)
+        session = store.open_session()
+        await session.advanced.begin()
+        await session.store(Item(1), "items/1")
+        await session.save_changes()
+        del session
+        gc.collect()
+        assert await value_of(store) is None
+
+    async def test_a_session_abandoned_in_the_middle_of_a_call_gives_its_connection_up(
+        self, face, make_store, postgres_url, database
+    ):
+        store = make_store(max_size=1, timeout=10)
+        await save(store, Item(1, id="items/1"))
+        with outsider(postgres_url, database) as other:
+            other.hold("items", "items/1")
+            await self.leave_in_the_middle(face, store, other)
+        assert await value_of(store) == 1
+
+    async def leave_in_the_middle(self, face, store, outsider):
+        session = await store.open_session().__aenter__()
+        await session.advanced.begin()
+        session.delete("items/1")
+        if face.is_async:
+            saving = asyncio.ensure_future(session.save_changes())
+            await outsider.until_others_wait()
+            await session.__aexit__(ValueError, ValueError("x"), None)
+            outsider.let_go()
+            with pytest.raises(ConnectionLostException):
+                await saving
+        else:
+            errors = []
+
+            def save_it():
+                try:
+                    session.wrapped.save_changes()
+                except ConnectionLostException as error:
+                    errors.append(error)
+
+            thread = threading.Thread(target=save_it)
+            thread.start()
+            await outsider.until_others_wait()
+            await session.__aexit__(ValueError, ValueError("x"), None)
+            outsider.let_go()
+            thread.join(20)
+            assert len(errors) == 1
