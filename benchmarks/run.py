@@ -20,17 +20,19 @@ import async_face
 import links
 import loads
 import memory
+import options
 import psycopg
 import saves
 from environment import Server
 from harness import Effort, Result
 
-GROUPS = {"load": loads, "save": saves, "link": links, "async": async_face, "memory": memory}
+GROUPS = {"load": loads, "save": saves, "link": links, "async": async_face, "memory": memory, "option": options}
 
 LEGEND = """
 Medians of one run. "By hand" is psycopg with a pool, prepared statements, the binary format, pipelines and msgspec,
 sending the same SQL, and makes 1.0; SQLAlchemy's ORM has a JSONB column and version_id_col. "Middle half" are the
 quartiles of the ratio by turns; "first deciles" is the ratio of the fastest tenths, which a busy machine touches least.
+The rows "option / plain session" compare a session that has the option with one that has none, not with psycopg.
 The document: an order of 0.83 kB with twelve nested objects, a dataclass where nothing else is said.
 """
 
