@@ -12,6 +12,7 @@ import click
 from typing_extensions import override
 
 from docsession._cli_common import EXIT_CODES, Failed
+from docsession._cli_documents import documents
 from docsession._cli_migrate import check, current, downgrade, upgrade
 from docsession._errors import DocSessionError
 
@@ -20,6 +21,7 @@ COMMANDS = (
     downgrade,
     current,
     check,
+    documents,
 )
 """In the order of the help; a command of another module is added here."""
 

@@ -24,7 +24,7 @@ import click
 from psycopg.conninfo import make_conninfo
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._mapping import Mappings
+from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._documents._naming import check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import DocSessionError, InvalidArgumentException
@@ -101,7 +101,9 @@ class Setting:
         models = self.models()
         mappings = Mappings(self.conventions)
         found = [cls for cls in models if name in {cls.__name__, f"{cls.__module__}.{cls.__qualname__}"}]
-        found = found or [cls for cls in models if mappings.for_class(cls).collection == name]
+        if not found:
+            mapped: list[tuple[type, DocumentMapping[Any]]] = [(cls, mappings.for_class(cls)) for cls in models]
+            found = [cls for cls, mapping in mapped if mapping.collection == name and mapping.alias is None]
         if len(found) == 1:
             return found[0]
         if found:

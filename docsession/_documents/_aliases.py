@@ -116,6 +116,13 @@ class AliasRegistry:
             return former
         return found
 
+    def subclasses_of(self, cls: type) -> dict[str, type]:
+        """Return *cls* and its subclasses by their aliases, as far as they have any."""
+        with self._lock:
+            own = list(self._classes.items())
+        found = {} if self is DECLARED else DECLARED.subclasses_of(cls)
+        return found | {alias: current for alias, known in own if issubclass(current := _current(known), cls)}
+
     def class_of(self, alias: str) -> type | None:
         """Return the class registered as *alias*, None where there is none."""
         found = self._classes.get(alias)

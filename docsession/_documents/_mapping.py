@@ -272,6 +272,18 @@ class Mappings:
             metadata.setdefault(TYPE, mapping.alias)
         return mapping, data, metadata_column(metadata)
 
+    def stored_as(self, asked: DocumentMapping[Any]) -> dict[str | None, DocumentMapping[Any]]:
+        """Return the classes that documents may be of that are asked for as one class, by their aliases.
+
+        None stands for documents without an alias, which are of the collection's own class.
+        """
+        found: dict[str | None, DocumentMapping[Any]] = {asked.alias: asked}
+        for alias, cls in self._aliases().subclasses_of(asked.entity_class).items():
+            mapping: DocumentMapping[Any] = asked if cls is asked.entity_class else self.for_class(cls)
+            if mapping.collection == asked.collection and mapping.alias in {alias, asked.alias}:
+                found[alias] = mapping
+        return found
+
     def _of_alias(self, asked: DocumentMapping[Any], key: str, alias: object) -> DocumentMapping[Any]:
         found = None if alias is None or alias == asked.alias else class_named(alias, self._aliases())
         if found is None or found is asked.entity_class:

@@ -123,7 +123,7 @@ class Planner:
         if records and context.is_in_transaction:
             await database.record(catalogue, records)
             records = []
-        flush = Flush(_now(), catalogue)
+        flush = Flush(current_moment(), catalogue)
         flush.guards = records
         flush.recording = bool(records)
         flush.checked = list(known.checks)
@@ -300,7 +300,7 @@ def never_existed(deletion: Deletion) -> bool:
     return deletion.tracked is not None and deletion.tracked.generated
 
 
-def _now() -> Moment:
+def current_moment() -> Moment:
     microseconds = time.time_ns() // 1000
     version = microseconds * 1024 + secrets.randbits(10)
     return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))
