@@ -66,11 +66,12 @@ class Request:
             (several without a transaction are reads, each by itself).
         write: True where the statements change something: such a request is never repeated by the
             executor, and its loss is an `UnknownOutcomeException`.
-        sent: Set by the executor right before the first byte leaves. From then on the outcome of a
-            write that fails for want of an answer is not known.
+        sent: Counted up by the executor right before the first byte leaves, each time it is sent. From
+            then on the outcome of a write that fails for want of an answer is not known.
         cancelled: Set by an async executor that was cancelled after a write had been sent: it waits
             for the answer and returns it, and the caller raises `CancelledError` once it has
             applied the answer.
+        interrupted: What a handler raised after a write was answered; likewise.
         settings: Server settings, (name, value), that hold for this transaction alone; a request that
             has some is one transaction, also where `transaction` is False.
         commit_timeout: Seconds after which a request that ends a transaction is cancelled; None waits for ever. What
@@ -83,6 +84,7 @@ class Request:
     __slots__ = (
         "cancelled",
         "commit_timeout",
+        "interrupted",
         "sent",
         "settings",
         "statements",
@@ -105,8 +107,9 @@ class Request:
         self.write = write
         self.settings = settings
         self.commit_timeout = commit_timeout
-        self.sent = False
+        self.sent = 0
         self.cancelled = False
+        self.interrupted: BaseException | None = None
         self.unconfirmed = False
 
 

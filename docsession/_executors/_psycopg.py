@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, PoolTimeoutException
 
@@ -106,6 +107,18 @@ class PoolSettings:
         where = ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
         user = f" as {info['user']!r}" if info.get("user") else ""
         return f"{where}, database {info.get('dbname') or info.get('user') or 'of the same name as the user'!r}{user}"
+
+    @property
+    def url(self) -> str:
+        """The same as a URL."""
+        info = self.conninfo
+        hosts = (info.get("host") or info.get("hostaddr") or "").split(",")
+        ports = (info.get("port") or "5432").split(",")
+        if len(ports) == 1:
+            ports *= len(hosts)
+        where = ",".join(f"{quote(host, safe='')}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+        user = f"{quote(info['user'], safe='')}@" if info.get("user") else ""
+        return f"postgresql://{user}{where}/{quote(info.get('dbname') or info.get('user') or '', safe='')}"
 
     def connect_arguments(self) -> dict[str, Any]:
         """Return the arguments of `psycopg.Connection.connect`."""

@@ -118,7 +118,7 @@ class ScriptedExecutor:
             return []
         if self._suspends:
             await asyncio.sleep(0)
-        request.sent = True
+        request.sent += 1
         if self._answers:
             answer = self._answers.pop(0)
         elif self._otherwise is not None:

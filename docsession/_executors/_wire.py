@@ -213,7 +213,7 @@ class Wire:
 
     def _exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
         encoded = _encode((*frame.before, *request.statements, *frame.after))
-        request.sent = True
+        request.sent += 1
         self._is_unconfirmed = False
         try:
             results = yield from self._pipeline(encoded, ends_transaction=frame.ends)
@@ -242,9 +242,9 @@ class Wire:
             key, params = encoded[0]
             name = self._prepared.names.get(key)
             if name is not None or not self._prepared.is_due(key):
-                request.sent = True
+                request.sent += 1
                 return [self._load((yield from self._single(name, key, params)))]
-        request.sent = True
+        request.sent += 1
         self._is_unconfirmed = False
         try:
             results = yield from self._pipeline(encoded, ends_transaction=is_transaction)

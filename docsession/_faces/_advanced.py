@@ -17,6 +17,8 @@ class AdvancedSession(AdvancedSessionCommon):
 
     __slots__ = ()
 
+    _is_async = False
+
     def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
         return run(self._core.exists(key))

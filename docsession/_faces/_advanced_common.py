@@ -9,6 +9,7 @@ from docsession._commands import CommandData
 from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._errors import InvalidArgumentTypeException
+from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._options import OptimisticConcurrencyMode
 from docsession._session._core import SessionCore
 from docsession._session._requests import check_limit
@@ -16,7 +17,7 @@ from docsession._session._requests import check_limit
 T = TypeVar("T")
 
 
-class AdvancedSessionCommon:
+class AdvancedSessionCommon(SessionEvents, DocumentEvents):
     """What a session knows of its documents, and its settings."""
 
     __slots__ = ("_core",)

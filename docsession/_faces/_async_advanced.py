@@ -16,6 +16,8 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
 
     __slots__ = ()
 
+    _is_async = True
+
     async def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
         return await self._core.exists(key)

@@ -10,6 +10,7 @@ from typing_extensions import override
 from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._session import Keys
 from docsession._session._context import SessionContext
@@ -18,7 +19,7 @@ from docsession._session._core import SessionCore
 T = TypeVar("T")
 
 
-class AsyncDocumentSession:
+class AsyncDocumentSession(SessionEvents, DocumentEvents):
     """A unit of work over one database; `DocumentSession`, awaited.
 
     Opened by `AsyncDocumentStore.open_session()`. One task uses it at a time, and it holds no connection
@@ -28,8 +29,12 @@ class AsyncDocumentSession:
 
     __slots__ = ("__weakref__", "_advanced", "_core")
 
-    def __init__(self, context: SessionContext) -> None:
-        self._core = SessionCore(context)
+    _is_async = True
+
+    def __init__(self, context: SessionContext, core: SessionCore | None = None) -> None:
+        self._core = core or SessionCore(context)
+        if context.handlers is not None:
+            self._keep_face()
         self._advanced: AsyncAdvancedSession | None = None
 
     @override
@@ -40,6 +45,7 @@ class AsyncDocumentSession:
     def advanced(self) -> AsyncAdvancedSession:
         """What is needed less often."""
         if self._advanced is None:
+            self._keep_face()
             self._advanced = AsyncAdvancedSession(self._core)
         return self._advanced
 

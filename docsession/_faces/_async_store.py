@@ -12,6 +12,7 @@ from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._maintenance import AsyncMaintenance
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
 from docsession._options import SessionOptions
+from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
 
 
@@ -66,7 +67,11 @@ class AsyncDocumentStore(StoreCommon):
         self, database: str | None = None, session_options: SessionOptions | None = None
     ) -> AsyncDocumentSession:
         """Open a session; see `DocumentStore.open_session`. It is not awaited."""
-        return AsyncDocumentSession(self._open_context(database, session_options))
+        context = self._open_context(database, session_options)
+        session = AsyncDocumentSession(context)
+        if context.handlers is not None:
+            context.tell_at_once("on_session_creation", SessionCreatedEventArgs, session)
+        return session
 
     @property
     def maintenance(self) -> AsyncMaintenance:
@@ -75,9 +80,16 @@ class AsyncDocumentStore(StoreCommon):
 
     async def close(self) -> None:
         """Give back unused id ranges, close every connection, and leave the embedded server."""
+        if not self._begin_closing():
+            return
+        try:
+            await self._tell("before_close")
+        finally:
+            await self._close()
+            await self._tell("after_close")
+
+    async def _close(self) -> None:
         with self._lock:
-            if self._disposed:
-                return
             self._disposed = True
         try:
             if self._executor is not None:

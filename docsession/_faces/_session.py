@@ -11,6 +11,7 @@ from typing_extensions import override
 from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
+from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._run import run
 from docsession._session._context import SessionContext
@@ -22,7 +23,7 @@ Keys: TypeAlias = list[str] | tuple[str, ...] | AbstractSet[str]
 """Several ids: any collection of them, which a str, itself a collection of str, is not."""
 
 
-class DocumentSession:
+class DocumentSession(SessionEvents, DocumentEvents):
     """A unit of work over one database (RavenDB: DocumentSession).
 
     Opened by `DocumentStore.open_session()`. One thread uses it at a time, and it holds no connection
@@ -32,8 +33,12 @@ class DocumentSession:
 
     __slots__ = ("__weakref__", "_advanced", "_core")
 
-    def __init__(self, context: SessionContext) -> None:
-        self._core = SessionCore(context)
+    _is_async = False
+
+    def __init__(self, context: SessionContext, core: SessionCore | None = None) -> None:
+        self._core = core or SessionCore(context)
+        if context.handlers is not None:
+            self._keep_face()
         self._advanced: AdvancedSession | None = None
 
     @override
@@ -44,6 +49,7 @@ class DocumentSession:
     def advanced(self) -> AdvancedSession:
         """What is needed less often."""
         if self._advanced is None:
+            self._keep_face()
             self._advanced = AdvancedSession(self._core)
         return self._advanced
 

@@ -12,6 +12,7 @@ from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
 from docsession._options import SessionOptions
+from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
 
 
@@ -104,7 +105,11 @@ class DocumentStore(StoreCommon):
             InvalidArgumentException: Two different databases were named, or an option cannot be used.
             StoreClosedException: The store is closed.
         """
-        return DocumentSession(self._open_context(database, session_options))
+        context = self._open_context(database, session_options)
+        session = DocumentSession(context)
+        if context.handlers is not None:
+            context.tell_at_once("on_session_creation", SessionCreatedEventArgs, session)
+        return session
 
     @property
     def maintenance(self) -> Maintenance:
@@ -113,14 +118,21 @@ class DocumentStore(StoreCommon):
 
     def close(self) -> None:
         """Give back unused id ranges, close every connection, and leave the embedded server."""
+        if not self._begin_closing():
+            return
+        try:
+            run(self._tell("before_close"))
+        finally:
+            run(self._close())
+            run(self._tell("after_close"))
+
+    async def _close(self) -> None:
         with self._lock:
-            if self._disposed:
-                return
             self._disposed = True
         try:
             if self._executor is not None:
-                run(self._give_back())
-                run(self._executor.close())
+                await self._give_back()
+                await self._executor.close()
         finally:
             if self._server is not None:
                 self._server.stop()

@@ -26,12 +26,16 @@ from docsession._errors import (
 )
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._url import parse_url
+from docsession._faces._events import DocumentEvents
 from docsession._faces._request_executor import RequestExecutor as SessionPlace
 from docsession._faces._request_executor import port_of
+from docsession._faces._store_events import StoreEvents
 from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
 from docsession._port import RequestExecutor
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
+from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
+from docsession._session._observing import Observer
 from docsession._sql._schema import build_metadata, collection_table
 
 DEFAULT_DATABASE: Final = "docsession"
@@ -70,7 +74,7 @@ def _renew_locks() -> None:
 os.register_at_fork(after_in_child=_renew_locks)
 
 
-class StoreCommon:
+class StoreCommon(StoreEvents, DocumentEvents):
     """Settings and shared state of a store."""
 
     _is_async: ClassVar[bool]
@@ -100,6 +104,9 @@ class StoreCommon:
         self._elsewhere: weakref.WeakKeyDictionary[RequestExecutor, dict[str, Database]] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
         self._disposed = False
+        self._is_closing = False
+        self._handlers: Handlers | None = None
+        self._url = ""
         _stores.add(self)
 
     @override
@@ -169,6 +176,7 @@ class StoreCommon:
                 self._conventions.freeze()
                 self._mappings = Mappings(self._conventions)
                 settings = PoolSettings(conninfo=self._find_server(), **self._pool_options)  # type: ignore[arg-type]  # checked by PoolSettings
+                self._url = settings.url
                 self._executor = self._make_executor(settings)
             return self._executor
 
@@ -238,7 +246,7 @@ class StoreCommon:
             self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
         )
         assert self._mappings is not None  # noqa: S101  # _start made them
-        return SessionContext(
+        context = SessionContext(
             known,
             self._mappings,
             self._conventions,
@@ -246,6 +254,38 @@ class StoreCommon:
             no_tracking=no_tracking,
             isolation_level=isolation_level,
         )
+        if self._handlers is not None:
+            self._hand_on(self._handlers, context)
+        return context
+
+    # events
+
+    @override
+    def _add_handler(self, name: str, event: Handler) -> None:
+        with self._lock:
+            self._handlers = with_handler(self._handlers, name, event, awaits=self._is_async)
+
+    @override
+    def _remove_handler(self, name: str, event: Handler) -> None:
+        with self._lock:
+            self._handlers = without_handler(self._handlers, name, event)
+
+    def _hand_on(self, handlers: Handlers, context: SessionContext) -> None:
+        """Give a new session the store's handlers."""
+        context.handlers = handlers
+        if handlers.watch_requests:
+            context.observer = Observer(handlers, context.database.name, self._url, awaits=self._is_async)
+
+    def _begin_closing(self) -> bool:
+        """Return True to the first who closes the store."""
+        with self._lock:
+            begins, self._is_closing = not self._is_closing, True
+            return begins
+
+    async def _tell(self, event: str) -> None:
+        """Call the handlers of `before_close` or `after_close`."""
+        for handler in getattr(self._handlers, event, ()):
+            await call(event, handler, awaits=self._is_async)
 
     def _choose_place(self, options: SessionOptions) -> tuple[RequestExecutor | None, str | None]:
         given: object = options

@@ -36,12 +36,14 @@ class Write(Put, eq=False):
         snapshot: The entity's canonical form as it is written.
         anchors: Where its list items are, then.
         free: The user's keys of the metadata, then; None where nobody has asked for them.
+        raw: The document that the entity stands for, where handlers have written another one; else None.
     """
 
     tracked: Tracked
     snapshot: bytes
     anchors: Anchors
     free: bytes | None
+    raw: bytes | None = None
 
 
 def snapshot_of(tracked: Tracked) -> bytes:

@@ -65,7 +65,7 @@ class ConflictFinder:
         if not parts:
             return {}
         statements = [Statement(table.versions, (TextArray(keys),)) for table, keys in parts]
-        answers = await self._context.executor.run(Request(statements))
+        answers = await self._context.run(Request(statements))
         return {(table, row[0]): row[1] for (table, _), rows in zip(parts, answers, strict=True) for row in rows}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from typing_extensions import override
 
@@ -12,14 +14,14 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode
-from docsession._port import Carrier, RequestExecutor
+from docsession._port import Carrier, Request, RequestExecutor, Rows
 from docsession._session._database import Database
+from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._identity_map import IdentityMap
 from docsession._session._journal import Journal
+from docsession._session._observing import Observer
 from docsession._session._requests import RequestLog
 from docsession._sql._flush import Moment, Operation
-
-R = TypeVar("R")
 
 
 class Attempt:
@@ -45,6 +47,35 @@ class Attempt:
         self.undo = undo
 
 
+_ENDING = frozenset({"save_changes", "begin", "commit", "rollback"})
+"""What handlers cannot do in the middle of an operation, but before the session is closed."""
+
+
+class _Guest:
+    """The user's own code in the middle of an operation.
+
+    Attributes:
+        operation: The operation.
+        asked: What is asked there: a convention or an event.
+        caller: The thread and the task that run it.
+    """
+
+    __slots__ = ("asked", "caller", "operation")
+
+    def __init__(self, operation: str, asked: str) -> None:
+        self.operation = operation
+        self.asked = asked
+        self.caller = _caller()
+
+
+def _caller() -> tuple[int, object]:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident(), task
+
+
 class SessionContext:
     """The state of one session.
 
@@ -60,17 +91,23 @@ class SessionContext:
         isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
         is_of_one_moment: True in a transaction whose requests all see what was committed when it began.
         journal: In a transaction that spans several requests, what its flushes did; else None.
+        handlers: What is called at events; None where there is nothing.
+        observer: Likewise for the session's requests.
+        face: What handlers know as the session; set before there are handlers.
     """
 
     __slots__ = (
         "_busy",
-        "_is_asking",
+        "_guest",
         "_operation",
+        "_outer",
         "attempts",
         "closed",
         "conventions",
         "database",
         "executor",
+        "face",
+        "handlers",
         "is_of_one_moment",
         "isolation_level",
         "journal",
@@ -78,6 +115,7 @@ class SessionContext:
         "mappings",
         "mode",
         "no_tracking",
+        "observer",
         "own_executor",
         "requests",
         "unknown",
@@ -110,8 +148,12 @@ class SessionContext:
         self.attempts: list[Attempt] = []
         self.closed = False
         self._busy = threading.Lock()
-        self._is_asking = False
         self._operation = ""
+        self._guest: _Guest | None = None
+        self._outer: tuple[_Guest, ...] = ()
+        self.handlers: Handlers | None = None
+        self.observer: Observer | None = None
+        self.face: Face | None = None
 
     @override
     def __repr__(self) -> str:
@@ -135,21 +177,13 @@ class SessionContext:
             UnknownOutcomeException: The outcome of the last save is not known yet.
         """
         if not self._busy.acquire(blocking=False):
-            raise SessionBusyException(
-                f"{operation}() was called while {self._operation}() of the same session is running; "
-                "a session belongs to one thread or task at a time: open one for each"
-            )
+            self._enter_as_guest(operation)
         self._operation = operation
-        if self._is_asking and operation in {"save_changes", "close"}:
-            self._busy.release()
-            raise SessionBusyException(
-                f"{operation}() was called in the middle of save_changes(), where should_ignore_entity_changes is asked"
-            )
         if self.closed:
-            self._busy.release()
+            self.leave()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
         if self.unknown and operation not in {"save_changes", "close"}:
-            self._busy.release()
+            self.leave()
             raise UnknownOutcomeException(
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "
                 "not known yet. Call save_changes() again, which asks the server, or close the session"
@@ -157,19 +191,73 @@ class SessionContext:
 
     def leave(self) -> None:
         """End the operation that `enter` began."""
-        self._busy.release()
+        if self._outer:
+            *outer, self._guest = self._outer
+            self._outer = tuple(outer)
+            self._operation = self._guest.operation
+        else:
+            self._busy.release()
 
-    def outside(self, ask: Callable[[], R]) -> R:
-        """Call *ask*, the user's own code in the middle of an operation, so that it may look at the session."""
-        operation = self._operation
-        self._is_asking = True
-        self._busy.release()
+    def _enter_as_guest(self, operation: str) -> None:
+        """Let the user's own code, called in the middle of an operation, use the session."""
+        guest = self._guest
+        if guest is None or guest.caller != _caller():
+            raise SessionBusyException(
+                f"{operation}() was called while {self._operation}() of the same session is running; "
+                "a session belongs to one thread or task at a time: open one for each"
+            )
+        if operation == "close" or (operation in _ENDING and guest.operation != "close"):
+            raise SessionBusyException(
+                f"{operation}() was called in the middle of {guest.operation}(), where {guest.asked} is asked"
+            )
+        self._outer = (*self._outer, guest)
+        self._guest = None
+
+    @contextmanager
+    def outside(self, asked: str) -> Iterator[None]:
+        """Let the code inside, the user's own in the middle of an operation, use the session, but not save or close it.
+
+        Args:
+            asked: What it is, for errors: a convention or an event.
+        """
+        self._guest = _Guest(self._operation, asked)
         try:
-            return ask()
+            yield
         finally:
-            self._busy.acquire()
-            self._is_asking = False
-            self._operation = operation
+            self._guest = None
+
+    def run(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
+        """Send a request of the session; every one goes this way."""
+        if self.observer is None:
+            return self.executor.run(request)
+        return self.observer.watch(self._operation, request, self.executor.run)
+
+    async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
+        """Call the handlers of *event* with `make(*args)`; they may use the session."""
+        assert self.face is not None  # noqa: S101  # set where there are handlers
+        handlers: tuple[Handler, ...] = getattr(self.handlers, event)
+        if not handlers:
+            return
+        given = make(*args)
+        for handler in handlers:
+            with self.outside(event):
+                await call(event, handler, given, awaits=self.face.awaits)
+
+    def tell_at_once(self, event: str, make: Callable[..., object], *args: object) -> None:
+        """Do the same where nothing can be awaited."""
+        handlers: tuple[Handler, ...] = getattr(self.handlers, event)
+        if not handlers:
+            return
+        given = make(*args)
+        for handler in handlers:
+            with self.outside(event):
+                call_at_once(event, handler, given)
+
+    @property
+    def session(self) -> object:
+        """What the user knows as the session."""
+        assert self.face is not None  # noqa: S101  # set where there are handlers
+        return self.face.get()
 
     @property
     def operation(self) -> str:

@@ -36,8 +36,10 @@ from docsession._session._changes import (
 )
 from docsession._session._contents import SessionContents
 from docsession._session._context import SessionContext
+from docsession._session._conversions import Arrival, agree
 from docsession._session._deferred import defer, refuse_deferred
 from docsession._session._dicts import adopt_metadata, mapping_of
+from docsession._session._event_args import SessionClosingEventArgs
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
 from docsession._session._tracked import (
@@ -72,7 +74,7 @@ class ConditionalLoadResult(Generic[T]):
 class SessionCore(SessionContents):
     """One session's unit of work."""
 
-    __slots__ = ("_loader", "_saver", "_transactions")
+    __slots__ = ("__weakref__", "_loader", "_saver", "_transactions")
 
     def __init__(self, context: SessionContext) -> None:
         super().__init__(context)
@@ -390,7 +392,7 @@ class SessionCore(SessionContents):
         if not tables:
             return False
         statements = [Statement(table.exists, (key,)) for table in tables]
-        return any(await self.context.executor.run(Request(statements)))
+        return any(await self.context.run(Request(statements)))
 
     async def refresh(self, entity: T) -> T:
         """Bring *entity* to the state in the database, dropping local changes."""
@@ -406,9 +408,17 @@ class SessionCore(SessionContents):
                 raise DocumentDoesNotExistException(
                     f"{tracked.id!r} was deleted meanwhile; evict the entity, or store it anew after evicting it"
                 )
-            _key, data, stored, version, last_modified = rows[0]
+            arrival = None
+            row = rows[0]
+            if context.handlers is not None and context.handlers.convert_to_entities:
+                arrival = Arrival(context, row, tracked.table, tracked.mapping)
+                row = arrival.row
+            _key, data, stored, version, last_modified = row
             data, stored = self._loader.as_of_entity(tracked, data, stored)
             renew(tracked, data, stored, version, last_modified)
+            if arrival is not None:
+                arrival.tell(entity)
+                agree(tracked)
             return entity
         finally:
             context.leave()
@@ -480,6 +490,14 @@ class SessionCore(SessionContents):
         if context.closed:
             return
         context.enter("close")
+        try:
+            if context.handlers is not None:
+                await context.tell("on_session_closing", SessionClosingEventArgs, context.session)
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        context = self.context
         try:
             context.closed = True
             context.unknown = False

@@ -14,6 +14,7 @@ from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._changes import metadata_of, types_of
 from docsession._session._context import SessionContext
+from docsession._session._conversions import converted
 from docsession._session._database import Catalogue
 from docsession._session._tracked import Tracked
 from docsession._sql._load import Include, load_many, load_one, load_starting_with, load_with_includes
@@ -34,7 +35,7 @@ class Loader:
         """Send statements that only read; counted as one request."""
         context = self._context
         context.requests.count(context.operation)
-        return await context.executor.run(Request(statements))
+        return await context.run(Request(statements))
 
     async def fetch(
         self, keys: Sequence[str], mapping: DocumentMapping[Any] | None, includes: Sequence[IncludePath] = ()
@@ -110,7 +111,7 @@ class Loader:
                         parts.setdefault(table, []).append(key)
             if parts:
                 statements = [load_many([part]) for part in parts.items()]
-                for table, rows in zip(parts, await context.executor.run(Request(statements)), strict=True):
+                for table, rows in zip(parts, await context.run(Request(statements)), strict=True):
                     found.update(self._materialise_all(rows, table, mapping))
         if not context.no_tracking:
             context.map.missing.update(key for key in keys if key not in found)
@@ -136,6 +137,8 @@ class Loader:
         anchors = codec.anchors if codec.has_anchors else None
         usual, is_class = asked.metadata, asked.entity_class is not dict
         found: dict[str, object] = {}
+        if context.handlers is not None and context.handlers.convert_to_entities:
+            rows = converted(context, rows, table, mapping, found)
         for row in rows:
             key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
             if key in by_id:
@@ -230,7 +233,7 @@ class Loader:
             later = (await context.database.refresh()).tables_of(prefix, mapping)
             if later := tuple(table for table in later if table not in tables):
                 statements = [Statement(table.load_changed, (key, version)) for table in later]
-                found = _first(later, await context.executor.run(Request(statements)))
+                found = _first(later, await context.run(Request(statements)))
         return found
 
     async def _resolve(self, include: IncludePath, sources: tuple[TableStatements, ...]) -> Include:
@@ -284,7 +287,7 @@ class Loader:
                     absent.append(key)
         context.map.missing.update(absent)
         if late:
-            (rows,) = await context.executor.run(Request([load_many(list(late.items()))]))
+            (rows,) = await context.run(Request([load_many(list(late.items()))]))
             tables = tuple(late)
             self._remember_included((row, tables[row[5]] if len(tables) > 1 else tables[0]) for row in rows)
             arrived = {row[0] for row in rows}
@@ -329,7 +332,7 @@ class Loader:
             later = tuple(dict.fromkeys((*tables, *later)))
             if later != tables:
                 tables = later
-                (rows,) = await context.executor.run(Request([among(tables)]))
+                (rows,) = await context.run(Request([among(tables)]))
             return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
 
         return await database.up_to_date(ask)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import chain
+from typing import Protocol, TypeAlias
 
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
@@ -35,6 +35,20 @@ from docsession._sql._tables import TableStatements
 
 _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970."""
+
+
+Changed: TypeAlias = tuple[Tracked, bytes]
+"""A document that a save writes, and its canonical form."""
+
+
+class News(Protocol):
+    """What handlers have made of a save."""
+
+    changed: list[Changed] | None
+
+    def rewrite(self, write: Write) -> None:
+        """Let a document be written as the handlers have left it."""
+        ...
 
 
 class OutdatedError(Exception):
@@ -103,9 +117,9 @@ class Planner:
         self._context = context
         self._conflicts = conflicts
 
-    async def plan(self, session: object) -> Flush | None:
+    async def plan(self, session: object, news: News | None = None) -> Flush | None:
         context = self._context
-        writes = self._collect_writes(session)
+        writes = self._collect_writes(session, news)
         deletions = [each for each in context.map.deleted.values() if not never_existed(each)]
         known = context.map
         if not writes and not deletions and not known.checks and not known.deferred:
@@ -147,24 +161,40 @@ class Planner:
         sort_operations(flush.operations)
         return flush
 
-    def _collect_writes(self, session: object) -> list[Write]:
-        context = self._context
-        verify = context.conventions.verify_on_save
-        ignore = context.conventions.should_ignore_entity_changes
+    def _collect_writes(self, session: object, news: News | None) -> list[Write]:
+        verify = self._context.conventions.verify_on_save
+        if news is None:
+            return [prepare_write(tracked, now, verify=verify) for tracked, now in self.find_writes(session)]
+        # What the handlers were told of last holds for the first plan, since nothing has changed meanwhile.
+        changed, news.changed = news.changed, None
         writes = []
+        for tracked, now in self.find_writes(session) if changed is None else changed:
+            write = prepare_write(tracked, now, verify=verify)
+            news.rewrite(write)
+            writes.append(write)
+        return writes
+
+    def find_writes(self, session: object) -> list[Changed]:
+        """Return what a save would write, with the canonical form of each now."""
+        context = self._context
+        ignore = context.conventions.should_ignore_entity_changes
+        found = []
         for tracked, snapshot in find_changed(context.map.by_id.values()):
-            if tracked.ignored or (
-                ignore is not None and context.outside(partial(ignore.check, session, tracked.entity, tracked.id))
-            ):
+            if tracked.ignored:
                 continue
+            if ignore is not None:
+                with context.outside("should_ignore_entity_changes"):
+                    is_left_out = ignore.check(session, tracked.entity, tracked.id)
+                if is_left_out:
+                    continue
             codec = tracked.mapping.codec
             now = snapshot
             if give_id(codec, tracked.entity, tracked.id):
                 # The attribute that holds the id is no part of the document: it is set back.
                 now = snapshot_of(tracked)
             if tracked.snapshot is None or differs(tracked, now):
-                writes.append(prepare_write(tracked, now, verify=verify))
-        return writes
+                found.append((tracked, now))
+        return found
 
     def _place(
         self, flush: Flush, unplaced: Mapping[tuple[str, str], Sequence[Write]], deletions: Iterable[Deletion]

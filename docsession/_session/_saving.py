@@ -15,11 +15,14 @@ from docsession._errors import (
     _GuardFailed,
 )
 from docsession._port import Request, Rows
+from docsession._session._announcing import Announcer, News
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
+from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
 from docsession._session._planning import Flush, OutdatedError, Planner, forget_unsaved_deletions
+from docsession._session._tracked import Tracked
 from docsession._sql._flush import (
     Delete,
     Operation,
@@ -32,12 +35,13 @@ from docsession._sql._tables import TableStatements
 class Saver:
     """Writes what changed in one session."""
 
-    __slots__ = ("_conflicts", "_context", "_planner")
+    __slots__ = ("_conflicts", "_context", "_planner", "_written")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._conflicts = ConflictFinder(context)
         self._planner = Planner(context, self._conflicts)
+        self._written: list[Tracked] = []
 
     async def save(self, session: object) -> None:
         """Save everything that changed, in one request and one transaction; nothing changed: no request.
@@ -47,10 +51,36 @@ class Saver:
             UnknownOutcomeException: The connection broke; the next call asks the server first.
         """
         context = self._context
-        if context.unknown:
-            await self._resolve()
         try:
-            await self._plan_and_execute(session)
+            if context.unknown:
+                await self._resolve()
+            news = None
+            if context.handlers is not None and context.handlers.watch_saves:
+                news = await Announcer(context, self._planner).announce(session)
+            await self._save(session, news)
+        except (Exception, asyncio.CancelledError) as error:
+            # Something may be written all the same: by a save whose answer was lost, or before a cancellation.
+            try:
+                await self._tell_written()
+            except Exception as other:
+                error.add_note(f"a handler of after_save_changes raised {type(other).__qualname__}: {other}")
+            raise
+        await self._tell_written()
+
+    async def _tell_written(self) -> None:
+        """Call the handlers of `after_save_changes`."""
+        if not self._written:
+            return
+        context = self._context
+        written, self._written = self._written, []
+        for tracked in written:
+            args = (context.session, tracked.id, tracked.entity)
+            await context.tell("after_save_changes", AfterSaveChangesEventArgs, *args)
+
+    async def _save(self, session: object, news: News | None) -> None:
+        context = self._context
+        try:
+            await self._plan_and_execute(session, news)
         except ConcurrencyException as error:
             if not context.attempts:
                 raise
@@ -61,16 +91,16 @@ class Saver:
                 )
                 raise
             # What was sent before had been on its way still: it is what this flush ran into.
-            await self.save(session)
+            await self._save(session, news)
 
-    async def _plan_and_execute(self, session: object) -> None:
+    async def _plan_and_execute(self, session: object, news: News | None) -> None:
         """Do it, and once more where tables were made or dropped since the catalogue was read: nothing was written."""
         context = self._context
         sent = context.requests.number
         for is_last in (False, True):
             known = context.database.catalogue
             try:
-                flush = await self._planner.plan(session)
+                flush = await self._planner.plan(session, news)
                 if flush is not None:
                     if context.requests.number == sent:
                         context.requests.count("save_changes")
@@ -96,7 +126,7 @@ class Saver:
             return
         attempt = Attempt(flush.operations, flush.moment, lambda: self._apply(flush, []))
         try:
-            results = await context.executor.run(request)
+            results = await context.run(request)
         except UnknownOutcomeException as error:
             self._lose(attempt)
             _deliver_cancellation(request, error)
@@ -150,7 +180,7 @@ class Saver:
         for write in flush.written:
             tracked = write.tracked
             tracked.table = write.table
-            tracked.raw = write.data
+            tracked.raw = write.data if write.raw is None else write.raw
             tracked.snapshot = write.snapshot
             tracked.stored_metadata = write.metadata
             if chosen:
@@ -165,6 +195,8 @@ class Saver:
                 tracked.metadata.agree(tracked.reserved_metadata)
                 if write.free is not None:
                     tracked.metadata.mark_clean(write.free)
+        if context.handlers is not None and context.handlers.after_save_changes:
+            self._written += [write.tracked for write in flush.puts]
         known = context.map
         apply_deferred(context, flush.deferred)
         for deletion in flush.deletions:
@@ -243,9 +275,11 @@ class Saver:
 
 
 def _deliver_cancellation(request: Request, error: Exception | None) -> None:
-    """Cancel the task now that was to be cancelled while the flush was under way."""
+    """Cancel the task now that was to be cancelled while the flush was under way, or raise what a handler did."""
     if request.cancelled:
         raise asyncio.CancelledError from error
+    if request.interrupted is not None:
+        raise request.interrupted
 
 
 def _was_committed(attempt: Attempt, actual: Mapping[tuple[TableStatements, str], int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,16 +61,9 @@ class Tracked(msgspec.Struct, eq=False):
     @property
     def reserved_metadata(self) -> dict[str, str | int | None]:
         """The keys of the metadata that the session keeps."""
-        modified = moment_of(self.last_modified)
+        collection = self.table.collection if self.table else self.mapping.collection
         stored = stored_metadata(self.stored_metadata)
-        return {
-            "@id": self.id,
-            "@collection": self.table.collection if self.table else self.mapping.collection,
-            "@change-vector": change_vector_of(self.version),
-            "@last-modified": modified.isoformat().replace("+00:00", "Z") if modified else None,
-            TYPE: stored.get(TYPE),
-            SCHEMA_VERSION: stored.get(SCHEMA_VERSION),
-        }
+        return reserved_metadata(self.id, collection, self.version, self.last_modified, stored)
 
 
 class Deletion:
@@ -87,6 +80,21 @@ class Deletion:
         self.id = key
         self.tracked = tracked
         self.expected = expected
+
+
+def reserved_metadata(
+    key: str, collection: str, version: int | None, last_modified: int | None, stored: Mapping[str, Any]
+) -> dict[str, str | int | None]:
+    """Return the keys of a document's metadata that nobody but the session changes; *stored* is its column."""
+    modified = moment_of(last_modified)
+    return {
+        "@id": key,
+        "@collection": collection,
+        "@change-vector": change_vector_of(version),
+        "@last-modified": modified.isoformat().replace("+00:00", "Z") if modified else None,
+        TYPE: stored.get(TYPE),
+        SCHEMA_VERSION: stored.get(SCHEMA_VERSION),
+    }
 
 
 def change_vector_of(version: int | None) -> str | None:

@@ -43,6 +43,23 @@ OPERATIONS = [
     ("get_last_modified_for", lambda s, e: s.advanced.get_last_modified_for(e)),
 ]
 
+SESSION_EVENTS = (
+    "before_store",
+    "after_save_changes",
+    "before_delete",
+    "before_conversion_to_document",
+    "after_conversion_to_document",
+    "before_conversion_to_entity",
+    "after_conversion_to_entity",
+    "session_closing",
+)
+
+OPERATIONS += [
+    (f"{verb}_{event}", lambda s, e, name=f"{verb}_{event}": getattr(s, name)(print))
+    for event in SESSION_EVENTS
+    for verb in ("add", "remove")
+]
+
 TAKE_IDS = {
     "store": lambda s, key: s.store(Company("x"), key),
     "store a dict": lambda s, key: s.store({"name": "x"}, key),
