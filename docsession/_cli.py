@@ -13,15 +13,23 @@ from typing_extensions import override
 
 from docsession._cli_common import EXIT_CODES, Failed
 from docsession._cli_documents import documents
-from docsession._cli_migrate import check, current, downgrade, upgrade
+from docsession._cli_inspect import config, databases, shell
+from docsession._cli_migrate import current, downgrade, history, upgrade
+from docsession._cli_revise import check, revision, sql
 from docsession._errors import DocSessionError
 
 COMMANDS = (
     upgrade,
     downgrade,
     current,
+    history,
     check,
+    revision,
+    sql,
     documents,
+    databases,
+    config,
+    shell,
 )
 """In the order of the help; a command of another module is added here."""
 

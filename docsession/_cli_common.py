@@ -15,8 +15,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from copy import copy
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,7 @@ from docsession._documents._naming import check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import DocSessionError, InvalidArgumentException
 from docsession._faces._store import DocumentStore
-from docsession._faces._store_common import DEFAULT_DATABASE, URL_VARIABLE, StoreCommon
+from docsession._faces._store_common import DEFAULT_DATABASE, URL_VARIABLE
 from docsession._migrate import LOCK_TIMEOUT_SECONDS, Listener, Target, database_names
 from docsession._migrate._project import (
     EVERY_DATABASE,
@@ -52,23 +54,45 @@ class Failed(click.ClickException):
         super().__init__(f"{error} [{error.code}]")
 
 
-@dataclass(frozen=True, slots=True)
 class Setting:
-    """What a command works on.
+    """What a command works on; a server is looked for when it is needed first.
 
     Attributes:
         project: What `docsession.toml` says.
         store: The store that it names, not started; None where it names none.
         server: Who named the server.
-        conninfo: The server, by libpq's names; never shown.
-        databases: The databases, in order.
+        names: The databases as they were named; `("*",)` is all that exist.
+        names_given: True where single databases were named.
     """
 
-    project: Project
-    store: StoreCommon | None
-    server: Server
-    conninfo: Mapping[str, str] = field(repr=False)
-    databases: tuple[str, ...]
+    def __init__(self, project: Project, url: str | None, names: tuple[str, ...], resources: ExitStack) -> None:
+        self.project = project
+        self.store = load_store(project)
+        self.server: Server = find_server(project, self.store, url, URL_VARIABLE)
+        default = DEFAULT_DATABASE if self.store is None else self.store.database
+        self.names = names or project.databases or (default,)
+        self.names_given = bool(names or project.databases) and self.names != (EVERY_DATABASE,)
+        self._resources = resources
+
+    @cached_property
+    def conninfo(self) -> Mapping[str, str]:
+        """The server, by libpq's names; the embedded one is started, and left when the command has ended."""
+        if self.server.conninfo is not None:
+            return self.server.conninfo
+        options: dict[str, Any] = {} if self.store is None else self.store._embedded_options
+        embedded = self._resources.enter_context(EmbeddedServer.start(**options))
+        click.echo(f"the embedded PostgreSQL in {embedded.data_directory}", err=True)
+        return {name: str(value) for name, value in embedded.conninfo.items()}
+
+    @cached_property
+    def databases(self) -> tuple[str, ...]:
+        """The databases, in order; the server is asked where all are meant."""
+        if self.names != (EVERY_DATABASE,):
+            return self.names
+        found = tuple(database_names(self.conninfo))
+        if not found:
+            click.echo("there is no database of docsession on this server yet; name one: --database NAME", err=True)
+        return found
 
     @property
     def targets(self) -> list[Target]:
@@ -91,6 +115,13 @@ class Setting:
     def collections(self) -> dict[str, str]:
         """Return the table of each collection of the project's models."""
         return collections_of(self.models(), Mappings(self.conventions))
+
+    def with_models(self, models: tuple[str, ...]) -> Setting:
+        """Return the same setting with other models; without a configuration they are found from the working folder."""
+        changed = copy(self)
+        path = self.project.python_path or (Path.cwd(),)
+        changed.project = replace(self.project, models=models, python_path=path)
+        return changed
 
     def find_model(self, name: str) -> type:
         """Return the class of the project's models that is called *name*, as it is or by its collection.
@@ -187,43 +218,14 @@ def on_databases(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if all_databases and databases:
             raise click.UsageError("--database and --all-databases exclude each other")
+        if url is not None and not url.strip():
+            raise click.UsageError("--url is empty; name a server, or leave it out")
+        if os.environ.get(URL_VARIABLE) == "" and url is None and project.url is None and project.url_variable is None:
+            raise click.UsageError(f"{URL_VARIABLE} is empty; name a server, or leave it out for the embedded one")
         names = (EVERY_DATABASE,) if all_databases else tuple(dict.fromkeys(map(check_database, databases)))
-        command(ctx.with_resource(_open(project, url, names)), **options)
+        command(Setting(project, url, names, ctx.with_resource(ExitStack())), **options)
 
     return wrapped
-
-
-@contextmanager
-def _open(project: Project, url: str | None, databases: tuple[str, ...]) -> Iterator[Setting]:
-    if url is not None and not url.strip():
-        raise click.UsageError("--url is empty; name a server, or leave it out")
-    store = load_store(project)
-    names = databases or project.databases or ((DEFAULT_DATABASE,) if store is None else (store.database,))
-    if os.environ.get(URL_VARIABLE) == "" and project.url is None and project.url_variable is None and url is None:
-        raise click.UsageError(f"{URL_VARIABLE} is empty; name a server, or leave it out for the embedded one")
-    server = find_server(project, store, url, URL_VARIABLE)
-    if server.conninfo is not None:
-        yield _setting(project, store, server, server.conninfo, names)
-        return
-    options: dict[str, Any] = {} if store is None else store._embedded_options
-    with EmbeddedServer.start(**options) as embedded:
-        click.echo(f"the embedded PostgreSQL in {embedded.data_directory}", err=True)
-        conninfo = {name: str(value) for name, value in embedded.conninfo.items()}
-        yield _setting(project, store, server, conninfo, names)
-
-
-def _setting(
-    project: Project,
-    store: StoreCommon | None,
-    server: Server,
-    conninfo: Mapping[str, str],
-    names: tuple[str, ...],
-) -> Setting:
-    if names == (EVERY_DATABASE,):
-        names = tuple(database_names(conninfo))
-        if not names:
-            click.echo("there is no database of docsession on this server yet; name one: --database NAME", err=True)
-    return Setting(project, store, server, conninfo, names)
 
 
 lock_option = click.option(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import click
@@ -84,8 +82,7 @@ def migrate(
     if not modules and ":" in model:
         modules, model = (model,), model.rpartition(":")[2].rpartition(".")[2]
     if modules:
-        path = setting.project.python_path or (Path.cwd(),)
-        setting = replace(setting, project=replace(setting.project, models=modules, python_path=path))
+        setting = setting.with_models(modules)
     cls = setting.find_model(model)
     options = Options(batch, rate, after, dry_run)
     shown = (3 if dry_run else 0) if sample is None else sample

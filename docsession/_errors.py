@@ -30,6 +30,7 @@ DocSessionError
  |    +-- DocumentMismatchException           a document that does not fit the class
  +-- EmbeddedServerException (RuntimeError)
  +-- MigrationException (RuntimeError)
+ |    +-- IncompatibleSchemaException         made by another generation of docsession
  +-- MissingDependencyException (ImportError)
 """
 
@@ -316,6 +317,12 @@ class MigrationException(DocSessionError, RuntimeError):
     """The schema could not be brought to another revision."""
 
     code = "ds410"
+
+
+class IncompatibleSchemaException(MigrationException):
+    """The schema of a database is of a generation that this version of docsession cannot work with."""
+
+    code = "ds411"
 
 
 class MissingDependencyException(DocSessionError, ImportError):

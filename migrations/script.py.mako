@@ -1,15 +1,29 @@
-"""${message}."""
+<%!
+    import json
+
+    def docstring(message):
+        text = message.replace("\\", "\\\\").replace('"""', '\\"""')
+        return text if text.endswith((".", "!", "?")) else text + "."
+%>\
+<%
+    body = "".join(part for part in (upgrades, downgrades) if part) or "sa."
+%>\
+"""${docstring(message)}"""
 
 from __future__ import annotations
 
+% if "sa." in body:
 import sqlalchemy as sa
+% endif
 from alembic import op
-${imports if imports else ""}
+% if imports:
+${imports}
+% endif
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
+revision = ${json.dumps(up_revision)}
+down_revision = ${json.dumps(down_revision) if down_revision else None}
+branch_labels = None
+depends_on = None
 
 
 def upgrade() -> None:

@@ -3,8 +3,10 @@
 from docsession._migrate._databases import database_names
 from docsession._migrate._drift import drift
 from docsession._migrate._environment import DEFAULT_DATABASE, LOCK_TIMEOUT_SECONDS, run_environment
-from docsession._migrate._runner import Listener, Standing, State, create_collections, current, downgrade, upgrade
-from docsession._migrate._target import Target
+from docsession._migrate._runner import Listener, create_collections, downgrade, upgrade, write_sql
+from docsession._migrate._state import State, current
+from docsession._migrate._target import Target, run_locked
+from docsession._sql._revisions import Standing
 
 __all__ = [
     "DEFAULT_DATABASE",
@@ -19,5 +21,7 @@ __all__ = [
     "downgrade",
     "drift",
     "run_environment",
+    "run_locked",
     "upgrade",
+    "write_sql",
 ]

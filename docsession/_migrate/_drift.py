@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -10,11 +10,12 @@ from sqlalchemy import Connection, MetaData, Table, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import SchemaItem
 
-from docsession._migrate._environment import known_metadata, migration_context
-from docsession._migrate._runner import Standing, state_of
+from docsession._migrate._environment import known_metadata, migration_context, recorded_collections
+from docsession._migrate._state import state_of
 from docsession._migrate._target import Target, connected
 from docsession._sql._instant import INSTANT_FUNCTION, instant_body, instant_parallel
-from docsession._sql._schema import SYSTEM_PREFIX, VERSION_TABLE, build_metadata
+from docsession._sql._revisions import Standing
+from docsession._sql._schema import PROJECT_VERSION_TABLE, SYSTEM_PREFIX, VERSION_TABLE, build_metadata
 
 _COLLATIONS = text("""
     SELECT c.relname, a.attname, o.collname
@@ -63,6 +64,25 @@ def drift(target: Target) -> list[str]:
         ]
     repair = f"; run `{target.command('upgrade')}`"
     return [f"{line}{repair}" if line in _REPAIRED else line for line in lines]
+
+
+def missing_collections(target: Target, collections: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return each collection, with its table, for which a database has no table.
+
+    Args:
+        target: The database.
+        collections: The table that each gets where the catalogue knows none.
+
+    Raises:
+        RavenException: The server cannot be reached, or refuses.
+    """
+    if not collections:
+        return []
+    with connected(target) as connection:
+        recorded = recorded_collections(connection, target.database)
+        found = set(inspect(connection).get_table_names(schema=target.database))
+    tables = {collection: recorded.get(collection, table) for collection, table in collections.items()}
+    return [(collection, table) for collection, table in tables.items() if table not in found]
 
 
 def _tables(connection: Connection, database: str, metadata: MetaData) -> Iterator[str]:
@@ -125,7 +145,7 @@ def _collations_of(table: Table, collations: dict[tuple[str, str], str | None]) 
 
 
 def _unknown_tables(connection: Connection, database: str, metadata: MetaData) -> Iterator[str]:
-    known = {VERSION_TABLE, *(table.name for table in metadata.tables.values())}
+    known = {VERSION_TABLE, PROJECT_VERSION_TABLE, *(table.name for table in metadata.tables.values())}
     for name in sorted(inspect(connection).get_table_names(schema=database)):
         if name.startswith(SYSTEM_PREFIX) and name not in known:
             yield f"table {name}: is not known to docsession"

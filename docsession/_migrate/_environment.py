@@ -16,9 +16,12 @@ from sqlalchemy import Connection, MetaData, text
 from docsession._documents._naming import check_database
 from docsession._errors import MigrationException
 from docsession._executors._url import parse_url
+from docsession._migrate import _collection_operations  # noqa: F401  # it registers op.create_collection_table
+from docsession._migrate._schema_impl import place_in_database
+from docsession._migrate._scripts import LIBRARY, Line
 from docsession._migrate._target import Target, connected, locked
 from docsession._sql._quoting import qualified, quote_identifier
-from docsession._sql._schema import COLLECTIONS_TABLE, VERSION_TABLE, build_metadata, collection_table, version_table
+from docsession._sql._schema import COLLECTIONS_TABLE, build_metadata, collection_table
 
 DEFAULT_DATABASE = "docsession"
 LOCK_TIMEOUT_SECONDS = 600.0
@@ -27,15 +30,18 @@ LOCK_TIMEOUT_SECONDS = 600.0
 def run_environment() -> None:
     """Run the migration that Alembic was asked for.
 
-    `docsession upgrade` and its like hand a connection over, which holds the lock already. Under Alembic's own command
-    line the URL is `sqlalchemy.url` of the alembic.ini or DOCSESSION_URL, the database `-x database=…`.
+    `docsession upgrade` and its like hand a connection over, which holds the lock already, and with it the line of
+    revisions. Under Alembic's own command line the URL is `sqlalchemy.url` of the alembic.ini or DOCSESSION_URL, the
+    database `-x database=…`; a script of SQL (`--sql`) needs no server.
 
     Raises:
-        MigrationException: An SQL script was asked for, or there is no URL.
+        MigrationException: There is no URL.
     """
-    if context.is_offline_mode():
-        raise MigrationException("docsession's revisions run on a connection; SQL scripts of them are not made")
     attributes = context.config.attributes
+    line = attributes.get("line", LIBRARY)
+    if context.is_offline_mode():
+        _write_script(attributes.get("database") or _database_of_command_line(), line)
+        return
     with ExitStack() as stack:
         connection = attributes.get("connection")
         if connection is None:
@@ -44,7 +50,22 @@ def run_environment() -> None:
             connection = stack.enter_context(connected(target))
             make_schema(connection, target.database)
             attributes = {"database": target.database}
-        _run(connection, attributes["database"], attributes.get("on_version_apply"))
+        database = attributes["database"]
+        metadata = attributes.get("metadata")
+        if metadata is None:
+            metadata = known_metadata(connection, database)
+        connection.rollback()
+        context.configure(
+            connection=connection,
+            transaction_per_migration=True,
+            on_version_apply=attributes.get("on_version_apply"),
+            include_object=attributes.get("include_object"),
+            process_revision_directives=attributes.get("process_revision_directives"),
+            **_compared(connection, database, metadata, line),
+        )
+        place_in_database(context.get_context(), database, line.version_table)
+        with context.begin_transaction():
+            context.run_migrations()
 
 
 def _target_of_command_line() -> Target:
@@ -54,42 +75,52 @@ def _target_of_command_line() -> Target:
     url = config.get_main_option("sqlalchemy.url") or os.environ.get("DOCSESSION_URL")
     if not url:
         raise MigrationException("no server is named: set DOCSESSION_URL, or sqlalchemy.url in alembic.ini")
-    database = context.get_x_argument(as_dictionary=True).get("database", DEFAULT_DATABASE)
-    return Target(parse_url(url), check_database(database))
+    return Target(parse_url(url), _database_of_command_line())
 
 
-def _run(connection: Connection, database: str, on_version_apply: Callable[..., None] | None) -> None:
-    metadata = known_metadata(connection, database)
-    connection.rollback()
+def _database_of_command_line() -> str:
+    return check_database(context.get_x_argument(as_dictionary=True).get("database", DEFAULT_DATABASE))
+
+
+def _write_script(database: str, line: Line) -> None:
     context.configure(
-        connection=connection,
-        target_metadata=metadata,
-        include_schemas=True,
-        include_name=only_tables_of(connection, database, metadata),
-        compare_server_default=True,
-        version_table=VERSION_TABLE,
-        version_table_schema=database,
+        dialect_name="postgresql",
+        # Percent signs stay single.
+        dialect_opts={"paramstyle": "named"},
+        literal_binds=True,
         transaction_per_migration=True,
-        on_version_apply=on_version_apply,
+        **_recorded(database, line),
     )
-    _leave_schema_to_translation(context.get_context())
+    made = context.get_context()
+    place_in_database(made, database, line.version_table)
+    if line is LIBRARY and context.get_starting_revision_argument() is None:
+        made.impl.static_output(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(database)};")
     with context.begin_transaction():
         context.run_migrations()
 
 
-def migration_context(connection: Connection, database: str, metadata: MetaData | None = None) -> MigrationContext:
+def migration_context(
+    connection: Connection, database: str, metadata: MetaData | None = None, line: Line = LIBRARY
+) -> MigrationContext:
     """Return Alembic's context for reading *database* and comparing it with *metadata*."""
-    opts: dict[str, Any] = {"version_table": VERSION_TABLE, "version_table_schema": database}
-    if metadata is not None:
-        opts |= {
-            "target_metadata": metadata,
-            "include_schemas": True,
-            "include_name": only_tables_of(connection, database, metadata),
-            "compare_server_default": True,
-        }
+    opts = _recorded(database, line) if metadata is None else _compared(connection, database, metadata, line)
     made = MigrationContext.configure(connection, opts=opts)
-    _leave_schema_to_translation(made)
+    place_in_database(made, database, line.version_table)
     return made
+
+
+def _recorded(database: str, line: Line) -> dict[str, Any]:
+    return {"version_table": line.version_table, "version_table_schema": database}
+
+
+def _compared(connection: Connection, database: str, metadata: MetaData, line: Line) -> dict[str, Any]:
+    return {
+        "target_metadata": metadata,
+        "include_schemas": True,
+        "include_name": only_tables_of(connection, database, metadata),
+        "compare_server_default": True,
+        **_recorded(database, line),
+    }
 
 
 def make_schema(connection: Connection, database: str) -> None:
@@ -105,23 +136,28 @@ def make_schema(connection: Connection, database: str) -> None:
 def known_metadata(connection: Connection, database: str) -> MetaData:
     """Return the tables that *database* should have: the system's, and those that its catalogue names."""
     metadata = build_metadata()
-    for name in catalogue_tables(connection, database):
+    for name in sorted(set(recorded_collections(connection, database).values())):
         collection_table(metadata, name)
+    return placed_in(metadata, database)
+
+
+def placed_in(metadata: MetaData, database: str) -> MetaData:
+    """Return the same tables with *database* as their schema."""
     placed = MetaData()
     for table in metadata.tables.values():
         table.to_metadata(placed, schema=database)
     return placed
 
 
-def catalogue_tables(connection: Connection, database: str) -> list[str]:
-    """Return the tables of the collections of *database*, as recorded."""
+def recorded_collections(connection: Connection, database: str) -> dict[str, str]:
+    """Return the table of each collection that the catalogue of *database* names."""
     catalogue = qualified(database, COLLECTIONS_TABLE)
     if connection.scalar(text("SELECT pg_catalog.to_regclass(:name)"), {"name": catalogue}) is None:
-        return []
+        return {}
     rows = connection.exec_driver_sql(
-        f'SELECT DISTINCT "table" FROM {catalogue} ORDER BY "table"', execution_options={"no_parameters": True}
+        f'SELECT DISTINCT collection, "table" FROM {catalogue}', execution_options={"no_parameters": True}
     )
-    return [name for (name,) in rows]
+    return {collection: table for collection, table in rows}  # noqa: C416  # rows are no pairs to a type checker
 
 
 def only_tables_of(
@@ -138,9 +174,3 @@ def only_tables_of(
         return kind != "table" or name in tables
 
     return include
-
-
-def _leave_schema_to_translation(made: MigrationContext) -> None:
-    # SQLAlchemy marks the place of a schema with text that a schema's name may hold too. A version table without a
-    # schema gets its own by the translation of the connection, as all others do.
-    made._version = version_table(MetaData())

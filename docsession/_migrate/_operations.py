@@ -1,13 +1,16 @@
 """What docsession's revisions do beyond Alembic's own operations.
 
-Like those, they take the connection and the schema from the migration that is running.
+Like those, they take the connection and the schema from the migration that is running; where that writes a script of
+SQL, they write what checks the same when the script runs.
 """
 
 from __future__ import annotations
 
 from alembic import op
+from alembic.runtime.migration import MigrationContext
 
 from docsession._errors import MigrationException
+from docsession._sql._downgrade import refuse_collections_statement, refuse_rows_statement
 from docsession._sql._instant import create_instant_statement, drop_instant_statement
 from docsession._sql._quoting import qualified
 from docsession._sql._schema import COLLECTIONS_TABLE, collection_tables_query
@@ -15,12 +18,12 @@ from docsession._sql._schema import COLLECTIONS_TABLE, collection_tables_query
 
 def create_instant_function() -> None:
     """Make `docsession_instant` in the form that the server's version needs."""
-    _run(create_instant_statement(_database()))
+    run_sql(op.get_context(), create_instant_statement(_database()))
 
 
 def drop_instant_function() -> None:
     """Remove `docsession_instant`."""
-    _run(drop_instant_statement(_database()))
+    run_sql(op.get_context(), drop_instant_statement(_database()))
 
 
 def refuse_where_collections_exist() -> None:
@@ -29,15 +32,19 @@ def refuse_where_collections_exist() -> None:
     Raises:
         MigrationException: It does; names them.
     """
-    database = _database()
-    rows = _run(f"SELECT DISTINCT collection FROM {qualified(database, COLLECTIONS_TABLE)} ORDER BY collection")
+    database, context = _database(), op.get_context()
+    if context.as_sql:
+        run_sql(context, refuse_collections_statement(database))
+        return
+    catalogue = qualified(database, COLLECTIONS_TABLE)
+    rows = run_sql(context, f"SELECT DISTINCT collection FROM {catalogue} ORDER BY collection")
     names = [str(name) for (name,) in rows]
     if names:
         raise MigrationException(
             f"the database {database!r} holds collections ({', '.join(names)}), and without the system tables their "
             "documents could no longer be found; drop the whole database instead, through store.maintenance"
         )
-    tables = [str(name) for (name,) in _run(collection_tables_query(database))]
+    tables = [str(name) for (name,) in run_sql(context, collection_tables_query(database))]
     if tables:
         raise MigrationException(
             f"the database {database!r} has tables of collections ({', '.join(tables)}), which would be left behind; "
@@ -51,8 +58,11 @@ def refuse_where_rows_exist(table: str, things: str) -> None:
     Raises:
         MigrationException: It is not; names *things*, which are what its rows stand for.
     """
-    database = _database()
-    [(count,)] = _run(f"SELECT count(*) FROM {qualified(database, table)}")
+    database, context = _database(), op.get_context()
+    if context.as_sql:
+        run_sql(context, refuse_rows_statement(database, table, things))
+        return
+    [(count,)] = run_sql(context, f"SELECT count(*) FROM {qualified(database, table)}")
     if count:
         raise MigrationException(
             f"the database {database!r} holds {count} {things} in {table}, and the older schema has no place for them; "
@@ -61,8 +71,16 @@ def refuse_where_rows_exist(table: str, things: str) -> None:
 
 
 def _database() -> str:
-    """Return the schema that is being migrated."""
-    schema = op.get_context().version_table_schema
+    return database_of(op.get_context())
+
+
+def database_of(context: MigrationContext) -> str:
+    """Return the schema that is being migrated.
+
+    Raises:
+        MigrationException: It is none of docsession's migrations that runs.
+    """
+    schema = context.version_table_schema
     if schema is None:
         raise MigrationException(
             "docsession's revisions run on a database of docsession only: use `docsession upgrade`, or Alembic with "
@@ -71,7 +89,12 @@ def _database() -> str:
     return str(schema)
 
 
-def _run(sql: str) -> list[tuple[object, ...]]:
+def run_sql(context: MigrationContext, sql: str) -> list[tuple[object, ...]]:
     """Run *sql* as it is (a name may hold what SQLAlchemy takes for a parameter or a schema) and return its rows."""
-    result = op.get_bind().exec_driver_sql(sql, execution_options={"no_parameters": True})
+    if context.as_sql:
+        context.impl.static_output(f"{sql};")
+        return []
+    connection = context.connection
+    assert connection is not None  # noqa: S101  # only a script has none
+    result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
     return [tuple(row) for row in result] if result.returns_rows else []

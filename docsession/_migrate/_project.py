@@ -205,7 +205,7 @@ def _import(project: Project, reference: str, setting: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in name.split(".") if name else ():
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise InvalidArgumentException(
             f"{project.place}: {setting}: {reference!r} cannot be imported: {error}"
         ) from error

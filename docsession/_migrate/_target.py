@@ -89,31 +89,51 @@ def locked(target: Target, timeout: float, waiting: Callable[[], None]) -> Itera
     Raises:
         MigrationException: It did not become free in time.
     """
+    statement = try_lock_statement(target.database)
+    with _held(target, statement, timeout, waiting, f"changing the database {target.database!r}"):
+        yield
+
+
+@contextmanager
+def run_locked(conninfo: Mapping[str, str], timeout: float, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a whole run over several databases, so that two such runs do not take turns in them.
+
+    Tables that are made on first use do not wait for it.
+
+    Raises:
+        MigrationException: It did not become free in time.
+    """
+    statement = try_lock_statement("")  # the name of no database
+    with _held(Target(conninfo, ""), statement, timeout, waiting, "migrating databases of this server"):
+        yield
+
+
+@contextmanager
+def _held(target: Target, statement: str, timeout: float, waiting: Callable[[], None], doing: str) -> Iterator[None]:
     give_up = time.monotonic() + timeout
     told = False
     with closing(connect(target)) as connection, translated():
         # Each try is a transaction of its own: a blocking wait would hold a snapshot, for which a CREATE INDEX
         # CONCURRENTLY of the migration that has the lock waits in its turn.
-        while not _try_lock(connection, target.database):
+        while not _try_lock(connection, statement):
             if not told:
                 waiting()
                 told = True
             if time.monotonic() >= give_up:
                 raise MigrationException(
-                    f"another process has been changing the database {target.database!r} for {timeout:g} seconds; try "
-                    "again when it has finished"
+                    f"another process has been {doing} for {timeout:g} seconds; try again when it has finished"
                 )
             time.sleep(_POLL_SECONDS)
         yield
 
 
-def _try_lock(connection: psycopg.Connection[Any], database: str) -> bool:
+def _try_lock(connection: psycopg.Connection[Any], statement: str) -> bool:
     """Try once; with success a transaction is left open, and the lock lasts as long as it."""
     # No parameters, and nothing is prepared: psycopg then uses the simple protocol. The extended one leaves a portal
     # that keeps its snapshot while the transaction is open, and CREATE INDEX CONCURRENTLY waits for snapshots.
     connection.execute("BEGIN")
     connection.execute("SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)")
-    row = connection.execute(try_lock_statement(database).encode()).fetchone()
+    row = connection.execute(statement.encode()).fetchone()
     if row is not None and row[0]:
         return True
     connection.execute("ROLLBACK")

@@ -14,8 +14,14 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._ids import HiLoGenerator
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._naming import check_database, command_line, table_of_collection
-from docsession._errors import DatabaseDoesNotExistException, InvalidArgumentException, TableDoesNotExistException
+from docsession._errors import (
+    DatabaseDoesNotExistException,
+    InvalidArgumentException,
+    PermissionDeniedException,
+    TableDoesNotExistException,
+)
 from docsession._port import Request, RequestExecutor, Statement
+from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
 from docsession._sql._schema import (
     complete_database_statements,
@@ -67,6 +73,7 @@ class Database:
         self.separator = conventions.identity_parts_separator
         self.system = SystemStatements(name)
         self.catalogue: Catalogue | None = None
+        self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
@@ -78,9 +85,10 @@ class Database:
 
         Raises:
             DatabaseDoesNotExistException: There is none, and `auto_create` is off.
+            IncompatibleSchemaException: Its schema is of another generation.
         """
         try:
-            (rows,) = await self.executor.run_apart(lambda: Request([self.system.read()]))
+            rows = await self._read()
         except TableDoesNotExistException as error:
             if not self.conventions.auto_create:
                 raise self._missing() from error
@@ -88,6 +96,22 @@ class Database:
             return self.catalogue
         self.catalogue = self._build(rows)
         return self.catalogue
+
+    async def _read(self) -> Sequence[Sequence[str]]:
+        """Read the catalogue, and the first time the schema's revision along with it."""
+        if not self._is_checked:
+            with_revision = Request([self.system.read(), self.system.revision()])
+            try:
+                rows, revisions = await self.executor.run_apart(lambda: with_revision)
+            except (TableDoesNotExistException, PermissionDeniedException):
+                pass  # the revision may be out of the role's reach, or not recorded; or there is no database
+            else:
+                check_schema(self.name, revisions)
+                self._is_checked = True
+                return rows
+        (rows,) = await self.executor.run_apart(lambda: Request([self.system.read()]))
+        self._is_checked = True
+        return rows
 
     def _build(self, rows: Iterable[Sequence[str]]) -> Catalogue:
         by_collection: dict[str, TableStatements] = {}
@@ -109,6 +133,7 @@ class Database:
     def reset(self) -> None:
         """Forget everything: the database was dropped."""
         self.catalogue = None
+        self._is_checked = False
         self._generators = {}
         self.seen_prefixes = {}
 

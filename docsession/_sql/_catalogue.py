@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from docsession._port import Statement, TextArray
 from docsession._sql._quoting import qualified
+from docsession._sql._schema import VERSION_TABLE
 from docsession._sql._tables import CATALOGUE
 
 
@@ -15,6 +16,7 @@ class SystemStatements:
         hilo = qualified(database, "docsession_hilo")
         columns = 'prefix, collection, "table"'
         self._read = f"SELECT {columns} FROM {collections}".encode()
+        self._revision = f"SELECT version_num FROM {qualified(database, VERSION_TABLE)}".encode()
         self._size = f"SELECT count(*) FROM {collections}".encode()
         self._record = f"INSERT INTO {collections} ({columns}) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING".encode()
         self._unchanged = (
@@ -29,6 +31,10 @@ class SystemStatements:
     def read(self) -> Statement:
         """Every (prefix, collection, table) of the catalogue."""
         return Statement(self._read)
+
+    def revision(self) -> Statement:
+        """The revision of the schema, as Alembic records it."""
+        return Statement(self._revision)
 
     def size(self) -> Statement:
         """How many rows the catalogue has: rows are only ever added."""

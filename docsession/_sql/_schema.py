@@ -27,6 +27,8 @@ COMPARE_EXCHANGE_TABLE = "docsession_compare_exchange"
 IDENTITIES_TABLE = "docsession_identities"
 VERSION_TABLE = "docsession_alembic_version"
 """Where Alembic records the revision of a database; no part of the MetaData, since Alembic makes it itself."""
+PROJECT_VERSION_TABLE = "docsession_project_version"
+"""Where Alembic records how far a project's own revisions have come, which follow docsession's."""
 
 HEAD_REVISION = "0002"
 """The newest revision in `migrations/versions`: the one that `create_database_statements` builds."""
@@ -103,13 +105,13 @@ def collection_table(metadata: MetaData, table_name: str) -> Table:
     )
 
 
-def version_table(metadata: MetaData) -> Table:
+def version_table(metadata: MetaData, name: str = VERSION_TABLE) -> Table:
     """Return the table that Alembic keeps the revision in, exactly as Alembic makes it."""
     return Table(
-        VERSION_TABLE,
+        name,
         metadata,
         Column("version_num", String(32), nullable=False),
-        PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+        PrimaryKeyConstraint("version_num", name=f"{name}_pkc"),
     )
 
 
@@ -193,15 +195,23 @@ def create_collection_statements(database: str, table: str) -> list[str]:
     Raises:
         InvalidArgumentException: *database* or *table* cannot be a name.
     """
+    return [_locked(database, _create_collection(database, table))]
+
+
+def create_collection_statement(database: str, table: str) -> str:
+    """Return the same for a migration, which holds the lock of *database* already."""
+    return f"DO {quote_literal(f'BEGIN{chr(10)}{_create_collection(database, table)}END')}"
+
+
+def _create_collection(database: str, table: str) -> str:
     name = qualified(database, table)
-    body = (
+    return (
         f"{_create_table(collection_table(MetaData(), table), database)};\n"
         f"IF NOT {_is_collection(f'{quote_literal(name)}::pg_catalog.regclass')} THEN\n"
         "RAISE EXCEPTION 'there is a table % already, and it is not one of docsession', "
         f"{quote_literal(name)} USING ERRCODE = 'duplicate_table';\n"
         "END IF;\n"
     )
-    return [_locked(database, body)]
 
 
 def create_system_table_statement(database: str, name: str) -> str:

@@ -12,8 +12,10 @@ from docsession._port import JSONB_VERSION, NULL_JSONB
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 from docsession._session._database import Database
+from docsession._sql._schema import HEAD_REVISION
 
 CATALOGUE = [[("items", "Items", "items")]]
+FIRST_CATALOGUE = [*CATALOGUE, [(HEAD_REVISION,)]]
 ROW = ("items/1", JSONB_VERSION + b'{"value":1}', NULL_JSONB, 7, 0)
 
 
@@ -47,18 +49,18 @@ def story(executor):
 
 class TestBegin:
     def test_saves_are_parts_of_it_and_its_end_is_a_request_of_its_own(self):
-        executor = ScriptedExecutor([CATALOGUE, [[ROW]], [[(9,)]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)]]])
         session = session_on(executor)
         run(session.begin(None))
         item = run(session.load("items/1", Item))
         item.value = 2
         run(session.save_changes(None))
         run(session.commit())
-        assert story(executor) == [("apart", 1), ("within", 1), ("within", 1), ("within commit", 0)]
+        assert story(executor) == [("apart", 2), ("within", 1), ("within", 1), ("within commit", 0)]
         executor.assert_all_answered()
 
     def test_a_nested_one_is_a_savepoint(self):
-        executor = ScriptedExecutor([CATALOGUE, [[ROW]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]]])
         session = session_on(executor)
         run(session.begin(None))
         run(session.begin(None))
@@ -78,7 +80,7 @@ class TestBegin:
         ]
 
     def test_new_pairs_of_prefix_and_collection_are_recorded_beside_it(self):
-        executor = ScriptedExecutor([CATALOGUE, CATALOGUE, [[]], [[(1,)], [(9,)]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, CATALOGUE, [[]], [[(1,)], [(9,)]]])
         session = session_on(executor)
         run(session.begin(None))
         run(session.store(Item(1), "others/1", ""))
@@ -90,22 +92,22 @@ class TestBegin:
 
 class TestIsolationLevels:
     def test_the_flush_carries_the_commit(self):
-        executor = ScriptedExecutor([CATALOGUE, [[ROW]], [[(9,)]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)]]])
         session = session_on(executor, isolation_level="serializable")
         item = run(session.load("items/1", Item))
         item.value = 2
         run(session.save_changes(None))
-        assert story(executor) == [("apart", 1), ("within", 1), ("within commit", 1)]
+        assert story(executor) == [("apart", 2), ("within", 1), ("within commit", 1)]
 
     def test_a_save_of_nothing_ends_it_too(self):
-        executor = ScriptedExecutor([CATALOGUE, [[ROW]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
         run(session.load("items/1", Item))
         run(session.save_changes(None))
-        assert story(executor) == [("apart", 1), ("within", 1), ("within commit", 0)]
+        assert story(executor) == [("apart", 2), ("within", 1), ("within commit", 0)]
 
     def test_a_refused_read_ends_it(self):
-        executor = ScriptedExecutor([CATALOGUE, TransactionRetryException("no"), [[ROW]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, TransactionRetryException("no"), [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
         with pytest.raises(TransactionRetryException):
             run(session.load("items/1", Item))
@@ -113,7 +115,7 @@ class TestIsolationLevels:
         assert [kind for kind, _ in story(executor)] == ["apart", "within", "within rollback", "within"]
 
     def test_closing_ends_it(self):
-        executor = ScriptedExecutor([CATALOGUE, [[ROW]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
         run(session.load("items/1", Item))
         run(session.close())

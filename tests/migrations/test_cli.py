@@ -46,7 +46,7 @@ class TestLife:
     def test_from_nothing_to_a_checked_database_and_back(self, on, database):
         command = f"`docsession upgrade --database '{database}'`"
         assert on("check") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
-        assert on("current") == (DONE, f"{database}: does not exist; run {command}\n")
+        assert on("current") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
         base = f"{database}: upgraded to 0001: System tables and the function for instants.\n"
         made = f"{base}{database}: upgraded to 0002: Compare-exchange values and identities.\n"
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
@@ -57,6 +57,7 @@ class TestLife:
         older = f"{database}: 0001, older than {HEAD_REVISION}; run {command}\n"
         assert on("downgrade", "-1") == (DONE, f"{gone}{older}")
         assert on("current") == (DONE, older)
+        assert on("current", "--check-heads") == (DIFFERENT, older)
         gone = f"{database}: downgraded from 0001: System tables and the function for instants.\n"
         assert on("downgrade", "-1") == (DONE, f"{gone}{database}: has no revision; run {command}\n")
         assert on("current") == (DONE, f"{database}: has no revision; run {command}\n")

@@ -49,6 +49,7 @@ NAMES = [
     "EventLoopException",
     "FailedRequestEventArgs",
     "IncludeBuilder",
+    "IncompatibleSchemaException",
     "InvalidArgumentException",
     "InvalidArgumentTypeException",
     "InvalidOperationException",

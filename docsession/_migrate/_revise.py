@@ -1,0 +1,129 @@
+"""Writing a project's next revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.operations import ops
+from alembic.util import CommandError
+from sqlalchemy import MetaData
+from sqlalchemy.schema import SchemaItem
+
+from docsession._errors import MigrationException
+from docsession._migrate._collection_operations import CreateCollectionTable, DropCollectionTable
+from docsession._migrate._environment import placed_in
+from docsession._migrate._scripts import Line, lines_of, make_config, project_line, scripts
+from docsession._migrate._state import head_of, state_of
+from docsession._migrate._target import Target, connected
+from docsession._sql._revisions import Standing
+from docsession._sql._schema import collection_table
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A revision that was written: its id and its file."""
+
+    revision: str
+    file: Path
+
+
+def write_revision(folder: Path, message: str, revision: str | None = None) -> Written:
+    """Write an empty revision that follows the newest one in *folder*, which is made where it is missing.
+
+    Args:
+        folder: The folder of the project's revisions.
+        message: What it does, in a few words.
+        revision: Its id; None makes one.
+
+    Raises:
+        MigrationException: It cannot be written.
+    """
+    line = project_line(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    head_of(scripts(line), line)
+    written = _write(line, {}, message=message, rev_id=revision, head="head")
+    assert written is not None  # noqa: S101  # only autogenerate may find nothing to do
+    return written
+
+
+def autogenerate(
+    target: Target, folder: Path, tables: Iterable[str], message: str, revision: str | None = None
+) -> Written | None:
+    """Write the revision that makes what a database lacks of the models; None where it lacks nothing.
+
+    Args:
+        target: The database to compare with, which has to be at the newest revisions.
+        folder: The folder of the project's revisions.
+        tables: The tables of the models' collections.
+        message: What it does, in a few words.
+        revision: Its id; None makes one.
+
+    Raises:
+        MigrationException: The database is at another revision, or the file cannot be written.
+    """
+    line = project_line(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata = MetaData()
+    for table in tables:
+        collection_table(metadata, table)
+    with connected(target) as connection:
+        for known in {*lines_of(folder)}:
+            state = state_of(connection, target, known)
+            if state.standing not in {Standing.CURRENT, Standing.NEWER}:
+                raise MigrationException(f"{target.database}: {state}; then compare again")
+        attributes = {
+            "connection": connection,
+            "database": target.database,
+            "metadata": placed_in(metadata, target.database),
+            "include_object": is_ours,
+            "process_revision_directives": _strip_schema,
+        }
+        return _write(line, attributes, message=message, rev_id=revision, head="head", autogenerate=True)
+
+
+def _write(line: Line, attributes: dict[str, Any], **options: Any) -> Written | None:
+    try:
+        made = command.revision(make_config(line, attributes), **options)
+    except (CommandError, OSError) as error:
+        raise MigrationException(f"the revision cannot be written: {error}") from error
+    if isinstance(made, list) or made is None:
+        return None
+    return Written(made.revision, Path(made.path))
+
+
+def is_ours(_item: SchemaItem, _name: str | None, kind: str, reflected: bool, compared_with: object) -> bool:
+    """Return False for what a user has added to a table of docsession: Alembic's `include_object`."""
+    return not (reflected and compared_with is None and kind != "column")
+
+
+def _strip_schema(_context: object, _revision: object, directives: list[ops.MigrationScript]) -> None:
+    """Let a revision name no schema, and make collections by docsession's own operation."""
+    script = directives[0]
+    assert script.upgrade_ops is not None  # noqa: S101  # of one database
+    assert script.downgrade_ops is not None  # noqa: S101  # of one database
+    if script.upgrade_ops.is_empty():
+        directives[:] = []
+        return
+    for container in (script.upgrade_ops, script.downgrade_ops):
+        container.ops = _stripped(container.ops)
+
+
+def _stripped(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    found: list[ops.MigrateOperation] = []
+    for operation in operations:
+        match operation:
+            case ops.CreateTableOp():
+                found.append(CreateCollectionTable(str(operation.table_name)))
+            case ops.DropTableOp():
+                found.append(DropCollectionTable(str(operation.table_name)))
+            case _:
+                if hasattr(operation, "schema"):
+                    operation.schema = None
+                if isinstance(operation, ops.OpContainer):
+                    operation.ops = _stripped(operation.ops)
+                found.append(operation)
+    return found
