@@ -80,29 +80,31 @@ def check_part_of_ids(name: str, text: object, example: str) -> str:
     return check_id(text)
 
 
-def check_id_to_store(key: object) -> str:
-    """Return *key* if a document may be stored under it; `companies/` asks for a time-ordered id.
+def asks_for_identity(key: str, separator: str) -> bool:
+    """Return True for a key like `invoices|`, which stands for the next id of an identity."""
+    return key.endswith("|") and separator != "|"
+
+
+def identity_name(key: object) -> str:
+    """Return the name of an identity, `invoices|`, which may be given without its last character.
 
     Raises:
-        InvalidArgumentException: As `check_id`; also for `invoices|`, an identity.
+        InvalidArgumentException: As `check_id`.
     """
-    checked = check_id(key)
-    if checked.endswith("|"):
-        raise InvalidArgumentException(
-            f"the id {checked!r:.120} asks for an identity, a number without gaps, which this version does not make; "
-            f"use {checked[:-1] + '/'!r:.120} for a time-ordered id, or no id at all for a numbered one"
-        )
-    return checked
+    name = check_id(key).removesuffix("|")
+    if is_blank(name):
+        raise InvalidArgumentException(f"an identity has a name, as 'invoices|' has, which {key!r:.40} lacks")
+    return f"{name}|"
 
 
 def check_id_of_entity(key: object) -> str:
     """Return the id that an entity's own attribute holds, if a document may be stored under it.
 
     Raises:
-        InvalidArgumentException: As `check_id_to_store`; also where it starts with "/", which in an
-            attribute is most often a lost prefix.
+        InvalidArgumentException: As `check_id`; also where it starts with "/", which in an attribute is
+            most often a lost prefix.
     """
-    checked = check_id_to_store(key)
+    checked = check_id(key)
     if checked.startswith("/"):
         raise InvalidArgumentException(
             f"the id {checked!r:.120} in the entity's attribute begins with '/'; "
@@ -318,12 +320,14 @@ def complete_generated_id(generated: object, prefix: str, separator: str) -> str
     """Return the id that a `document_id_generator` meant.
 
     An id without a separator gets the collection's *prefix*, one that ends in the separator a
-    time-ordered rest, any other is taken as it is.
+    time-ordered rest, any other is taken as it is, one that asks for an identity too.
 
     Raises:
         InvalidArgumentException: The result cannot be an id.
     """
-    checked = check_id_to_store(generated)
+    checked = check_id(generated)
+    if asks_for_identity(checked, separator):
+        return checked
     if separator not in checked:
         return check_id(f"{prefix}{separator}{checked}")
     if checked.endswith(separator):

@@ -7,7 +7,7 @@ from docsession._session._maintenance import MaintenanceCore
 
 
 class Maintenance:
-    """Creates, lists and drops the databases of a server (RavenDB: store.maintenance)."""
+    """Creates, lists and drops the databases of a server, and keeps identities (RavenDB: store.maintenance)."""
 
     __slots__ = ("_core",)
 
@@ -46,6 +46,37 @@ class Maintenance:
         """
         return run(self._core.collection_counts(database))
 
+    def next_identity_for(self, name: str, database: str | None = None) -> int:
+        """Take the next number of an identity, as `store(entity, "invoices|")` does (RavenDB: NextIdentityFor).
+
+        Args:
+            name: The identity's name, `"invoices|"` or `"invoices"`.
+            database: The database; None is the store's.
+        """
+        return run(self._core.next_identity(name, database))
+
+    def seed_identity_for(self, name: str, value: int, force_update: bool = False, database: str | None = None) -> int:
+        """Let an identity go on after *value* (RavenDB: SeedIdentityForOperation).
+
+        Args:
+            name: The identity's name, `"invoices|"` or `"invoices"`.
+            value: The next number is one more; 0 or more.
+            force_update: True also takes it back to a lower value; otherwise one that is further stays there.
+            database: The database; None is the store's.
+
+        Returns:
+            The number that the identity goes on after.
+        """
+        return run(self._core.seed_identity(name, value, database, forced=force_update))
+
+    def get_identities(self, database: str | None = None) -> dict[str, int]:
+        """Return the last number of each identity, by name (RavenDB: GetIdentitiesOperation).
+
+        Args:
+            database: The database; None is the store's.
+        """
+        return run(self._core.identities(database))
+
 
 class AsyncMaintenance:
     """Creates, lists and drops the databases of a server; `Maintenance`, awaited."""
@@ -70,3 +101,17 @@ class AsyncMaintenance:
     async def get_collection_statistics(self, database: str | None = None) -> dict[str, int]:
         """See `Maintenance.get_collection_statistics`."""
         return await self._core.collection_counts(database)
+
+    async def next_identity_for(self, name: str, database: str | None = None) -> int:
+        """See `Maintenance.next_identity_for`."""
+        return await self._core.next_identity(name, database)
+
+    async def seed_identity_for(
+        self, name: str, value: int, force_update: bool = False, database: str | None = None
+    ) -> int:
+        """See `Maintenance.seed_identity_for`."""
+        return await self._core.seed_identity(name, value, database, forced=force_update)
+
+    async def get_identities(self, database: str | None = None) -> dict[str, int]:
+        """See `Maintenance.get_identities`."""
+        return await self._core.identities(database)

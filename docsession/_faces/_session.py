@@ -59,7 +59,7 @@ class DocumentSession(SessionEvents, DocumentEvents):
         Args:
             entity: An instance of a class, or a dict.
             key: Its id. None takes the entity's own, or makes one (`companies/1-A`);
-                `"companies/"` makes a time-ordered one.
+                `"companies/"` makes a time-ordered one, `"invoices|"` the next of an identity (`invoices/1`).
             change_vector: The version that the save must find; "": the document must not exist.
 
         Raises:

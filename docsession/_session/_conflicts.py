@@ -88,7 +88,7 @@ def _conflict(conflicts: Sequence[Conflict], generated: Sequence[str]) -> Concur
         advice.append(
             f"Generated ids that were taken already: {_listed(generated)}; somebody has stored documents under ids "
             "like these by hand. Evict the entities, clear the attribute that holds the id, and store them again: "
-            "that gives them new ids"
+            "that gives them new ids (an identity is taken past such ids by maintenance.seed_identity_for())"
         )
     return ConcurrencyException(
         f"{len(conflicts)} document(s) in conflict, nothing was written: {_listed(conflicts, '; ')}. "

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from docsession._documents._ids import (
+    asks_for_identity,
     check_id,
     check_id_of_entity,
-    check_id_to_store,
     check_part_of_ids,
     complete_generated_id,
     is_blank,
@@ -40,6 +40,7 @@ from docsession._session._conversions import Arrival, agree
 from docsession._session._deferred import defer, refuse_deferred
 from docsession._session._dicts import adopt_metadata, mapping_of
 from docsession._session._event_args import SessionClosingEventArgs
+from docsession._session._identities import next_identity_id
 from docsession._session._loading import IncludePath, Loader, check_keys
 from docsession._session._saving import Saver
 from docsession._session._tracked import (
@@ -149,12 +150,13 @@ class SessionCore(SessionContents):
     async def _store_new(self, entity: object, key: str | None, expected: int | None) -> None:
         context = self.context
         if key is not None:
-            key = check_id_to_store(key)
+            key = check_id(key)
         if type(entity) is dict and entity.get("Id") is not None:
             # It is no part of the document, so nothing else may be there.
             named = check_id_of_entity(entity["Id"])
             key = named if key is None else key
         mapping = context.mappings.for_class_of(entity) or await mapping_of(context, entity, key)
+        separator = context.database.separator
         codec = mapping.codec
         generated = False
         if key is None:
@@ -166,8 +168,11 @@ class SessionCore(SessionContents):
                 raise InvalidArgumentException("a change vector was given, but not the id of the document it is of")
             key = self._spare_id(mapping) or await self._generate_id(mapping, entity)
             generated = True
-        elif key.endswith(context.database.separator):
+        if key.endswith(separator):
             key = check_id(time_ordered_id(key))
+            generated = True
+        elif asks_for_identity(key, separator):
+            key = await next_identity_id(context.database, key)
             generated = True
         refuse_deferred(context.map, "store", key)
         deletion = context.map.deleted.get(key)

@@ -91,7 +91,7 @@ class Database:
             rows = await self._read()
         except TableDoesNotExistException as error:
             if not self.conventions.auto_create:
-                raise self._missing() from error
+                raise self.missing() from error
             self.catalogue = Catalogue()
             return self.catalogue
         self.catalogue = self._build(rows)
@@ -244,7 +244,7 @@ class Database:
             DatabaseDoesNotExistException: `auto_create` is off.
         """
         if not self.conventions.auto_create:
-            raise self._missing() from error
+            raise self.missing() from error
         await self.refresh()
         await self._create()
         await self._run_apart(complete_database_statements(self.name))
@@ -289,7 +289,7 @@ class Database:
             answer = await self.executor.run_apart(unless_somebody_did)
         except TableDoesNotExistException as error:
             if not self.conventions.auto_create:
-                raise self._missing() from error
+                raise self.missing() from error
             await self.refresh()
             await self._create()
             return None
@@ -308,7 +308,8 @@ class Database:
                 request = Request([back], write=True)
                 await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
 
-    def _missing(self) -> DatabaseDoesNotExistException:
+    def missing(self) -> DatabaseDoesNotExistException:
+        """Return the error for a database that is missing, or lacks a system table."""
         return DatabaseDoesNotExistException(
             f"the database {self.name!r} does not exist on this server, or its system tables are missing; "
             f"run `{command_line('upgrade', self.name)}`, or turn the convention auto_create on"

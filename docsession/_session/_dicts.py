@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from docsession._documents._ids import prefix_of
+from docsession._documents._ids import asks_for_identity, prefix_of
 from docsession._documents._mapping import DocumentMapping, names_collection
 from docsession._documents._metadata import COLLECTION, METADATA, RESERVED, kind_given
 from docsession._errors import InvalidArgumentTypeException
@@ -15,8 +15,11 @@ from docsession._session._tracked import Tracked
 
 async def mapping_of(context: SessionContext, entity: object, key: str | None) -> DocumentMapping[Any]:
     """Return how *entity* is stored; a dict may leave it to the collection whose ids have the prefix of *key*."""
+    separator = context.database.separator
+    if isinstance(key, str) and asks_for_identity(key, separator):
+        key = key[:-1] + separator
     if type(entity) is dict and isinstance(key, str) and not names_collection(entity):
-        prefix = prefix_of(key, context.database.separator)
+        prefix = prefix_of(key, separator)
         catalogue = context.database.catalogue or await context.database.refresh()
         for table in catalogue.by_prefix.get(prefix, ()) if prefix else ():
             mapping = context.mappings.for_dict(table.collection)

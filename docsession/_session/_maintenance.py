@@ -8,6 +8,7 @@ from docsession._documents._naming import check_database
 from docsession._errors import InvalidArgumentException, RavenException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._database import Database
+from docsession._session._identities import identities, next_identity, seed_identity
 from docsession._sql._schema import drop_database_statements
 
 NO_SUCH_SCHEMA = "3F000"
@@ -19,7 +20,7 @@ _DATABASES = (
 
 
 class MaintenanceCore:
-    """Creates, lists and drops databases."""
+    """Creates, lists and drops databases, and keeps their identities."""
 
     def __init__(self, executor: RequestExecutor, database: str, find: Callable[[str], Database]) -> None:
         self._executor = executor
@@ -60,9 +61,24 @@ class MaintenanceCore:
                 raise nothing from error
         self._find(name).reset()
 
+    async def next_identity(self, identity: str, name: str | None) -> int:
+        """Take the next number of an identity."""
+        return await next_identity(self._named(name), identity)
+
+    async def seed_identity(self, identity: str, value: int, name: str | None, *, forced: bool) -> int:
+        """Let an identity go on after *value*."""
+        return await seed_identity(self._named(name), identity, value, forced=forced)
+
+    async def identities(self, name: str | None) -> dict[str, int]:
+        """Return the last number of every identity; one request."""
+        return await identities(self._named(name))
+
+    def _named(self, name: str | None) -> Database:
+        return self._find(self._database if name is None else name)
+
     async def collection_counts(self, name: str | None) -> dict[str, int]:
         """Return how many documents each collection has; one request."""
-        database = self._find(self._database if name is None else name)
+        database = self._named(name)
         catalogue = await database.refresh()
         tables = sorted(catalogue.by_collection.items())
         if not tables:

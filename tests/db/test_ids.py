@@ -198,13 +198,6 @@ class TestTimeOrdered:
             await session.store(other, "users/")
             assert one.Id != other.Id
 
-    async def test_an_identity_is_not_made(self, store):
-        async with store.open_session() as session:
-            with pytest.raises(InvalidArgumentException, match="identity"):
-                await session.store(User(), "invoices|")
-            with pytest.raises(InvalidArgumentException, match="identity"):
-                await session.store(User(Id="invoices|"))
-
 
 class TestByConvention:
     async def test_a_callable_makes_them(self, make_store, conventions, database):

@@ -117,6 +117,9 @@ AWAITED = {
         "delete_database",
         "get_collection_statistics",
         "get_database_names",
+        "get_identities",
+        "next_identity_for",
+        "seed_identity_for",
     },
 }
 

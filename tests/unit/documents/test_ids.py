@@ -15,10 +15,11 @@ from docsession._documents import _ids
 from docsession._documents._ids import (
     HiLoGenerator,
     HiLoRange,
+    asks_for_identity,
     check_id,
     check_id_of_entity,
-    check_id_to_store,
     complete_generated_id,
+    identity_name,
     is_blank,
     prefix_of,
     time_ordered_id,
@@ -65,13 +66,22 @@ class TestAllowedIds:
         if key.strip():
             assert check_id(key) == key
 
-    def test_an_identity_is_refused_for_storing_only(self):
-        assert check_id("invoices|") == "invoices|"
-        with pytest.raises(InvalidArgumentException, match="invoices/"):
-            check_id_to_store("invoices|")
+    def test_a_key_may_ask_for_an_identity(self):
+        assert asks_for_identity("invoices|", "/")
+        assert not asks_for_identity("invoices/1", "/")
+        assert not asks_for_identity("invoices|", "|")
+
+    @pytest.mark.parametrize(("key", "name"), [("invoices|", "invoices|"), ("invoices", "invoices|"), ("a/b", "a/b|")])
+    def test_an_identity_has_one_name(self, key, name):
+        assert identity_name(key) == name
+
+    @pytest.mark.parametrize("key", ["|", " |", ""])
+    def test_an_identity_has_a_name(self, key):
+        with pytest.raises(InvalidArgumentException, match=r"blank|name"):
+            identity_name(key)
 
     def test_a_leading_slash_is_refused_in_an_attribute_only(self):
-        assert check_id_to_store("/x") == "/x"
+        assert check_id("/x") == "/x"
         with pytest.raises(InvalidArgumentException, match="store"):
             check_id_of_entity("/x")
 
@@ -253,7 +263,10 @@ class TestGeneratedIds:
         made = complete_generated_id(uuid7_ids("db", object()), "companies", "/")
         assert re.fullmatch(r"companies/[0-9a-f-]{36}", made)
 
-    @pytest.mark.parametrize("generated", [None, 5, "", "x|", "a" * 1020])
+    def test_one_that_asks_for_an_identity_is_left_to_it(self):
+        assert complete_generated_id("x|", "companies", "/") == "x|"
+
+    @pytest.mark.parametrize("generated", [None, 5, "", "a" * 1020])
     def test_a_result_that_is_no_id_is_refused(self, generated):
         with pytest.raises(InvalidArgumentException):
             complete_generated_id(generated, "companies", "/")
