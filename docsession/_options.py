@@ -39,7 +39,8 @@ class SessionOptions:
         no_tracking: True: entities that are loaded are not tracked and cannot be saved.
         optimistic_concurrency_mode: None takes the convention's.
         no_caching: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
-        request_executor: Another place for this session's requests: `store.get_request_executor()` of another store.
+        request_executor: Another place for this session's requests: `store.get_request_executor()` of another store,
+            or `RequestExecutor.for_connection(connection)` for a connection that somebody else owns.
         isolation_level: "repeatable read" or "serializable": a transaction begins with the session's first
             request and spans its reads and the flush, which commits it. None: reads see what is committed,
             and the flush is a transaction by itself.

@@ -8,6 +8,7 @@ timestamptz a `Timestamp`'s int, and jsonb the bytes as PostgreSQL sends them.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -208,4 +209,65 @@ class Transaction(Carrier, Protocol):
 
     def abandon(self) -> None:
         """Cut the connection, which rolls everything back, under another thread or task that is using it."""
+        ...
+
+
+class Fate(enum.Enum):
+    """What became of a write in a transaction that somebody else ends.
+
+    OPEN: the transaction goes on. DOUBTFUL: it may have ended; the server is asked with the next
+    request. COMMITTED and UNDONE are final.
+    """
+
+    OPEN = "open"
+    DOUBTFUL = "doubtful"
+    COMMITTED = "committed"
+    UNDONE = "undone"
+
+
+class Premise:
+    """A write that stands only if somebody else's transaction is committed.
+
+    Attributes:
+        xid: The transaction's number, as text; None where it is not known.
+        fate: What is known of it.
+        mark: How far the session's journal was before the write; the session's own note.
+        note: What the executor remembers it by.
+    """
+
+    __slots__ = ("fate", "mark", "note", "xid")
+
+    def __init__(self, xid: str | None) -> None:
+        self.xid = xid
+        self.fate = Fate.OPEN
+        self.mark = 0
+        self.note: object | None = None
+
+
+Place: TypeAlias = tuple[str, str]
+"""A PostgreSQL database of one running server: its name, and when the server was started."""
+
+
+class ForeignExecutor(RequestExecutor, Protocol):
+    """Carries the requests of one session over a connection that somebody else owns.
+
+    A request joins the transaction that is open there, inside a savepoint of its own, and never
+    commits it.
+
+    Attributes:
+        premises: Writes that are not known to be committed, in order; the session takes out what is settled.
+    """
+
+    premises: list[Premise]
+
+    def review(self) -> None:
+        """Bring `premises` up to date, as far as can be told without asking the server."""
+        ...
+
+    async def ask(self) -> None:
+        """Ask the server about every premise that is `DOUBTFUL`; outside a transaction that begins none."""
+        ...
+
+    async def place(self) -> Place:
+        """Return where the connection leads; asked once per connection, outside a transaction without beginning one."""
         ...

@@ -235,7 +235,7 @@ class AsyncLink:
 
     async def finish(self, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
         """See `Link.finish`."""
-        return await _finish(_converse(self.connection, conversation, request), request)
+        return await finish_write(_converse(self.connection, conversation, request), request)
 
     async def open_to_user(self, level: IsolationLevel | None) -> None:
         """See `Link.open_to_user`."""
@@ -294,7 +294,7 @@ class AsyncExecutor:
             connection = await connections.acquire()
             carried = self._carry(connections, connection, request)
             try:
-                return await (_finish(carried, request) if request.write else carried)
+                return await (finish_write(carried, request) if request.write else carried)
             except LinkLostError as lost:
                 if is_last_try:
                     raise translate_lost(lost, write=request.write) from lost.__cause__
@@ -409,7 +409,7 @@ async def _cancel(connection: AsyncPooledConnection) -> None:
         note_failed_cancel(error)
 
 
-async def _finish(carried: Coroutine[None, None, list[Rows]], request: Request) -> list[Rows]:
+async def finish_write(carried: Coroutine[None, None, list[Rows]], request: Request) -> list[Rows]:
     """Await *carried* to its end, whoever cancels; the cancellation is noted on *request*."""
     task = asyncio.ensure_future(carried)
     while True:

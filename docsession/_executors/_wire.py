@@ -179,6 +179,14 @@ class Wire:
         is_idle = pgconn.transaction_status == TransactionStatus.IDLE and pgconn.pipeline_status == PipelineStatus.OFF
         return is_idle and not self._is_ended
 
+    def follow_threshold(self, threshold: int | None) -> None:
+        """Prepare statements as the connection's owner has it now, who may change it at any time."""
+        prepared = self._prepared
+        if threshold != prepared.threshold:
+            prepared.threshold = threshold
+            if threshold is None:
+                prepared.forget()
+
     def exchange(self, request: Request) -> PQGen[list[Rows]]:
         """Send *request* in one round trip and return each statement's rows.
 

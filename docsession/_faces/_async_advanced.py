@@ -115,6 +115,18 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         """
         await self._core.rollback()
 
+    async def rolled_back(self) -> None:
+        """Tell the session that the owner of its connection rolled back to a savepoint which docsession cannot see.
+
+        For sessions on a bare psycopg connection (`SessionOptions.request_executor`). What the savepoint took
+        away is unsaved again, with its old versions. SQLAlchemy and Django tell by themselves, and the
+        rollback of a whole transaction is found out in any case.
+
+        Raises:
+            InvalidOperationException: The session's connection is the store's own.
+        """
+        await self._core.rolled_back()
+
     def transaction(self, isolation_level: str | None = None) -> AsyncSessionTransaction:
         """Return a context manager that begins a transaction, and commits it or, on an error, rolls it back.
 

@@ -28,14 +28,16 @@ from docsession._executors._psycopg import PoolSettings
 from docsession._executors._url import parse_url
 from docsession._faces._events import DocumentEvents
 from docsession._faces._request_executor import RequestExecutor as SessionPlace
-from docsession._faces._request_executor import port_of
+from docsession._faces._request_executor import join, port_of
 from docsession._faces._store_events import StoreEvents
 from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
-from docsession._port import RequestExecutor
+from docsession._port import ForeignExecutor, Place, Request, RequestExecutor
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
 from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
+from docsession._session._joined import ForeignDatabase, Joined
 from docsession._session._observing import Observer
+from docsession._sql._joining import PLACE
 from docsession._sql._schema import build_metadata, collection_table
 
 DEFAULT_DATABASE: Final = "docsession"
@@ -102,6 +104,8 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._mappings: Mappings | None = None
         self._databases: dict[str, Database] = {}
         self._elsewhere: weakref.WeakKeyDictionary[RequestExecutor, dict[str, Database]] = weakref.WeakKeyDictionary()
+        self._place: Place | None = None
+        self._strange: dict[Place, Place | None] = {}
         self._lock = threading.RLock()
         self._disposed = False
         self._is_closing = False
@@ -246,6 +250,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
         )
         assert self._mappings is not None  # noqa: S101  # _start made them
+        foreign = None if options is None else self._open_foreign(options)
         context = SessionContext(
             known,
             self._mappings,
@@ -256,7 +261,32 @@ class StoreCommon(StoreEvents, DocumentEvents):
         )
         if self._handlers is not None:
             self._hand_on(self._handlers, context)
+        if foreign is not None:
+            Joined(context, foreign, lambda where, executor: self._find_joined(name, where, executor))
         return context
+
+    def _open_foreign(self, options: SessionOptions) -> ForeignExecutor | None:
+        """Return what carries a session's requests over a connection that somebody else owns, if that was asked for."""
+        given = options.request_executor
+        if not isinstance(given, SessionPlace) or given._host is None:
+            return None
+        if options.isolation_level is not None:
+            raise InvalidArgumentException(
+                "isolation_level is that of the session's own transactions; on a connection that somebody else owns "
+                "the transaction is theirs: set the level there"
+            )
+        return join(given._host, is_async=self._is_async)
+
+    async def _find_joined(self, name: str, where: Place, executor: RequestExecutor) -> Database:
+        """Return what is known of the database *name* at a place of PostgreSQL, which may not be the store's own."""
+        if where != self._place and (self._place is None or self._strange.get(where) != self._place):
+            # The store's server may have been started anew, or another one have taken over.
+            ((row,),) = await self._start().run_apart(lambda: Request([PLACE]))
+            self._place = (row[0], row[1])
+        if where == self._place:
+            return self._database_of(name)
+        self._strange[where] = self._place
+        return ForeignDatabase(name, executor, self._conventions)
 
     # events
 

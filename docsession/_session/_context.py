@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -22,6 +22,9 @@ from docsession._session._journal import Journal
 from docsession._session._observing import Observer
 from docsession._session._requests import RequestLog
 from docsession._sql._flush import Moment, Operation
+
+if TYPE_CHECKING:
+    from docsession._session._joined import Joined
 
 
 class Attempt:
@@ -86,6 +89,7 @@ class SessionContext:
         attempts: The flushes whose answer was lost; one that seemed not to be committed may have
             been on its way still, so they are kept until a save succeeds.
         closed: The state CLOSED.
+        joined: What carries the requests on a connection that somebody else owns; None: there is none.
         executor: What carries the session's requests now: a pool, or its transaction.
         own_executor: What carries them outside a transaction.
         isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
@@ -110,6 +114,7 @@ class SessionContext:
         "handlers",
         "is_of_one_moment",
         "isolation_level",
+        "joined",
         "journal",
         "map",
         "mappings",
@@ -138,6 +143,7 @@ class SessionContext:
         self.isolation_level = isolation_level
         self.is_of_one_moment = False
         self.journal: Journal | None = None
+        self.joined: Joined | None = None
         self.mappings = mappings
         self.conventions = conventions
         self.mode = mode
@@ -166,7 +172,7 @@ class SessionContext:
     @property
     def is_in_transaction(self) -> bool:
         """True where a request is a part of a transaction that goes on after it, or began before."""
-        return self.executor is not self.own_executor
+        return self.executor is not self.own_executor or self.joined is not None
 
     def enter(self, operation: str) -> None:
         """Begin *operation*; every call that uses the session's state begins so.
@@ -188,6 +194,17 @@ class SessionContext:
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "
                 "not known yet. Call save_changes() again, which asks the server, or close the session"
             )
+        if self.joined is not None and not self._outer:
+            try:
+                self.joined.review()
+            except BaseException:
+                self.leave()
+                raise
+
+    async def settle(self) -> None:
+        """Find out to which database somebody else's connection leads, before what is known of it is relied on."""
+        if self.joined is not None:
+            await self.joined.settle()
 
     def leave(self) -> None:
         """End the operation that `enter` began."""

@@ -101,6 +101,7 @@ class SessionCore(SessionContents):
                 return
             if known.deleted and self._undelete(entity, expected):
                 return
+            await context.settle()
             await self._store_new(entity, key, expected)
         finally:
             context.leave()
@@ -118,6 +119,7 @@ class SessionCore(SessionContents):
             mapping is None
             or known.deleted
             or context.no_tracking
+            or (context.joined is not None and not context.joined.is_settled)
             or context.conventions.document_id_generator is not None
             or id(entity) in known.by_entity
         ):
@@ -268,6 +270,7 @@ class SessionCore(SessionContents):
             checked = check_id(key)
             if context.map.knows(checked):
                 return self._known(checked, mapping)
+            await context.settle()
             return (await self._loader.fetch((checked,), mapping, includes)).get(checked)
         finally:
             context.leave()
@@ -283,6 +286,7 @@ class SessionCore(SessionContents):
             self._check_includes(includes)
             mapping = context.mapping_for(object_type)
             unknown = context.map.unknown(wanted)
+            await context.settle()
             found = await self._loader.fetch(unknown, mapping, includes) if unknown else {}
             return {key: found[key] if key in found else self._known(key, mapping) for key in wanted}
         finally:
@@ -323,6 +327,7 @@ class SessionCore(SessionContents):
             ]
             _check_count("start", start)
             _check_count("page_size", page_size)
+            await context.settle()
             return await self._loader.starting_with(
                 id_prefix,
                 context.mapping_for(object_type),
@@ -358,6 +363,7 @@ class SessionCore(SessionContents):
                 raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
             version = version_of(change_vector)
             mapping = context.mapping_for(object_type)
+            await context.settle()
             found = await context.database.up_to_date(lambda: self._loader.fetch_changed(key, version, mapping))
             if found is None:
                 if not context.no_tracking:
@@ -380,6 +386,7 @@ class SessionCore(SessionContents):
                 return True
             if key in context.map.missing or key in context.map.deleted:
                 return False
+            await context.settle()
             return await context.database.up_to_date(lambda: self._look_for(key))
         finally:
             context.leave()
@@ -405,6 +412,7 @@ class SessionCore(SessionContents):
         context.enter("refresh")
         try:
             tracked = self._known_entity(entity, "refresh")
+            await context.settle()
             if tracked.table is None:
                 raise InvalidArgumentException(f"{tracked.id!r} was never saved: there is nothing to refresh it from")
             statement = Statement(tracked.table.load_one, (tracked.id,))
@@ -442,6 +450,7 @@ class SessionCore(SessionContents):
             if context.no_tracking:
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can save nothing")
             try:
+                await context.settle()
                 await self._saver.save(face)
             except BaseException:
                 await self._transactions.end_saving(failed=True)
@@ -481,6 +490,20 @@ class SessionCore(SessionContents):
     def transaction_depth(self) -> int:
         """How many times `begin()` was called without its end."""
         return self._transactions.depth
+
+    async def rolled_back(self) -> None:
+        """Undo what the owner of the session's connection rolled back, where only they know of it.
+
+        Raises:
+            InvalidOperationException: The session is not on a connection that somebody else owns.
+        """
+        joined = self.context.joined
+        if joined is None:
+            raise InvalidOperationException(
+                "rolled_back() is for sessions on a connection that somebody else owns (request_executor); "
+                "this one ends its transactions itself, with commit() and rollback()"
+            )
+        await self._in_transactions("rolled_back", joined.rolled_back)
 
     @property
     def connection(self) -> Any:

@@ -55,6 +55,10 @@ class OutdatedError(Exception):
     """The flush was refused because the catalogue has grown; another plan will do."""
 
 
+class UndoneError(OutdatedError):
+    """The flush was refused because an earlier one, on which it builds, was rolled back; that is undone."""
+
+
 class Flush:
     """What one save does, planned.
 

@@ -21,7 +21,7 @@ from docsession._session._context import Attempt, SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
 from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
-from docsession._session._planning import Flush, OutdatedError, Planner, forget_unsaved_deletions
+from docsession._session._planning import Flush, OutdatedError, Planner, UndoneError, forget_unsaved_deletions
 from docsession._session._tracked import Tracked
 from docsession._sql._flush import (
     Delete,
@@ -54,10 +54,7 @@ class Saver:
         try:
             if context.unknown:
                 await self._resolve()
-            news = None
-            if context.handlers is not None and context.handlers.watch_saves:
-                news = await Announcer(context, self._planner).announce(session)
-            await self._save(session, news)
+            await self._announce_and_save(session)
         except (Exception, asyncio.CancelledError) as error:
             # Something may be written all the same: by a save whose answer was lost, or before a cancellation.
             try:
@@ -66,6 +63,24 @@ class Saver:
                 error.add_note(f"a handler of after_save_changes raised {type(other).__qualname__}: {other}")
             raise
         await self._tell_written()
+
+    async def _announce_and_save(self, session: object) -> None:
+        """Do it, and once more where an earlier save turns out to be rolled back, which makes more to save."""
+        context = self._context
+        for is_last in (False, False, True):
+            news = None
+            if context.handlers is not None and context.handlers.watch_saves:
+                news = await Announcer(context, self._planner).announce(session)
+            try:
+                await self._save(session, news)
+            except UndoneError as error:
+                if is_last:
+                    raise ConcurrencyException(
+                        "the transaction of the session's connection was rolled back meanwhile, once more; nothing was "
+                        "written: call save_changes() again"
+                    ) from error.__cause__
+                continue
+            return
 
     async def _tell_written(self) -> None:
         """Call the handlers of `after_save_changes`."""
@@ -97,7 +112,7 @@ class Saver:
         """Do it, and once more where tables were made or dropped since the catalogue was read: nothing was written."""
         context = self._context
         sent = context.requests.number
-        for is_last in (False, True):
+        for is_last in (False, False, True) if context.joined is not None else (False, True):
             known = context.database.catalogue
             try:
                 flush = await self._planner.plan(session, news)
@@ -105,8 +120,13 @@ class Saver:
                     if context.requests.number == sent:
                         context.requests.count("save_changes")
                     await self._execute(flush)
+                elif context.joined is not None:
+                    await context.joined.refuse_undone()
+            except UndoneError:
+                raise
             except (TableDoesNotExistException, OutdatedError) as error:
-                if not is_last and await context.database.has_changed(known):
+                replans = context.joined is not None and context.joined.replans(error)
+                if not is_last and (replans or await context.database.has_changed(known)):
                     continue
                 if isinstance(error, TableDoesNotExistException):
                     raise
@@ -161,6 +181,8 @@ class Saver:
     async def _explain_refusal(self, flush: Flush, error: _GuardFailed) -> None:
         if error.marker == "catalogue":
             raise OutdatedError from error.__cause__
+        if error.marker == "undone":
+            raise UndoneError from error.__cause__
         if error.marker == "mismatch":
             raise await self._conflicts.mismatch(flush.written, flush.catalogue) from error.__cause__
         raise await self._conflicts.look(flush.operations) from error.__cause__

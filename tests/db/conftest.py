@@ -1,3 +1,4 @@
+import contextlib
 import uuid
 
 import psycopg
@@ -6,6 +7,8 @@ import pytest
 from tests.conftest import STORES
 from tests.support.documents import Rows
 from tests.support.executors import Table, executor_of, settings
+from tests.support.faces import Face
+from tests.support.hosts import HOSTS, HostTable, django_settings
 from tests.support.kinds import KINDS
 
 
@@ -78,3 +81,34 @@ def nothing_else_is_touched(server, database):
     yield
     assert everything() == before
     assert server.execute("SELECT n FROM public.y ORDER BY n").fetchall() == [(1,), (2,)]
+
+
+@pytest.fixture(params=HOSTS)
+def host(request, postgres_url, monkeypatch):
+    """Each kind of somebody else's connection in turn, still to be opened; see `tests.support.hosts`."""
+    host = HOSTS[request.param]()
+    request.node.stash.setdefault(STORES, []).append(host)
+    with contextlib.ExitStack() as stack:
+        if request.param == "django":
+            monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+            stack.enter_context(django_settings(default={"ENGINE": "django.db.backends.postgresql"}))
+        yield host
+
+
+@pytest.fixture
+def host_store(host, postgres_url, database, request):
+    """A store of the face that the connection belongs to."""
+    store = Face(host.face).store(postgres_url, database=database)
+    request.node.stash.setdefault(STORES, []).append(store)
+    return store
+
+
+@pytest.fixture
+def host_table(postgres_url):
+    """A table of the application's own."""
+    name = f"theirs_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {name} (n int PRIMARY KEY)")
+    yield HostTable(postgres_url, name)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE {name}")

@@ -110,6 +110,7 @@ AWAITED = {
         "load_starting_with",
         "refresh",
         "rollback",
+        "rolled_back",
     },
     "AsyncLoaderWithInclude": {"load"},
     "AsyncMaintenance": {

@@ -1,0 +1,427 @@
+"""Requests over a connection that somebody else owns: a part of their transaction, which they end.
+
+Nothing is set on their connection: the conversation goes past its cursors, adapters and row factory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+from weakref import WeakKeyDictionary, ref
+
+import psycopg
+from psycopg import IsolationLevel, capabilities
+from psycopg.abc import PQGen
+from psycopg.pq import PipelineStatus, TransactionStatus
+from typing_extensions import override
+
+from docsession._errors import ConnectionFailedException, InvalidOperationException, _GuardFailed
+from docsession._executors._adapters import AsyncStreamCursor, StreamCursor
+from docsession._executors._async import finish_write
+from docsession._executors._hosts import Host
+from docsession._executors._translate import lost_in_transaction, translate, translate_lost, translate_streamed
+from docsession._executors._wire import ROLLBACK, Frame, LinkLostError, Wire, settings_of
+from docsession._port import Fate, Place, Premise, Request, Row, Rows, Statement, Transaction
+from docsession._sql._joining import (
+    CURRENT_TRANSACTION,
+    PLACE,
+    RELEASE,
+    RESCUE,
+    SAVEPOINT,
+    keep_setting,
+    refuse_undone,
+    restore_setting,
+    status_of,
+)
+
+IDLE: Final = TransactionStatus.IDLE
+INTRANS: Final = TransactionStatus.INTRANS
+
+_PREPARED_MAX: Final = 256
+
+
+class Link:
+    """What is known of one of psycopg's connections, as long as it lives.
+
+    Attributes:
+        wire: The conversation on it.
+        place: Where it leads, once that was asked.
+    """
+
+    __slots__ = ("place", "wire")
+
+    def __init__(self, driver: Any) -> None:
+        self.wire = Wire(driver.pgconn, driver.prepare_threshold, _PREPARED_MAX)
+        self.place: Place | None = None
+
+
+_links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
+
+
+class BlockingForeignExecutor:
+    """Carries the requests of one session over somebody else's connection; see `docsession._port.ForeignExecutor`."""
+
+    def __init__(self, host: Host) -> None:
+        self.premises: list[Premise] = []
+        self._host = host
+        self._driver: Callable[[], Any] = _nothing
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self._host.name}>"
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `RequestExecutor.run`; the request joins the transaction that is open, or begins one as its owner would.
+
+        Raises:
+            InvalidOperationException: The connection cannot take a request now.
+        """
+        driver = await self._host.driver(begin=True)
+        link = self._link(driver)
+        await self._seize(driver)
+        try:
+            status = self._check(driver)
+            self._driver = ref(driver)
+            self.review()
+            if status == IDLE and driver.autocommit:
+                return await self._run_alone(driver, link, request)
+            return await self._join(driver, link, request, () if status == INTRANS else (_begin_of(driver),))
+        finally:
+            driver.lock.release()
+
+    async def place(self) -> Place:
+        """See `ForeignExecutor.place`."""
+        driver = await self._host.driver(begin=False)
+        link = self._link(driver)
+        if link.place is None:
+            ((row,),) = await self._aside(driver, link, [PLACE])
+            link.place = (row[0], row[1])
+        return link.place
+
+    async def ask(self) -> None:
+        """See `ForeignExecutor.ask`."""
+        self.review()
+        xids = self._doubtful()
+        if xids:
+            driver = await self._host.driver(begin=False)
+            self._settle(xids, await self._aside(driver, self._link(driver), [status_of(xid) for xid in xids]))
+
+    def review(self) -> None:
+        """See `ForeignExecutor.review`."""
+        self._host.review(self.premises)
+        driver = self._driver()
+        if driver is None or driver.pgconn.transaction_status != IDLE:
+            return
+        for premise in self.premises:
+            # Ended past its owner, by a ROLLBACK sent as text, say.
+            if premise.fate is Fate.OPEN and premise.xid is not None:
+                premise.fate = Fate.DOUBTFUL
+
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """See `RequestExecutor.run_apart`; there is no other connection, so that a rollback undoes it, too."""
+        request = make()
+        return [] if request is None else await self.run(request)
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `RequestExecutor.stream`; the connection is busy until the last row."""
+        driver = await self._host.driver(begin=True)
+        is_joined = driver.pgconn.transaction_status == INTRANS
+        await self._command(driver, [SAVEPOINT] if is_joined else [])
+        is_done = False
+        try:
+            async for row in self._rows(driver, statement, size):
+                yield row
+            is_done = True
+        except psycopg.Error as error:
+            raise translate_streamed(error, is_lost=driver.closed) from error
+        finally:
+            if not driver.closed:
+                await self._leave_stream(driver, is_joined=is_joined, is_done=is_done)
+
+    def begin(self, isolation_level: str | None = None) -> Transaction:
+        """Refuse: whose connection it is, theirs is the transaction."""
+        del isolation_level
+        raise InvalidOperationException(
+            f"the transaction of this session is that of {self._host.name}: begin, commit and roll it back there"
+        )
+
+    async def close(self) -> None:
+        """Leave the connection to its owner."""
+
+    # one request
+
+    async def _aside(self, driver: Any, link: Link, statements: Sequence[Statement]) -> list[Rows]:
+        """Ask about something beside the session's requests; outside a transaction that begins none."""
+        request = Request(statements)
+        await self._seize(driver)
+        try:
+            is_joined = self._check(driver) == INTRANS
+            frame = Frame((SAVEPOINT,), (RELEASE,), rescue=RESCUE)
+            sent = link.wire.exchange_framed(request, frame) if is_joined else link.wire.exchange(request)
+            return await self._converse(driver, sent, request, is_joined=is_joined)
+        finally:
+            driver.lock.release()
+
+    async def _run_alone(self, driver: Any, link: Link, request: Request) -> list[Rows]:
+        """Send a request that commits by itself, as everything does on a connection in autocommit."""
+        xids = self._doubtful()
+        if not xids:
+            return await self._converse(driver, link.wire.exchange(request), request, is_joined=False)
+        inner = Request(
+            [*self._checks(xids, request), *request.statements],
+            transaction=request.transaction or request.write,
+            write=request.write,
+            settings=request.settings,
+        )
+        try:
+            results = await self._converse(driver, link.wire.exchange(inner), inner, is_joined=False)
+        except _GuardFailed as refusal:
+            await self._settle_refusal(driver, link, xids, refusal, is_joined=False)
+            raise
+        finally:
+            request.sent, request.cancelled = inner.sent, inner.cancelled
+        self._settle(xids, results)
+        return results[len(xids) :]
+
+    async def _join(self, driver: Any, link: Link, request: Request, begin: Sequence[Statement]) -> list[Rows]:
+        """Send *request* as a part of the open transaction, or of one that *begin* begins."""
+        xids = self._doubtful()
+        inner = Request([*self._checks(xids, request), *request.statements], write=request.write)
+        if request.write:
+            inner.statements = [*inner.statements, CURRENT_TRANSACTION]
+        frame = self._frame(request, begin)
+        try:
+            results = await self._converse(driver, link.wire.exchange_framed(inner, frame), inner, is_joined=True)
+        except _GuardFailed as refusal:
+            await self._settle_refusal(driver, link, xids, refusal, is_joined=not begin)
+            raise
+        except BaseException as error:
+            # Ctrl-C in the middle of the conversation, say: it may have been done.
+            if request.write and inner.sent and not isinstance(error, Exception):
+                self._remember(None)
+            raise
+        finally:
+            request.sent, request.cancelled = inner.sent, inner.cancelled
+        self._settle(xids, results)
+        if request.write:
+            self._remember(results.pop()[0][0])
+        return results[len(xids) :]
+
+    @staticmethod
+    def _checks(xids: Sequence[str], request: Request) -> list[Statement]:
+        return [refuse_undone(xid) if request.write else status_of(xid) for xid in xids]
+
+    def _frame(self, request: Request, begin: Sequence[Statement]) -> Frame:
+        """Return what keeps a refusal from failing the transaction, and settings from outliving the request."""
+        names = [name for name, _ in request.settings]
+        if "synchronous_commit" in names:
+            raise InvalidOperationException(
+                f"a cluster-wide save waits for its commit, and the commit is that of {self._host.name}, "
+                "later: use TransactionMode.SINGLE_NODE here, or a session of its own; nothing was sent"
+            )
+        before = [*begin] if begin else [SAVEPOINT]
+        before += [*map(keep_setting, names), *settings_of(request)]
+        after = [*map(restore_setting, names)]
+        if begin:
+            return Frame(before, after, rescue=ROLLBACK.sql)
+        return Frame(before, [*after, RELEASE], rescue=RESCUE)
+
+    async def _converse(
+        self, driver: Any, conversation: PQGen[list[Rows]], request: Request, *, is_joined: bool
+    ) -> list[Rows]:
+        try:
+            return await self._drive(driver, conversation, request)
+        except LinkLostError as lost:
+            self._host.lost()
+            if not is_joined:
+                raise translate_lost(lost, write=request.write) from lost.__cause__
+            for premise in self.premises:
+                if premise.fate is Fate.OPEN:
+                    premise.fate = Fate.UNDONE
+            raise lost_in_transaction(lost) from lost.__cause__
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    # what became of earlier writes
+
+    def _doubtful(self) -> list[str]:
+        """Return the transactions that the server has to be asked about."""
+        doubtful = (premise.xid for premise in self.premises if premise.fate is Fate.DOUBTFUL)
+        return list(dict.fromkeys(xid for xid in doubtful if xid is not None))
+
+    def _settle(self, xids: Sequence[str], results: Sequence[Rows]) -> None:
+        """Take over what the server said about *xids*, the first of *results*."""
+        said = {xid: rows[0][0] for xid, rows in zip(xids, results, strict=False)}
+        for premise in self.premises:
+            if premise.fate is not Fate.DOUBTFUL or premise.xid not in said:
+                continue
+            match said[premise.xid]:
+                case "aborted":
+                    premise.fate = Fate.UNDONE
+                case "in progress":
+                    premise.fate = self._host.still_in_progress(premise)
+                case _:
+                    # Null is a commit so old that the server has forgotten the transaction.
+                    premise.fate = Fate.COMMITTED
+
+    async def _settle_refusal(
+        self, driver: Any, link: Link, xids: Sequence[str], refusal: _GuardFailed, *, is_joined: bool
+    ) -> None:
+        """Where the write was refused because earlier ones are undone, find out which."""
+        if refusal.marker != "undone":
+            return
+        if len(xids) == 1:
+            self._settle(xids, [[("aborted",)]])
+            return
+        request = Request([status_of(xid) for xid in xids])
+        frame = Frame((SAVEPOINT,), (RELEASE,), rescue=RESCUE)
+        sent = link.wire.exchange_framed(request, frame) if is_joined else link.wire.exchange(request)
+        self._settle(xids, await self._converse(driver, sent, request, is_joined=is_joined))
+
+    def _remember(self, xid: str | None) -> None:
+        premise = Premise(xid)
+        self.premises.append(premise)
+        self._host.watch(premise)
+
+    # streams
+
+    async def _leave_stream(self, driver: Any, *, is_joined: bool, is_done: bool) -> None:
+        has_failed = driver.pgconn.transaction_status == TransactionStatus.INERROR
+        if is_joined:
+            undo = [Statement(each) for each in RESCUE.split(b"; ")]
+            await self._command(driver, [RELEASE] if is_done else undo)
+        elif has_failed:
+            await self._command(driver, [ROLLBACK])
+
+    async def _command(self, driver: Any, commands: Sequence[Statement]) -> None:
+        await self._seize(driver)
+        try:
+            if commands:
+                request = Request(())
+                sent = self._link(driver).wire.exchange_framed(request, Frame(commands, ()))
+                await self._converse(driver, sent, request, is_joined=True)
+            else:
+                self._check(driver)
+        finally:
+            driver.lock.release()
+
+    # the connection
+
+    def _link(self, driver: Any) -> Link:
+        """Return what is known of a connection, with statements prepared as its owner has it now."""
+        if driver.closed:
+            raise self._closed(driver)
+        link = _links.get(driver)
+        if link is None:
+            return _links.setdefault(driver, Link(driver))
+        link.wire.follow_threshold(driver.prepare_threshold)
+        return link
+
+    def _check(self, driver: Any) -> TransactionStatus:
+        """Return where the connection stands, if it can take a request.
+
+        Raises:
+            InvalidOperationException: It cannot.
+        """
+        pgconn = driver.pgconn
+        status = TransactionStatus(pgconn.transaction_status)
+        name = self._host.name
+        if pgconn.pipeline_status != PipelineStatus.OFF:
+            raise InvalidOperationException(
+                f"{name} is in pipeline mode, where a session can read no answer; nothing was sent: "
+                "use the session outside the pipeline"
+            )
+        match status:
+            case TransactionStatus.IDLE | TransactionStatus.INTRANS:
+                pass
+            case TransactionStatus.INERROR:
+                raise InvalidOperationException(
+                    f"the transaction of {name} has failed by an earlier statement; nothing was sent: roll it back, "
+                    "or to a savepoint, and use the session then"
+                )
+            case TransactionStatus.ACTIVE:
+                raise self._busy()
+            case _:
+                raise self._closed(driver)
+        encoding = pgconn.parameter_status(b"client_encoding")
+        if encoding != b"UTF8":
+            raise InvalidOperationException(
+                f"{name} has the client_encoding {(encoding or b'').decode()!r}, in which documents would be garbled; "
+                "nothing was sent: connect with client_encoding=utf8"
+            )
+        return status
+
+    def _closed(self, driver: Any) -> Exception:
+        if driver.broken:
+            return ConnectionFailedException(
+                f"the connection of {self._host.name} is broken; nothing was sent, and what its transaction had "
+                "written is rolled back: begin again on a new one"
+            )
+        return InvalidOperationException(
+            f"the connection of {self._host.name} is closed; nothing was sent: open the session on one that is open"
+        )
+
+    def _busy(self) -> InvalidOperationException:
+        return InvalidOperationException(
+            f"the connection of {self._host.name} is busy with another statement, of another thread or task, or of a "
+            "stream that is not read to its end; nothing was sent: one at a time uses a connection"
+        )
+
+    # what differs between the faces
+
+    async def _seize(self, driver: Any) -> None:
+        """Take psycopg's own lock of the connection.
+
+        Raises:
+            InvalidOperationException: Somebody has it.
+        """
+        if not driver.lock.acquire(blocking=False):
+            raise self._busy()
+
+    async def _drive(self, driver: Any, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+        del request
+        rows: list[Rows] = driver.wait(conversation)
+        return rows
+
+    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncIterator[Row]:
+        chunk = size if capabilities.has_stream_chunked() else 1
+        for row in StreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk):
+            yield row
+
+
+class AsyncForeignExecutor(BlockingForeignExecutor):
+    """The same for the connections of an event loop."""
+
+    @override
+    async def _seize(self, driver: Any) -> None:
+        if driver.lock.locked():
+            raise self._busy()
+        await driver.lock.acquire()
+
+    @override
+    async def _drive(self, driver: Any, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
+        carried = driver.wait(conversation)
+        rows: list[Rows] = await (finish_write(carried, request) if request.write else carried)
+        return rows
+
+    @override
+    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncIterator[Row]:
+        chunk = size if capabilities.has_stream_chunked() else 1
+        async for row in AsyncStreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk):
+            yield row
+
+
+def _nothing() -> None:
+    """No connection was used yet."""
+
+
+def _begin_of(driver: Any) -> Statement:
+    """Return what psycopg would send to begin a transaction on this connection."""
+    words = ["BEGIN"]
+    if driver.isolation_level is not None:
+        words.append(f"ISOLATION LEVEL {IsolationLevel(driver.isolation_level).name.replace('_', ' ')}")
+    if driver.read_only is not None:
+        words.append("READ ONLY" if driver.read_only else "READ WRITE")
+    if driver.deferrable is not None:
+        words.append("DEFERRABLE" if driver.deferrable else "NOT DEFERRABLE")
+    return Statement(" ".join(words).encode())

@@ -1,0 +1,225 @@
+"""A session on a connection that somebody else owns: what it makes of their commits and rollbacks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from typing_extensions import override
+
+from docsession._documents._ids import time_ordered_id
+from docsession._documents._mapping import DocumentMapping
+from docsession._documents._naming import command_line
+from docsession._errors import ConnectionLostException, DocSessionError, TableDoesNotExistException
+from docsession._port import Fate, ForeignExecutor, Place, Request, Row, Rows, Statement, Transaction
+from docsession._session._conflicts import ConflictFinder
+from docsession._session._context import SessionContext
+from docsession._session._database import Database
+from docsession._session._journal import Entry, Journal
+from docsession._session._planning import OutdatedError, UndoneError
+from docsession._sql._flush import Delete, Put
+from docsession._sql._joining import status_of
+from docsession._sql._tables import TableStatements
+
+Find: TypeAlias = Callable[[Place, ForeignExecutor], Awaitable[Database]]
+"""Finds what is known of the database at a place of PostgreSQL."""
+
+
+class Joined:
+    """Carries the requests of a session over somebody else's connection, and undoes what they roll back.
+
+    A flush in their transaction counts as saved, on the premise that they commit. Each flush has an entry in
+    the session's journal and a premise, in the same order. Where a premise turns out not to hold the
+    journal is undone from there on: a rollback takes away what came last.
+    """
+
+    __slots__ = ("_context", "_find", "_foreign", "_is_settled")
+
+    def __init__(self, context: SessionContext, foreign: ForeignExecutor, find: Find) -> None:
+        self._context = context
+        self._foreign = foreign
+        self._find = find
+        self._is_settled = False
+        context.joined = self
+        context.executor = context.own_executor = self
+        context.journal = Journal()
+
+    @property
+    def is_settled(self) -> bool:
+        """True once it is known which database the connection leads to."""
+        return self._is_settled
+
+    async def settle(self) -> None:
+        """Find out which database the connection leads to, before the session relies on what is known of it."""
+        if not self._is_settled:
+            place = await self._foreign.place()
+            self._context.database = await self._find(place, self._foreign)
+            self._is_settled = True
+
+    # requests
+
+    async def run(self, request: Request) -> list[Rows]:
+        """See `Carrier.run`."""
+        premises = self._foreign.premises
+        before = len(premises)
+        try:
+            return await self._foreign.run(request)
+        except ConnectionLostException:
+            await self._ask_elsewhere()
+            raise
+        finally:
+            for premise in premises[before:]:
+                premise.mark = self._journal.mark()
+            self.review()
+
+    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """See `Carrier.stream`."""
+        async for row in self._foreign.stream(statement, size):
+            yield row
+
+    async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
+        """See `RequestExecutor.run_apart`; only a database of which the store has no connection comes here."""
+        return await self._foreign.run_apart(make)
+
+    def begin(self, isolation_level: str | None = None) -> Transaction:
+        """Refuse, as `ForeignExecutor.begin` does."""
+        return self._foreign.begin(isolation_level)
+
+    async def close(self) -> None:
+        """Leave the connection to its owner."""
+
+    # what became of the flushes
+
+    def review(self) -> bool:
+        """Undo what is known to be rolled back, and forget how to undo what is known to be committed.
+
+        Returns:
+            True where something was undone.
+        """
+        foreign, journal = self._foreign, self._journal
+        premises = foreign.premises
+        if not journal.entries and not premises:
+            return False
+        foreign.review()
+        undone = next((i for i, premise in enumerate(premises) if premise.fate is Fate.UNDONE), None)
+        if undone is not None:
+            self._undo_to(premises[undone].mark)
+            del premises[undone:]
+        while premises and premises[0].fate is Fate.COMMITTED:
+            del premises[0]
+        settled = premises[0].mark if premises else journal.mark()
+        if settled:
+            del journal.entries[:settled]
+            for premise in premises:
+                premise.mark -= settled
+        return undone is not None
+
+    async def refuse_undone(self) -> None:
+        """Ask the server about flushes that may have been rolled back, as a save with nothing to save must.
+
+        Raises:
+            UndoneError: One was, and is undone.
+        """
+        await self._foreign.ask()
+        if self.review():
+            raise UndoneError
+
+    async def rolled_back(self) -> None:
+        """Look which flushes are still there, because their owner rolled back to a savepoint, and undo the others.
+
+        Versions are unique, so a flush is there exactly where one of its versions is.
+        """
+        premises, journal = self._foreign.premises, self._journal
+        await self._foreign.ask()
+        self.review()
+        if not premises or not journal.entries:
+            return
+        ids: dict[TableStatements, list[str]] = {}
+        for each in journal.operations():
+            ids.setdefault(each.table, []).append(each.id)
+        actual = await ConflictFinder(self._context).versions(list(ids.items()))
+        kept = next((i for i in reversed(range(journal.mark())) if _is_there(journal.entries[i], actual)), -1)
+        self._undo_to(kept + 1)
+        premises[:] = [premise for premise in premises if premise.mark <= kept]
+
+    def replans(self, error: Exception) -> bool:
+        """Return True where a flush that was refused with *error* is to be planned once more."""
+        context = self._context
+        if isinstance(error, OutdatedError) and not context.is_of_one_moment:
+            # Their transaction sees the catalogue of when it began: then the store's connection is asked.
+            context.is_of_one_moment = True
+            return True
+        return False
+
+    @property
+    def _journal(self) -> Journal:
+        journal = self._context.journal
+        assert journal is not None  # noqa: S101  # made with the session
+        return journal
+
+    def _undo_to(self, mark: int) -> None:
+        self._journal.undo_to(mark)
+        context = self._context
+        # Others' documents that were looked for inside may have looked otherwise there.
+        context.map.missing.clear()
+        context.map.included.clear()
+        if isinstance(context.database, ForeignDatabase):
+            context.database.forget()
+
+    async def _ask_elsewhere(self) -> None:
+        """The connection broke in a transaction: ask on one of the store's what became of earlier ones."""
+        doubtful = [premise for premise in self._foreign.premises if premise.fate is Fate.DOUBTFUL]
+        database = self._context.database
+        if not doubtful or isinstance(database, ForeignDatabase):
+            return
+        request = Request([status_of(premise.xid or "") for premise in doubtful])
+        with suppress(DocSessionError):
+            for premise, rows in zip(doubtful, await database.executor.run_apart(lambda: request), strict=True):
+                # One that goes on was that of the broken connection.
+                premise.fate = Fate.COMMITTED if rows[0][0] in {"committed", None} else Fate.UNDONE
+
+
+class ForeignDatabase(Database):
+    """A database of which the store has no connection of its own, only that of one session.
+
+    Nothing can be kept apart from the transaction there: ids are not numbered but ordered by time, and no
+    table is made. It belongs to the session, since it knows what may never be committed.
+    """
+
+    @override
+    def spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
+        return time_ordered_id(mapping.id_prefix + self.separator)
+
+    @override
+    async def next_id(self, mapping: DocumentMapping[Any]) -> str:
+        return time_ordered_id(mapping.id_prefix + self.separator)
+
+    @override
+    async def give_back_ranges(self) -> None:
+        """There are none."""
+
+    @override
+    async def make_system_tables(self, error: TableDoesNotExistException) -> None:
+        raise self._elsewhere(()) from error
+
+    @override
+    async def _create(self, tables: Sequence[str] = ()) -> None:
+        raise self._elsewhere(tables)
+
+    def _elsewhere(self, tables: Sequence[str]) -> TableDoesNotExistException:
+        lacking = f"the tables {', '.join(map(repr, tables))}" if tables else "its system tables"
+        return TableDoesNotExistException(
+            f"the database {self.name!r} lacks {lacking} where the session's connection leads, which is not where the "
+            f"store's own leads, so none are made; nothing was written. Run `{command_line('upgrade', self.name)}` "
+            "with the URL of that server, or open the session from a store with that URL"
+        )
+
+
+def _is_there(entry: Entry, actual: dict[tuple[TableStatements, str], int]) -> bool:
+    """Return True where *actual* versions show what a flush did."""
+    puts = [each for each in entry.operations if isinstance(each, Put)]
+    if puts:
+        return any(actual.get((put.table, put.id)) == put.version for put in puts)
+    deletes = [each for each in entry.operations if isinstance(each, Delete)]
+    return bool(deletes) and not any((each.table, each.id) in actual for each in deletes)
