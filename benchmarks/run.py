@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).parent.parent))
 
 import async_face
+import caching
 import links
 import loads
 import memory
@@ -26,7 +27,15 @@ import saves
 from environment import Server
 from harness import Effort, Result
 
-GROUPS = {"load": loads, "save": saves, "link": links, "async": async_face, "memory": memory, "option": options}
+GROUPS = {
+    "load": loads,
+    "cache": caching,
+    "save": saves,
+    "link": links,
+    "async": async_face,
+    "memory": memory,
+    "option": options,
+}
 
 LEGEND = """
 Medians of one run. "By hand" is psycopg with a pool, prepared statements, the binary format, pipelines and msgspec,

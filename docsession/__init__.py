@@ -75,6 +75,7 @@ from docsession._session._event_args import (
     SessionCreatedEventArgs,
     SucceedRequestEventArgs,
 )
+from docsession._session._statistics import StoreStatistics
 
 __all__ = [
     "AdvancedSession",
@@ -144,6 +145,7 @@ __all__ = [
     "SessionTransaction",
     "ShouldIgnoreEntityChanges",
     "StoreClosedException",
+    "StoreStatistics",
     "SucceedRequestEventArgs",
     "TableDoesNotExistException",
     "TooManyRequestsException",

@@ -27,6 +27,7 @@ class ConventionSettings(TypedDict, total=False):
     find_collection_name: Callable[[type], str | None] | None
     find_identity_property_name: Callable[[type], str | None] | None
     identity_parts_separator: str
+    max_cache_size: int
     max_number_of_requests_per_session: int
     node_tag: str
     optimistic_concurrency_mode: OptimisticConcurrencyMode
@@ -66,6 +67,7 @@ class DocumentConventions:
         "_find_identity_property_name",
         "_frozen",
         "_identity_parts_separator",
+        "_max_cache_size",
         "_node_tag",
         "_optimistic_concurrency_mode",
         "_transform_prefix",
@@ -79,6 +81,7 @@ class DocumentConventions:
         self.verify_on_save = True
         self.should_ignore_entity_changes: ShouldIgnoreEntityChanges | None = None
         self._frozen = False
+        self._max_cache_size = 128 * 1024 * 1024
         self._auto_create = True
         self._identity_parts_separator = "/"
         self._node_tag = "A"
@@ -137,6 +140,24 @@ class DocumentConventions:
         if len(value) != 1 or not value.isprintable() or value.isalnum():
             raise InvalidArgumentException(f"identity_parts_separator must be one character like '/', not {value!r}")
         self._identity_parts_separator = value
+
+    @property
+    def max_cache_size(self) -> int:
+        """Bytes that the store may keep of documents it has read; 128 MiB. 0 turns the cache off.
+
+        Python's overhead is counted in. It may be set at any time; a smaller one holds from the next document
+        that is kept on. (RavenDB: max_http_cache_size)
+        """
+        return self._max_cache_size
+
+    @max_cache_size.setter
+    def max_cache_size(self, value: int) -> None:
+        given: object = value
+        if type(given) is not int:
+            raise InvalidArgumentTypeException(f"max_cache_size is a number of bytes, not {given!r:.40}")
+        if value < 0:
+            raise InvalidArgumentException(f"max_cache_size is a number of bytes, 0 or more, not {value}")
+        self._max_cache_size = value
 
     @property
     def node_tag(self) -> str:

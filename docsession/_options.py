@@ -38,13 +38,15 @@ class SessionOptions:
         database: The database (a schema) that the session works on; None is the store's.
         no_tracking: True: entities that are loaded are not tracked and cannot be saved.
         optimistic_concurrency_mode: None takes the convention's.
-        no_caching: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
+        no_caching: True: what this session loads is always sent by the server, and is not kept in the
+            store's cache. Without it too a session sees the server's present state: the cache saves the transfer
+            of documents that the store has as they are.
         request_executor: Another place for this session's requests: `store.get_request_executor()` of another store,
             or `RequestExecutor.for_connection(connection)` for a connection that somebody else owns.
         isolation_level: "repeatable read" or "serializable": a transaction begins with the session's first
             request and spans its reads and the flush, which commits it. None: reads see what is committed,
             and the flush is a transaction by itself.
-        transaction_mode: Likewise.
+        transaction_mode: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
         disable_atomic_document_writes_in_cluster_wide_transaction: Likewise.
     """
 

@@ -129,6 +129,8 @@ class DocumentStore(StoreCommon):
     async def _close(self) -> None:
         with self._lock:
             self._disposed = True
+            if self._cache is not None:
+                self._cache.close()
         try:
             if self._executor is not None:
                 await self._give_back()

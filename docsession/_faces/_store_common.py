@@ -32,11 +32,13 @@ from docsession._faces._request_executor import join, port_of
 from docsession._faces._store_events import StoreEvents
 from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
 from docsession._port import ForeignExecutor, Place, Request, RequestExecutor
+from docsession._session._cache import DocumentCache
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
 from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
 from docsession._session._joined import ForeignDatabase, Joined
 from docsession._session._observing import Observer
+from docsession._session._statistics import StoreStatistics
 from docsession._sql._joining import PLACE
 from docsession._sql._schema import build_metadata, collection_table
 
@@ -58,7 +60,6 @@ NOT_GIVEN: Final = _NotGiven()
 Urls: TypeAlias = str | list[str] | _NotGiven
 
 _LATER: Final = (
-    "no_caching",
     "transaction_mode",
     "disable_atomic_document_writes_in_cluster_wide_transaction",
 )
@@ -104,6 +105,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._mappings: Mappings | None = None
         self._databases: dict[str, Database] = {}
         self._elsewhere: weakref.WeakKeyDictionary[RequestExecutor, dict[str, Database]] = weakref.WeakKeyDictionary()
+        self._cache: DocumentCache | None = None
         self._place: Place | None = None
         self._strange: dict[Place, Place | None] = {}
         self._lock = threading.RLock()
@@ -125,6 +127,8 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._lock = threading.RLock()
         if self._mappings is not None:
             self._mappings.renew_lock()
+        if self._cache is not None:
+            self._cache.renew_lock()
 
     @property
     def database(self) -> str:
@@ -153,6 +157,12 @@ class StoreCommon(StoreEvents, DocumentEvents):
         return self._server
 
     @property
+    def statistics(self) -> StoreStatistics:
+        """What the store has done in this process, as numbers of this moment."""
+        cache = self._cache
+        return StoreStatistics(cache_max_size=self._conventions.max_cache_size) if cache is None else cache.statistics()
+
+    @property
     def metadata(self) -> MetaData:
         """SQLAlchemy's description of the system tables and of the tables of the collections known so far.
 
@@ -179,6 +189,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             if self._executor is None:
                 self._conventions.freeze()
                 self._mappings = Mappings(self._conventions)
+                self._cache = DocumentCache(self._conventions)
                 settings = PoolSettings(conninfo=self._find_server(), **self._pool_options)  # type: ignore[arg-type]  # checked by PoolSettings
                 self._url = settings.url
                 self._executor = self._make_executor(settings)
@@ -202,7 +213,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
         database = self._databases.get(name)
         if database is None:
             with self._lock:
-                made = Database(name, executor, self._conventions)
+                made = Database(name, executor, self._conventions, self._cache)
                 database = self._databases.setdefault(name, made)
         return database
 
@@ -212,7 +223,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
         with self._lock:
             known = self._elsewhere.setdefault(place, {})
             if name not in known:
-                known[name] = Database(name, place, self._conventions)
+                known[name] = Database(name, place, self._conventions, self._cache)
             return known[name]
 
     def get_request_executor(self, database: str | None = None) -> SessionPlace:
@@ -238,12 +249,13 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._start()
         if options is None:
             name = self._database if database is None else self._choose_database(database, None, None)
-            mode, no_tracking, isolation_level = self._conventions.optimistic_concurrency_mode, False, None
+            mode, isolation_level = self._conventions.optimistic_concurrency_mode, None
+            no_tracking = no_caching = False
             place = None
         else:
             place, its_database = self._choose_place(options)
             name = self._choose_database(database, options, its_database)
-            no_tracking = bool(options.no_tracking)
+            no_tracking, no_caching = bool(options.no_tracking), bool(options.no_caching)
             mode = self._choose_mode(options, no_tracking=no_tracking)
             isolation_level = check_isolation_level(options.isolation_level)
         known = (
@@ -257,6 +269,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             self._conventions,
             mode=mode,
             no_tracking=no_tracking,
+            no_caching=no_caching,
             isolation_level=isolation_level,
         )
         if self._handlers is not None:

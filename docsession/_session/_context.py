@@ -85,6 +85,7 @@ class SessionContext:
     Attributes:
         mode: Which documents a save checks.
         no_tracking: Entities that are loaded are not remembered.
+        cache: What the store keeps of the documents that were read; None: not for this session.
         unknown: True in the state UNKNOWN: the outcome of the last save is not known.
         attempts: The flushes whose answer was lost; one that seemed not to be committed may have
             been on its way still, so they are kept until a save succeeds.
@@ -106,6 +107,7 @@ class SessionContext:
         "_operation",
         "_outer",
         "attempts",
+        "cache",
         "closed",
         "conventions",
         "database",
@@ -134,6 +136,7 @@ class SessionContext:
         *,
         mode: OptimisticConcurrencyMode,
         no_tracking: bool,
+        no_caching: bool = False,
         executor: RequestExecutor | None = None,
         isolation_level: str | None = None,
     ) -> None:
@@ -148,6 +151,7 @@ class SessionContext:
         self.conventions = conventions
         self.mode = mode
         self.no_tracking = no_tracking
+        self.cache = None if no_caching else database.cache
         self.map = IdentityMap()
         self.requests = RequestLog(conventions.max_number_of_requests_per_session)
         self.unknown = False
@@ -275,6 +279,16 @@ class SessionContext:
         """What the user knows as the session."""
         assert self.face is not None  # noqa: S101  # set where there are handlers
         return self.face.get()
+
+    @property
+    def reads_committed(self) -> bool:
+        """True where requests see nothing but what is committed: they go to the pool.
+
+        What is read inside a transaction may be rolled back. If the clock of this machine is behind, the next
+        write of the document could be given the same version (one chance in 1024), so such rows are not kept.
+        To name the version of a kept row there is safe, since that one was committed.
+        """
+        return self.executor is self.database.executor
 
     @property
     def operation(self) -> str:

@@ -415,8 +415,7 @@ class SessionCore(SessionContents):
             await context.settle()
             if tracked.table is None:
                 raise InvalidArgumentException(f"{tracked.id!r} was never saved: there is nothing to refresh it from")
-            statement = Statement(tracked.table.load_one, (tracked.id,))
-            ((*rows,),) = await self._loader.request([statement])
+            rows = await self._loader.read_one(tracked.table, tracked.id)
             if not rows:
                 raise DocumentDoesNotExistException(
                     f"{tracked.id!r} was deleted meanwhile; evict the entity, or store it anew after evicting it"

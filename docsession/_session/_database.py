@@ -21,6 +21,7 @@ from docsession._errors import (
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
+from docsession._session._cache import DocumentCache
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
 from docsession._sql._schema import (
@@ -61,15 +62,23 @@ class Database:
 
     Attributes:
         name: The schema's name.
+        cache: What the store keeps of the documents that were read, of all its databases; None: nothing.
         catalogue: What is known of it; None before the first use.
         seen_prefixes: For (tables, path) of an include without a collection, the prefixes of the ids
             that documents were seen to hold there.
     """
 
-    def __init__(self, name: str, executor: RequestExecutor, conventions: DocumentConventions) -> None:
+    def __init__(
+        self,
+        name: str,
+        executor: RequestExecutor,
+        conventions: DocumentConventions,
+        cache: DocumentCache | None = None,
+    ) -> None:
         self.name = check_database(name)
         self.executor = executor
         self.conventions = conventions
+        self.cache = cache
         self.separator = conventions.identity_parts_separator
         self.system = SystemStatements(name)
         self.catalogue: Catalogue | None = None
@@ -136,6 +145,8 @@ class Database:
         self._is_checked = False
         self._generators = {}
         self.seen_prefixes = {}
+        if self.cache is not None:
+            self.cache.forget(list(self._tables.values()))
 
     async def tables_for(self, prefix: str, mapping: DocumentMapping[Any] | None) -> tuple[TableStatements, ...]:
         """Return where documents with ids of *prefix* may lie; asks the server where none is known."""

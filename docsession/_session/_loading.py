@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._polymorphism import became_another, is_special
 from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._changes import metadata_of, types_of
-from docsession._session._context import SessionContext
 from docsession._session._conversions import converted
 from docsession._session._database import Catalogue
+from docsession._session._reading import Reader, decode_document, strings_at
 from docsession._session._tracked import Tracked
-from docsession._sql._load import Include, load_many, load_one, load_starting_with, load_with_includes
+from docsession._sql._load import Include, load_many, load_starting_with, load_with_includes
 from docsession._sql._tables import TableStatements
 
-_decode = msgspec.json.Decoder().decode
 
-
-class Loader:
+class Loader(Reader):
     """Brings documents from the database into the identity map of one session."""
 
-    __slots__ = ("_context",)
-
-    def __init__(self, context: SessionContext) -> None:
-        self._context = context
-
-    async def request(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """Send statements that only read; counted as one request."""
-        context = self._context
-        context.requests.count(context.operation)
-        return await context.run(Request(statements))
+    __slots__ = ()
 
     async def fetch(
         self, keys: Sequence[str], mapping: DocumentMapping[Any] | None, includes: Sequence[IncludePath] = ()
@@ -60,13 +47,11 @@ class Loader:
             await self._fetch_including(list(parts.items()), mapping, includes, found)
         elif len(parts) == 1:
             ((table, wanted),) = parts.items()
-            statement = load_one(table, wanted[0]) if len(wanted) == 1 else load_many([(table, wanted)])
-            (rows,) = await self.request([statement])
+            rows = await (self.read_one(table, wanted[0]) if len(wanted) == 1 else self.read_many([(table, wanted)]))
             found = self._materialise_all(rows, table, mapping)
         else:
-            (rows,) = await self.request([load_many(list(parts.items()))])
             tables = tuple(parts)
-            for row in rows:
+            for row in await self.read_many(list(parts.items())):
                 found[row[0]] = self.materialise(row, tables[row[5]], mapping)
         if len(found) < len(keys):
             await self._look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
@@ -200,15 +185,18 @@ class Loader:
     ) -> None:
         sources = tuple(table for table, _ in parts)
         asked = [await self._resolve(include, sources) for include in includes]
+        known, decoded = self.expected(parts, asked)
         statement, tables = load_with_includes(
-            parts, asked, self._context.database.separator, list(self._context.map.by_id)
+            parts, asked, self._context.database.separator, list(self._context.map.by_id), known
         )
-        rows = await self._request_and_catch_up(statement)
+        rows = self.complete(await self._request_and_catch_up(statement), tables, known)
         referred: list[dict[str, None]] = [{} for _ in includes]
         arrived = []
         for row in rows:
             if row[5] < len(parts):
-                document = _decode(row[1][1:])
+                kept = known.get(row[0])
+                is_decoded = kept is not None and row[1] is kept[1] and row[0] in decoded
+                document = decoded[row[0]] if is_decoded else decode_document(row[1][1:])
                 for ids, include in zip(referred, includes, strict=True):
                     ids.update(dict.fromkeys(strings_at(document, include.path)))
                 found[row[0]] = self.materialise(row, tables[row[5]], mapping)
@@ -327,7 +315,7 @@ class Loader:
             if not tables:
                 context.requests.count(context.operation)
                 return []
-            rows = await self._request_and_catch_up(among(tables))
+            rows = self.complete(await self._request_and_catch_up(among(tables)), tables, {})
             later = tables if database.catalogue is None else tables_of(database.catalogue)
             later = tuple(dict.fromkeys((*tables, *later)))
             if later != tables:
@@ -369,21 +357,6 @@ class IncludePath:
 def parse_path(path: str) -> tuple[str, ...]:
     """Return the keys of a path as RavenDB writes it: `lines[].product` or `lines.product`."""
     return tuple(part.removesuffix("[]") for part in path.split("."))
-
-
-def strings_at(document: object, path: tuple[str, ...]) -> list[str]:
-    """Return the strings at *path*, through lists on the way, as the statement's SQL finds them."""
-    values = [document]
-    for key in path:
-        following: list[object] = []
-        for value in values:
-            item = value.get(key) if isinstance(value, dict) else None
-            if isinstance(item, list):
-                following += item
-            else:
-                following.append(item)
-        values = following
-    return [value for value in values if isinstance(value, str)]
 
 
 def _tables_starting_with(

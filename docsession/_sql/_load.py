@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
-from docsession._port import Statement, TextArray
+import msgspec
+
+from docsession._port import JSONB_VERSION, Row, Statement, TextArray
 from docsession._sql._tables import COLUMNS, TableStatements
 
 
@@ -44,29 +47,59 @@ def load_many(parts: Sequence[tuple[TableStatements, Sequence[str]]]) -> Stateme
     return Statement(_union(tuple(table.name for table, _ in parts)), [TextArray(keys) for _, keys in parts])
 
 
+def load_one_known(table: TableStatements, known: Row) -> Statement:
+    """As `load_one`, without data and metadata where the document is as in the row *known*."""
+    return Statement(table.load_changed, (known[0], known[3]))
+
+
+def load_many_known(parts: Sequence[tuple[TableStatements, Sequence[str]]], known: Mapping[str, Row]) -> Statement:
+    """As `load_many`, without the data of the documents that are as in the rows *known*."""
+    text = _union_known(tuple(table.name for table, _ in parts))
+    return Statement(text, [*(TextArray(keys) for _, keys in parts), _versions(known)])
+
+
+def _versions(known: Mapping[str, Row]) -> bytes:
+    """Return the versions of rows as a parameter: a jsonb object by id.
+
+    Looking into it needs no join, whose plan costs more than it saves for a few documents, and one
+    parameter does for all tables.
+    """
+    return JSONB_VERSION + msgspec.json.encode({key: str(row[3]) for key, row in known.items()})
+
+
+def _unless_known(parameter: int) -> str:
+    """`COLUMNS` without the data of the documents whose versions are in the parameter."""
+    data = f"CASE WHEN version = (${parameter} ->> id)::bigint THEN NULL ELSE data END"
+    return f"id, {data}, metadata, version, last_modified"
+
+
 def load_with_includes(
     parts: Sequence[tuple[TableStatements, Sequence[str]]],
     includes: Sequence[Include],
     separator: str,
-    known: Sequence[str],
+    tracked: Sequence[str],
+    known: Mapping[str, Row] = MappingProxyType({}),
 ) -> tuple[Statement, list[TableStatements]]:
     """Return the statement that loads ids and what they refer to in one request, and its tables.
 
     Rows as in `load_many`, the sixth column being the position of the row's table in that list; the
-    first `len(parts)` positions are the ids asked for. Documents with an id in *known* are left out
-    of the included ones.
+    first `len(parts)` positions are the ids asked for. Documents with an id in *tracked* are left out
+    of the included ones, and the data of those that are as in the rows *known* out of all.
     """
     text, tables = _including(
         tuple(table for table, _ in parts),
         tuple((len(include.path), include.tables, bool(include.prefixes)) for include in includes),
+        with_known=bool(known),
     )
     params: list[object] = [TextArray(keys) for _, keys in parts]
     if any(include.tables for include in includes):
-        params.append(TextArray(known))
+        params.append(TextArray(tracked))
     for include in includes:
         params += include.path
         for prefixes in include.prefixes:
             params += (separator, TextArray(prefixes))
+    if known:
+        params.append(_versions(known))
     return Statement(text, params), list(tables)
 
 
@@ -77,13 +110,26 @@ def _union(names: tuple[str, ...]) -> bytes:
 
 
 @lru_cache(1024)
+def _union_known(names: tuple[str, ...]) -> bytes:
+    columns = _unless_known(len(names) + 1)
+    position = ", {}" if len(names) > 1 else ""
+    branches = (
+        f"SELECT {columns}{position.format(i)} FROM {name} WHERE id = ANY(${i + 1})" for i, name in enumerate(names)
+    )
+    return " UNION ALL ".join(branches).encode()
+
+
+@lru_cache(1024)
 def _including(
-    tables: tuple[TableStatements, ...], includes: tuple[tuple[int, tuple[TableStatements, ...], bool], ...]
+    tables: tuple[TableStatements, ...],
+    includes: tuple[tuple[int, tuple[TableStatements, ...], bool], ...],
+    *,
+    with_known: bool,
 ) -> tuple[bytes, tuple[TableStatements, ...]]:
     page = " UNION ALL ".join(
         f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE id = ANY(${i + 1})" for i, table in enumerate(tables)
     )
-    known = parameter = len(tables) + any(targets for _, targets, _ in includes)
+    tracked = parameter = len(tables) + any(targets for _, targets, _ in includes)
     ctes = [f"page AS MATERIALIZED ({page})"]
     wanted: dict[TableStatements, list[str]] = {}
     for number, (depth, targets, filtered) in enumerate(includes):
@@ -100,11 +146,12 @@ def _including(
                 )
                 source += f" WHERE {found} = ANY(${parameter})"
             wanted.setdefault(target, []).append(source)
-    branches = [f"SELECT {COLUMNS}, part FROM page"]
+    columns = _unless_known(parameter + 1) if with_known else COLUMNS
+    branches = [f"SELECT {columns}, part FROM page"]
     for position, (target, sources) in enumerate(wanted.items(), len(tables)):
         inner = " UNION ALL ".join(sources)
         branches.append(
-            f"SELECT {COLUMNS}, {position} FROM {target.name} WHERE id IN ({inner}) AND NOT id = ANY(${known})"
+            f"SELECT {columns}, {position} FROM {target.name} WHERE id IN ({inner}) AND NOT id = ANY(${tracked})"
         )
     return f"WITH {', '.join(ctes)} {' UNION ALL '.join(branches)}".encode(), tables + tuple(wanted)
 

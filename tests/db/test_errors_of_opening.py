@@ -102,7 +102,7 @@ class TestOpeningSessions:
 
     @pytest.mark.parametrize(
         "option",
-        [{"no_caching": True}, {"transaction_mode": TransactionMode.CLUSTER_WIDE},
+        [{"transaction_mode": TransactionMode.CLUSTER_WIDE},
          {"transaction_mode": TransactionMode.SINGLE_NODE},
          {"disable_atomic_document_writes_in_cluster_wide_transaction": True}],
     )  # fmt: skip

@@ -125,8 +125,6 @@ class TestTheOptions:
     @pytest.mark.parametrize(
         ("option", "value"),
         [
-            ("no_caching", True),
-            ("no_caching", False),
             ("transaction_mode", TransactionMode.SINGLE_NODE),
             ("transaction_mode", TransactionMode.CLUSTER_WIDE),
             ("disable_atomic_document_writes_in_cluster_wide_transaction", True),

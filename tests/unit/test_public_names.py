@@ -76,6 +76,7 @@ NAMES = [
     "SessionTransaction",
     "ShouldIgnoreEntityChanges",
     "StoreClosedException",
+    "StoreStatistics",
     "SucceedRequestEventArgs",
     "TableDoesNotExistException",
     "TooManyRequestsException",

@@ -36,6 +36,7 @@ class TestConventions:
             "find_collection_name": lambda cls: "Firms",
             "find_identity_property_name": lambda cls: "key",
             "identity_parts_separator": "-",
+            "max_cache_size": 1_000_000,
             "max_number_of_requests_per_session": 5,
             "node_tag": "B",
             "optimistic_concurrency_mode": OptimisticConcurrencyMode.WRITES_AND_READS,
@@ -67,6 +68,16 @@ class TestConventions:
     def test_a_value_is_checked_as_by_the_attribute(self):
         with pytest.raises(InvalidArgumentException, match="identity_parts_separator"):
             DocumentConventions(identity_parts_separator="ab")
+
+    @pytest.mark.parametrize(
+        ("value", "error"),
+        [(-1, InvalidArgumentException), *((wrong, InvalidArgumentTypeException) for wrong in ("1", 1e6, None, True))],
+    )
+    def test_the_size_of_the_cache_is_a_number_of_bytes(self, value, error):
+        conventions = DocumentConventions()
+        with pytest.raises(error, match="max_cache_size is a number of bytes"):
+            conventions.max_cache_size = value
+        assert conventions.max_cache_size == 128 * 1024 * 1024
 
     @pytest.mark.parametrize("store", [DocumentStore, AsyncDocumentStore])
     def test_a_dict_is_none(self, store):

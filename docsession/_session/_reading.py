@@ -1,0 +1,99 @@
+"""Asking the server for documents, in the way that the store's cache makes cheapest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from docsession._port import Request, Row, Statement
+from docsession._session._cache import WORTH_ALONE, Kept, pays
+from docsession._session._context import SessionContext
+from docsession._sql._load import Include, load_many, load_many_known, load_one, load_one_known
+from docsession._sql._tables import TableStatements
+
+decode_document = msgspec.json.Decoder().decode
+
+
+class Reader:
+    """Reads rows for one session. That some of what they hold came from the cache cannot be told from them."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+
+    async def request(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Send statements that only read; counted as one request."""
+        context = self._context
+        context.requests.count(context.operation)
+        return await context.run(Request(statements))
+
+    async def read_one(self, table: TableStatements, key: str) -> Sequence[Row]:
+        """Return the row of one document, if there is one; one request."""
+        context = self._context
+        cache = context.cache
+        known = None if cache is None else cache.known_alone(table, key)
+        if cache is None or known is None:
+            (rows,) = await self.request((load_one(table, key),))
+            if cache is not None and rows and len(rows[0][1]) >= WORTH_ALONE and context.reads_committed:
+                cache.keep(rows, (table,))
+            return rows
+        (rows,) = await self.request((load_one_known(table, known),))
+        return cache.settle(rows, (table,), {key: known}, keep=context.reads_committed)
+
+    async def read_many(self, parts: Sequence[tuple[TableStatements, Sequence[str]]]) -> Sequence[Row]:
+        """Return the rows of several documents; with more than one table the table's position comes sixth."""
+        cache = self._context.cache
+        known = {} if cache is None else cache.known(parts)
+        if known and not pays(known.values()):
+            known = {}
+        (rows,) = await self.request((load_many_known(parts, known) if known else load_many(parts),))
+        return self.complete(rows, [table for table, _ in parts], known)
+
+    def complete(self, rows: Sequence[Row], tables: Sequence[TableStatements], known: Kept) -> Sequence[Row]:
+        """Return the rows of an answer with what the server left out, and keep what it sent."""
+        context = self._context
+        cache = context.cache
+        if cache is not None and known:
+            return cache.settle(rows, tables, known, keep=context.reads_committed)
+        if cache is not None and pays(rows) and context.reads_committed:
+            cache.keep(rows, tables)
+        return rows
+
+    def expected(
+        self, parts: Sequence[tuple[TableStatements, Sequence[str]]], includes: Sequence[Include]
+    ) -> tuple[Kept, dict[str, object]]:
+        """Return what is kept of documents and of those that they refer to, as they were when they were kept.
+
+        If they refer to others by now, those come with their data, as if nothing were kept.
+
+        Returns:
+            The rows, none where it does not pay; and the decoded documents of *parts* among them.
+        """
+        cache = self._context.cache
+        if cache is None:
+            return {}, {}
+        known = cache.known(parts)
+        decoded: dict[str, object] = {}
+        if known and any(cache.holds(table) for include in includes for table in include.tables):
+            decoded = {key: decode_document(row[1][1:]) for key, row in known.items()}
+            for include in includes:
+                ids = [key for document in decoded.values() for key in strings_at(document, include.path)]
+                known |= cache.known([(table, ids) for table in include.tables])
+        return (known, decoded) if known and pays(known.values()) else ({}, {})
+
+
+def strings_at(document: object, path: Iterable[str]) -> list[str]:
+    """Return the strings at *path*, through lists on the way, as the statement's SQL finds them."""
+    values = [document]
+    for key in path:
+        following: list[object] = []
+        for value in values:
+            item = value.get(key) if isinstance(value, dict) else None
+            if isinstance(item, list):
+                following += item
+            else:
+                following.append(item)
+        values = following
+    return [value for value in values if isinstance(value, str)]
