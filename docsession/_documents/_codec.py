@@ -20,7 +20,7 @@ from docsession._documents._forms import Forms
 from docsession._documents._merge import Anchors
 from docsession._documents._mirror import mirror_decoder
 from docsession._documents._native import Native, read_with_form
-from docsession._documents._objects import ObjectForm
+from docsession._documents._objects import ObjectForm, Wrapper
 from docsession._documents._places import MisfitError, Path, Recorded, RefusedError, show
 from docsession._documents._probes import compile_probe, special_leaf, wrong_leaf
 from docsession._documents._state import find_cycle, id_setter, updater
@@ -84,6 +84,7 @@ class DocumentCodec(Generic[T]):
         is_plain_dict = cls is dict
         self._form: Form = forms.untyped if is_plain_dict else forms.of_class(cls)
         self._is_dict = issubclass(cls, dict)
+        self._may_be_no_object = isinstance(self._form, Wrapper)
         native = Native(dict if is_plain_dict else cls, self._form)
         self._native = native
         self._set_id = id_setter(cls, id_attribute)
@@ -158,6 +159,8 @@ class DocumentCodec(Generic[T]):
         Raises:
             UnsupportedValueException: Names the place.
         """
+        if self._may_be_no_object and not snapshot.startswith(b"{"):
+            raise _unsupported(key, (), f"a document is a JSON object, and the root of {self._form.label} is none")
         if self._native.is_deep and snapshot.count(b"[") + snapshot.count(b"{") > MAX_DEPTH:
             self._check_depth(snapshot, key)
         try:

@@ -95,6 +95,7 @@ class Forms:
     def _form(self, annotation: Any, scope: Scope) -> Form:
         """Return the form of a place."""
         constraints: list[msgspec.Meta] = []
+        is_discriminated = False
         while True:
             if isinstance(annotation, typing.ForwardRef):
                 annotation = annotation.__forward_arg__
@@ -104,6 +105,7 @@ class Forms:
             origin = typing.get_origin(annotation)
             if origin is typing.Annotated:
                 constraints += [each for each in annotation.__metadata__ if isinstance(each, msgspec.Meta)]
+                is_discriminated |= any(getattr(each, "discriminator", None) for each in annotation.__metadata__)
                 annotation = annotation.__origin__
             elif origin in _WRAPPERS:
                 annotation = typing.get_args(annotation)[0]
@@ -123,7 +125,10 @@ class Forms:
                 break
         if annotation in SCALARS and constraints:
             return Scalar(annotation, typing.Annotated[(annotation, *constraints)])
-        return self._plain_form(annotation, origin, scope)
+        form = self._plain_form(annotation, origin, scope)
+        if is_discriminated and isinstance(form, Union):
+            form.is_discriminated = True
+        return form
 
     def _plain_form(self, annotation: Any, origin: Any, scope: Scope) -> Form:
         arguments = typing.get_args(annotation)
@@ -162,8 +167,8 @@ class Forms:
 
     def _union(self, arguments: tuple[Any, ...], scope: Scope) -> Form:
         members: list[Form] = []
-        for argument in arguments:
-            form = self._form(argument, scope)
+        forms = [self._form(argument, scope) for argument in arguments]
+        for form in forms:
             for member in form.members if isinstance(form, Union) else (form,):
                 if not any(member is each for each in members):
                     members.append(member)
@@ -175,6 +180,8 @@ class Forms:
         if len(members) == 1:
             return members[0]
         union = Union(members)
+        told = [form for form in forms if not isinstance(form, Nothing)]
+        union.is_discriminated = len(told) == 1 and isinstance(told[0], Union) and told[0].is_discriminated
         self._unfinished.append(union)
         return union
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 
 from docsession._documents._annotations import Scope
 from docsession._documents._kinds import MakeForm, cached_names
@@ -23,7 +23,7 @@ def model_parts(cls: Any, form: MakeForm) -> tuple[list[Field], Recipe]:
     scope = Scope(cls, {})
     extra = cls.model_config.get("extra")
     fields = [
-        Field(name, name, form(info.annotation, scope), required=info.is_required())
+        Field(name, name, form(_annotation(info), scope), required=info.is_required())
         for name, info in cls.__pydantic_fields__.items()
     ]
     has_decorators = bool(cls.__pydantic_decorators__.model_validators) or bool(
@@ -51,6 +51,11 @@ def model_parts(cls: Any, form: MakeForm) -> tuple[list[Field], Recipe]:
         is_custom=True,
         pydantic=True,
     )
+
+
+def _annotation(info: Any) -> Any:
+    """Return the annotation of a field, with what else it says of a union."""
+    return Annotated[info.annotation, info] if info.discriminator is not None else info.annotation
 
 
 def read_model(validate: Callable[[], Any]) -> Any:

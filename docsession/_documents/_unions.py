@@ -34,9 +34,12 @@ class Union(Form):
 
     Classes are told apart by a field of literals or msgspec's tag if they have one, else by `@type`.
     Where the JSON alone would be read as another member, the member's label is recorded.
+
+    Attributes:
+        is_discriminated: True where pydantic was told which field tells the members apart.
     """
 
-    __slots__ = ("_by_type", "_labels", "_tag_key", "_tags", "members", "writes_tag")
+    __slots__ = ("_by_type", "_labels", "_tag_key", "_tags", "is_discriminated", "members", "writes_tag")
 
     def __init__(self, members: Sequence[Form]) -> None:
         kinds: frozenset[str] = frozenset().union(*(member.kinds for member in members))
@@ -47,6 +50,7 @@ class Union(Form):
         self._labels: dict[int, str] = {}
         self._by_type: dict[type, Form] = {}
         self.writes_tag = False
+        self.is_discriminated = False
 
     def finish(self) -> None:
         """Find out how the members are told apart; to be called when the fields of all classes are known."""
@@ -65,10 +69,16 @@ class Union(Form):
         self._labels = _labels(members)
         overlap = _overlaps(members)
         in_c = not overlap - (OBJECT if tagged else frozenset()) or _is_int_and_float(members, overlap)
-        self.encodes = self.decodes = in_c
+        told_by_field = bool(self._tags) and not self.writes_tag and not tagged and not overlap - OBJECT
+        self.encodes = in_c or told_by_field
+        self.decodes = in_c
         # pydantic's parser weighs members up against each other where more than one could be meant.
-        self.pydantic = in_c and not tagged
+        self.pydantic = (in_c and not tagged) or (told_by_field and (self.is_discriminated or self._needs_tag()))
         self._by_type = self._find_safe()
+
+    def _needs_tag(self) -> bool:
+        """Return True where an object without the field that tells the members apart fits none of them."""
+        return all(member.fields[self._tag_key].required for member in self._tags.values())
 
     def _find_safe(self) -> dict[type, Form]:
         """Return, by the class of their values, the members whose JSON no other member would take."""

@@ -4,10 +4,11 @@ import dataclasses
 import datetime as dt
 import uuid
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import attrs
 import msgspec
+import pydantic
 import pytest
 
 from docsession._documents._aliases import AliasRegistry
@@ -261,3 +262,62 @@ class TestAnchors:
         assert codec.anchors(Deep(5, 6, [Home()])) == ()
         assert codec.anchors(Deep((1, None), {"a": [cat], "b": 1})) == ((("more", "a"), (cat,)),)
         assert codec.has_anchors
+
+
+class Circle(pydantic.BaseModel):
+    kind: Literal["circle"] = "circle"
+    size: int = 1
+
+
+class Square(pydantic.BaseModel):
+    kind: Literal["square"] = "square"
+    size: int = 1
+
+
+class Ring(Circle):
+    inner: int = 0
+
+
+Shape = Annotated[Circle | Square, pydantic.Field(discriminator="kind")]
+
+
+class Drawing(pydantic.BaseModel):
+    shape: Shape
+    more: list[Shape | None] = []
+
+
+class Sketch(pydantic.BaseModel):
+    """The same without a discriminator: pydantic would choose for itself where the field is missing."""
+
+    shape: Square | Circle
+
+
+class TestDiscriminators:
+    def test_what_tells_members_apart_lets_the_quick_ways_do_it(self):
+        codec = make_codec(Drawing, None)
+        assert codec._native.encode is not None
+        assert codec._native.decode is not None
+        entity = Drawing(shape=Square(), more=[Circle(size=2), None])
+        assert same(trip(codec, entity), entity)
+
+    def test_a_document_without_the_field_is_of_the_first_member_that_takes_it(self):
+        assert make_codec(Drawing, None).decode(KEY, b'\x01{"shape": {"size": 3}}').shape == Circle(size=3)
+        assert make_codec(Sketch, None).decode(KEY, b'\x01{"shape": {"size": 3}}').shape == Square(size=3)
+
+    def test_an_instance_of_a_subclass_is_refused(self):
+        codec = make_codec(Drawing, None)
+        entity = Drawing(shape=Square())
+        entity.shape = Ring()
+        with pytest.raises(TypeError) as caught:
+            codec.snapshot(entity)
+        error = codec.explain(entity, KEY, caught.value)
+        assert str(error).startswith(f"document '{KEY}' cannot be stored: at shape: an instance of Ring, a subclass of")
+
+    def test_a_root_that_is_no_object_is_no_document(self):
+        class Numbers(pydantic.RootModel[list[int] | dict[str, int]]):
+            pass
+
+        codec = make_codec(Numbers, None)
+        assert document(codec, Numbers({"a": 1})) == {"a": 1}
+        with pytest.raises(UnsupportedValueException, match="a document is a JSON object"):
+            document(codec, Numbers([1]))
