@@ -6,6 +6,7 @@ found by comparing, and one request and transaction for each `save_changes()`.
 
 from docsession._commands import CommandData, DeleteCommandData, PutCommandDataWithJson
 from docsession._conventions import DocumentConventions, ShouldIgnoreEntityChanges
+from docsession._documents._compare_exchange import CompareExchangeValue
 from docsession._documents._diff import ChangeType, DocumentsChanges
 from docsession._documents._ids import uuid7, uuid7_ids
 from docsession._documents._mapping import document
@@ -15,7 +16,9 @@ from docsession._documents._versions import upcaster
 from docsession._embedded import EmbeddedServer
 from docsession._errors import (
     AuthenticationException,
+    ClusterTransactionConcurrencyException,
     CollectionMismatchException,
+    CompareExchangeConflict,
     ConcurrencyException,
     Conflict,
     ConflictException,
@@ -38,6 +41,7 @@ from docsession._errors import (
     PermissionDeniedException,
     PoolTimeoutException,
     RavenException,
+    ReplicationTimeoutException,
     RequestTimeoutException,
     SessionBusyException,
     SessionClosedException,
@@ -52,8 +56,16 @@ from docsession._faces._advanced import AdvancedSession
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
+from docsession._faces._cluster_transaction import (
+    AsyncClusterTransactionOperations,
+    AsyncLazyClusterTransactionOperations,
+    ClusterTransactionOperations,
+    LazyClusterTransactionOperations,
+)
 from docsession._faces._includes import IncludeBuilder
+from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
+from docsession._faces._operations import AsyncOperationExecutor, OperationExecutor
 from docsession._faces._request_executor import RequestExecutor
 from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
@@ -75,6 +87,14 @@ from docsession._session._event_args import (
     SessionCreatedEventArgs,
     SucceedRequestEventArgs,
 )
+from docsession._session._lazy import ResponseTimeInformation
+from docsession._session._operations import (
+    CompareExchangeResult,
+    DeleteCompareExchangeValueOperation,
+    GetCompareExchangeValueOperation,
+    GetCompareExchangeValuesOperation,
+    PutCompareExchangeValueOperation,
+)
 from docsession._session._statistics import StoreStatistics
 
 __all__ = [
@@ -83,10 +103,15 @@ __all__ = [
     "AfterConversionToEntityEventArgs",
     "AfterSaveChangesEventArgs",
     "AsyncAdvancedSession",
+    "AsyncClusterTransactionOperations",
     "AsyncDocumentSession",
     "AsyncDocumentStore",
+    "AsyncEagerSessionOperations",
+    "AsyncLazy",
+    "AsyncLazyClusterTransactionOperations",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
+    "AsyncOperationExecutor",
     "AsyncSessionTransaction",
     "AuthenticationException",
     "BeforeConversionToDocumentEventArgs",
@@ -95,8 +120,13 @@ __all__ = [
     "BeforeRequestEventArgs",
     "BeforeStoreEventArgs",
     "ChangeType",
+    "ClusterTransactionConcurrencyException",
+    "ClusterTransactionOperations",
     "CollectionMismatchException",
     "CommandData",
+    "CompareExchangeConflict",
+    "CompareExchangeResult",
+    "CompareExchangeValue",
     "ConcurrencyException",
     "ConditionalLoadResult",
     "Conflict",
@@ -106,6 +136,7 @@ __all__ = [
     "ConversionException",
     "DatabaseDoesNotExistException",
     "DeleteCommandData",
+    "DeleteCompareExchangeValueOperation",
     "DocSessionError",
     "DocumentConventions",
     "DocumentDoesNotExistException",
@@ -113,30 +144,39 @@ __all__ = [
     "DocumentSession",
     "DocumentStore",
     "DocumentsChanges",
+    "EagerSessionOperations",
     "EmbeddedServer",
     "EmbeddedServerException",
     "EventLoopException",
     "FailedRequestEventArgs",
+    "GetCompareExchangeValueOperation",
+    "GetCompareExchangeValuesOperation",
     "IncludeBuilder",
     "IncompatibleSchemaException",
     "InvalidArgumentException",
     "InvalidArgumentTypeException",
     "InvalidOperationException",
+    "Lazy",
+    "LazyClusterTransactionOperations",
     "LoaderWithInclude",
     "Maintenance",
     "MetadataAsDictionary",
     "MigrationException",
     "MissingDependencyException",
     "NonUniqueObjectException",
+    "OperationExecutor",
     "OptimisticConcurrencyMode",
     "PermissionDeniedException",
     "PoolTimeoutException",
     "PutCommandDataWithJson",
+    "PutCompareExchangeValueOperation",
     "RavenException",
     "Ref",
+    "ReplicationTimeoutException",
     "RequestDescription",
     "RequestExecutor",
     "RequestTimeoutException",
+    "ResponseTimeInformation",
     "SessionBusyException",
     "SessionClosedException",
     "SessionClosingEventArgs",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypedDict
+from datetime import timedelta
+from typing import Final, Protocol, TypedDict
 
 from typing_extensions import Unpack, override
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode
+
+_LONGEST: Final = timedelta.max.total_seconds()
 
 
 class ShouldIgnoreEntityChanges(Protocol):
@@ -23,6 +26,8 @@ class ConventionSettings(TypedDict, total=False):
     """What `DocumentConventions` takes as keyword arguments: its settable attributes."""
 
     auto_create: bool
+    cluster_wide_timeout: timedelta | float | None
+    disable_atomic_document_writes_in_cluster_wide_transaction: bool
     document_id_generator: Callable[[str, object], str] | None
     find_collection_name: Callable[[type], str | None] | None
     find_identity_property_name: Callable[[type], str | None] | None
@@ -62,6 +67,8 @@ class DocumentConventions:
         "__weakref__",
         "_aliases",
         "_auto_create",
+        "_cluster_wide_timeout",
+        "_disable_atomic_writes",
         "_document_id_generator",
         "_find_collection_name",
         "_find_identity_property_name",
@@ -83,6 +90,8 @@ class DocumentConventions:
         self._frozen = False
         self._max_cache_size = 128 * 1024 * 1024
         self._auto_create = True
+        self._cluster_wide_timeout: timedelta | None = timedelta(seconds=15)
+        self._disable_atomic_writes = False
         self._identity_parts_separator = "/"
         self._node_tag = "A"
         self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
@@ -128,6 +137,35 @@ class DocumentConventions:
     def auto_create(self, value: bool) -> None:
         self._assert_not_frozen("auto_create")
         self._auto_create = value
+
+    @property
+    def cluster_wide_timeout(self) -> timedelta | None:
+        """How long a cluster-wide save waits for a synchronous standby; 15 seconds.
+
+        It is set to a `timedelta`, to seconds, or to None, which waits as long as it takes.
+        """
+        return self._cluster_wide_timeout
+
+    @cluster_wide_timeout.setter
+    def cluster_wide_timeout(self, value: timedelta | float | None) -> None:
+        given: object = value
+        if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < _LONGEST:
+            given = timedelta(seconds=given)
+        if given is not None and not (isinstance(given, timedelta) and given > timedelta(0)):
+            raise InvalidArgumentException(
+                f"cluster_wide_timeout is a timedelta or a number of seconds above 0, or None, not {value!r:.60}"
+            )
+        self._cluster_wide_timeout = given
+
+    @property
+    def disable_atomic_document_writes_in_cluster_wide_transaction(self) -> bool:
+        """True lets cluster-wide saves leave the versions of what they write unchecked; a session may say otherwise."""
+        return self._disable_atomic_writes
+
+    @disable_atomic_document_writes_in_cluster_wide_transaction.setter
+    def disable_atomic_document_writes_in_cluster_wide_transaction(self, value: bool) -> None:
+        self._assert_not_frozen("disable_atomic_document_writes_in_cluster_wide_transaction")
+        self._disable_atomic_writes = bool(value)
 
     @property
     def identity_parts_separator(self) -> str:

@@ -4,6 +4,7 @@ DocSessionError
  +-- RavenException (RuntimeError)            a request that could not be answered
  |    +-- ConflictException
  |    |    +-- ConcurrencyException           another session changed the document first
+ |    |         +-- ClusterTransactionConcurrencyException   … the same of a cluster-wide session
  |    +-- DatabaseDoesNotExistException
  |    +-- TableDoesNotExistException          a table of docsession is missing
  |    +-- CollectionMismatchException         an id is taken by another collection
@@ -16,6 +17,7 @@ DocSessionError
  |    |    +-- UnknownOutcomeException        … during a flush: committed or not is not known yet
  |    +-- RequestTimeoutException             the server took longer than allowed
  |    +-- TransactionRetryException           deadlock or serialization failure: gone as a whole
+ |    +-- ReplicationTimeoutException         committed, but no synchronous standby has confirmed it in time
  +-- InvalidOperationException (RuntimeError) a call that the state forbids
  |    +-- NonUniqueObjectException            two instances for one id
  |    +-- SessionClosedException
@@ -118,6 +120,49 @@ class ConcurrencyException(ConflictException):
         self.actual = first.actual if first else None
 
 
+@dataclass(frozen=True, slots=True)
+class CompareExchangeConflict:
+    """One compare-exchange value of a conflict.
+
+    Attributes:
+        key: The value's key.
+        expected: The index that the session expected; 0 means that there must be none.
+        actual: The index found in the database; None where there is no such value.
+    """
+
+    key: str
+    expected: int
+    actual: int | None
+
+    @override
+    def __str__(self) -> str:
+        name = f"the compare-exchange value {self.key!r}"
+        if self.actual is None:
+            return f"{name} was deleted meanwhile (expected index {self.expected})"
+        if not self.expected:
+            return f"{name} exists already (index {self.actual})"
+        return f"{name} was changed meanwhile (expected index {self.expected}, actual {self.actual})"
+
+
+class ClusterTransactionConcurrencyException(ConcurrencyException):
+    """The same in a session with `TransactionMode.CLUSTER_WIDE`.
+
+    Attributes:
+        compare_exchange_conflicts: Every compare-exchange value in conflict.
+    """
+
+    code = "ds112"
+
+    def __init__(
+        self,
+        message: str,
+        conflicts: Sequence[Conflict] = (),
+        compare_exchange_conflicts: Sequence[CompareExchangeConflict] = (),
+    ) -> None:
+        super().__init__(message, conflicts)
+        self.compare_exchange_conflicts = tuple(compare_exchange_conflicts)
+
+
 class _GuardFailed(RavenException):
     """A guard inside a statement refused the whole flush; the session turns it into the error of its reason.
 
@@ -211,6 +256,15 @@ class TransactionRetryException(RavenException):
 
     code = "ds136"
     retryable = True
+
+
+class ReplicationTimeoutException(RavenException):
+    """A cluster-wide save is committed on the primary server, but no synchronous standby has confirmed it in time.
+
+    It counts as saved. There is nothing to repeat: the standby gets it when it is back.
+    """
+
+    code = "ds137"
 
 
 class InvalidOperationException(DocSessionError, RuntimeError):

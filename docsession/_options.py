@@ -24,7 +24,12 @@ class OptimisticConcurrencyMode(enum.Enum):
 
 
 class TransactionMode(enum.Enum):
-    """RavenDB: TransactionMode."""
+    """What a save of a session is (RavenDB: TransactionMode).
+
+    SINGLE_NODE: a transaction of the server. CLUSTER_WIDE: one that also waits until a synchronous
+    standby shows it, in which every document that is written is checked, and which may write
+    compare-exchange values.
+    """
 
     SINGLE_NODE = "SingleNode"
     CLUSTER_WIDE = "ClusterWide"
@@ -46,8 +51,9 @@ class SessionOptions:
         isolation_level: "repeatable read" or "serializable": a transaction begins with the session's first
             request and spans its reads and the flush, which commits it. None: reads see what is committed,
             and the flush is a transaction by itself.
-        transaction_mode: Not in this version; setting it raises `InvalidArgumentException` when the session is opened.
-        disable_atomic_document_writes_in_cluster_wide_transaction: Likewise.
+        transaction_mode: None is `TransactionMode.SINGLE_NODE`.
+        disable_atomic_document_writes_in_cluster_wide_transaction: True: cluster-wide saves do not check the
+            versions of the documents that they write. None takes the convention's.
     """
 
     database: str | None = None

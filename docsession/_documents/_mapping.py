@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from docsession._conventions import DocumentConventions
 from docsession._documents._aliases import DECLARED, AliasRegistry
 from docsession._documents._codec import DocumentCodec, codec_for
+from docsession._documents._compare_exchange import holder_of
 from docsession._documents._identity import check_entity_class, declares, id_attribute_of, takes_attributes
 from docsession._documents._ids import check_id, is_blank, prefix_of
 from docsession._documents._metadata import (
@@ -163,6 +164,7 @@ class Mappings:
         self._registry: AliasRegistry | None = None
         self._by_class: dict[type, DocumentMapping[Any]] = {}
         self._by_collection: dict[str, DocumentMapping[dict[str, Any]]] = {}
+        self._by_annotation: dict[object, DocumentMapping[Any]] = {}
         self._lock = threading.RLock()
 
     def for_class(self, cls: type[T]) -> DocumentMapping[T]:
@@ -199,6 +201,23 @@ class Mappings:
                 mapping = self._by_collection.setdefault(
                     collection, self._map(dict, check_collection(collection), None)
                 )
+        return mapping
+
+    def for_value(self, annotation: object) -> DocumentMapping[Any]:
+        """Return how a value of the type *annotation* is stored that stands alone, in a `holder_of` it.
+
+        Raises:
+            InvalidArgumentTypeException: *annotation* is no type.
+        """
+        try:
+            mapping = self._by_annotation.get(annotation)
+        except TypeError:
+            raise _no_class(annotation) from None
+        if mapping is None:
+            holder = holder_of(annotation)
+            with self._lock:
+                made = DocumentMapping(holder, "", "", "", None, self._codec(holder, None))
+                mapping = self._by_annotation.setdefault(annotation, made)
         return mapping
 
     def for_class_of(self, entity: T) -> DocumentMapping[T] | None:

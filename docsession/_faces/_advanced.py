@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._cluster_transaction import ClusterTransactionOperations
+from docsession._faces._lazy import EagerSessionOperations
 from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
 from docsession._session._core import ConditionalLoadResult
@@ -100,6 +102,22 @@ class AdvancedSession(AdvancedSessionCommon):
         return run(
             self._core.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
         )
+
+    # what belongs together
+
+    @property
+    def cluster_transaction(self) -> ClusterTransactionOperations:
+        """Compare-exchange values; of a session with `TransactionMode.CLUSTER_WIDE`.
+
+        Raises:
+            InvalidOperationException: The session is not cluster-wide.
+        """
+        return ClusterTransactionOperations(self._core.context)
+
+    @property
+    def eagerly(self) -> EagerSessionOperations:
+        """What is pending, done now."""
+        return EagerSessionOperations(self._core.context.lazies)
 
     # transactions
 

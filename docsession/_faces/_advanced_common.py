@@ -10,7 +10,7 @@ from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._errors import InvalidArgumentTypeException
 from docsession._faces._events import DocumentEvents, SessionEvents
-from docsession._options import OptimisticConcurrencyMode
+from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._session._core import SessionCore
 from docsession._session._requests import check_limit
 
@@ -65,6 +65,19 @@ class AdvancedSessionCommon(SessionEvents, DocumentEvents):
                 f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {value!r:.60}"
             )
         self._core.set_mode(value)
+
+    @property
+    def transaction_mode(self) -> TransactionMode:
+        """Whether saves are cluster-wide; it may be changed between them.
+
+        Raises:
+            InvalidOperationException: It is set to CLUSTER_WIDE, and the session has an optimistic concurrency mode.
+        """
+        return self._core.context.transaction_mode
+
+    @transaction_mode.setter
+    def transaction_mode(self, value: TransactionMode) -> None:
+        self._core.set_transaction_mode(value)
 
     # transactions
 

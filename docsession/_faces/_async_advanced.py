@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
+from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
 from docsession._session._core import ConditionalLoadResult
 
@@ -76,6 +78,22 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         return await self._core.load_starting_with(
             id_prefix, object_type, matches, start, page_size, exclude, start_after
         )
+
+    # what belongs together
+
+    @property
+    def cluster_transaction(self) -> AsyncClusterTransactionOperations:
+        """Compare-exchange values; of a session with `TransactionMode.CLUSTER_WIDE`.
+
+        Raises:
+            InvalidOperationException: The session is not cluster-wide.
+        """
+        return AsyncClusterTransactionOperations(self._core.context)
+
+    @property
+    def eagerly(self) -> AsyncEagerSessionOperations:
+        """What is pending, done now."""
+        return AsyncEagerSessionOperations(self._core.context.lazies)
 
     # transactions
 

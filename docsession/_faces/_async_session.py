@@ -10,6 +10,7 @@ from typing_extensions import override
 from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._session import Keys
@@ -48,6 +49,11 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
             self._keep_face()
             self._advanced = AsyncAdvancedSession(self._core)
         return self._advanced
+
+    @property
+    def cluster_transaction(self) -> AsyncClusterTransactionOperations:
+        """The same as `advanced.cluster_transaction`."""
+        return AsyncClusterTransactionOperations(self._core.context)
 
     async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
         """Track *entity*; the next `save_changes()` writes it; see `DocumentSession.store`."""

@@ -10,6 +10,7 @@ from docsession._conventions import DocumentConventions
 from docsession._executors._async import AsyncExecutor
 from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._maintenance import AsyncMaintenance
+from docsession._faces._operations import AsyncOperationExecutor
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
 from docsession._options import SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
@@ -77,6 +78,11 @@ class AsyncDocumentStore(StoreCommon):
     def maintenance(self) -> AsyncMaintenance:
         """Creates, lists and drops databases, and counts documents."""
         return AsyncMaintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+
+    @property
+    def operations(self) -> AsyncOperationExecutor:
+        """Does something with a database outside of sessions, as with compare-exchange values."""
+        return AsyncOperationExecutor(self._database_of, self._known_mappings(), self._database)
 
     async def close(self) -> None:
         """Give back unused id ranges, close every connection, and leave the embedded server."""

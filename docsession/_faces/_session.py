@@ -11,6 +11,7 @@ from typing_extensions import override
 from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
+from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._run import run
@@ -52,6 +53,11 @@ class DocumentSession(SessionEvents, DocumentEvents):
             self._keep_face()
             self._advanced = AdvancedSession(self._core)
         return self._advanced
+
+    @property
+    def cluster_transaction(self) -> ClusterTransactionOperations:
+        """The same as `advanced.cluster_transaction`."""
+        return ClusterTransactionOperations(self._core.context)
 
     def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
         """Track *entity*; the next `save_changes()` writes it (RavenDB: session.store).

@@ -8,6 +8,7 @@ from typing import Self
 from docsession._conventions import DocumentConventions
 from docsession._executors._blocking import BlockingExecutor
 from docsession._faces._maintenance import Maintenance
+from docsession._faces._operations import OperationExecutor
 from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
@@ -115,6 +116,11 @@ class DocumentStore(StoreCommon):
     def maintenance(self) -> Maintenance:
         """Creates, lists and drops databases, and counts documents."""
         return Maintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+
+    @property
+    def operations(self) -> OperationExecutor:
+        """Does something with a database outside of sessions, as with compare-exchange values."""
+        return OperationExecutor(self._database_of, self._known_mappings(), self._database)
 
     def close(self) -> None:
         """Give back unused id ranges, close every connection, and leave the embedded server."""

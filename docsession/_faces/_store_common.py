@@ -30,9 +30,10 @@ from docsession._faces._events import DocumentEvents
 from docsession._faces._request_executor import RequestExecutor as SessionPlace
 from docsession._faces._request_executor import join, port_of
 from docsession._faces._store_events import StoreEvents
-from docsession._options import OptimisticConcurrencyMode, SessionOptions, check_isolation_level
+from docsession._options import OptimisticConcurrencyMode, SessionOptions, TransactionMode, check_isolation_level
 from docsession._port import ForeignExecutor, Place, Request, RequestExecutor
 from docsession._session._cache import DocumentCache
+from docsession._session._cluster import check_modes
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
 from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
@@ -58,11 +59,6 @@ class _NotGiven:
 NOT_GIVEN: Final = _NotGiven()
 
 Urls: TypeAlias = str | list[str] | _NotGiven
-
-_LATER: Final = (
-    "transaction_mode",
-    "disable_atomic_document_writes_in_cluster_wide_transaction",
-)
 
 
 _stores: weakref.WeakSet[StoreCommon] = weakref.WeakSet()
@@ -207,6 +203,11 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._server = EmbeddedServer.start(**self._embedded_options)  # type: ignore[arg-type]  # its own keywords
         return {name: str(value) for name, value in self._server.conninfo.items()}
 
+    def _known_mappings(self) -> Mappings:
+        self._start()
+        assert self._mappings is not None  # noqa: S101  # _start made them
+        return self._mappings
+
     def _database_of(self, name: str) -> Database:
         executor = self._start()
         check_database(name)
@@ -261,16 +262,18 @@ class StoreCommon(StoreEvents, DocumentEvents):
         known = (
             self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
         )
-        assert self._mappings is not None  # noqa: S101  # _start made them
         foreign = None if options is None else self._open_foreign(options)
+        transaction_mode, unguarded = self._choose_transaction_mode(options, mode)
         context = SessionContext(
             known,
-            self._mappings,
+            self._known_mappings(),
             self._conventions,
             mode=mode,
             no_tracking=no_tracking,
             no_caching=no_caching,
             isolation_level=isolation_level,
+            transaction_mode=transaction_mode,
+            unguarded=unguarded,
         )
         if self._handlers is not None:
             self._hand_on(self._handlers, context)
@@ -330,6 +333,16 @@ class StoreCommon(StoreEvents, DocumentEvents):
         for handler in getattr(self._handlers, event, ()):
             await call(event, handler, awaits=self._is_async)
 
+    def _choose_transaction_mode(
+        self, options: SessionOptions | None, mode: OptimisticConcurrencyMode
+    ) -> tuple[TransactionMode, bool]:
+        """Return it, and whether its guards are turned off."""
+        chosen: object = None if options is None else options.transaction_mode
+        disabled = None if options is None else options.disable_atomic_document_writes_in_cluster_wide_transaction
+        if disabled is None:
+            disabled = self._conventions.disable_atomic_document_writes_in_cluster_wide_transaction
+        return check_modes(TransactionMode.SINGLE_NODE if chosen is None else chosen, mode), bool(disabled)
+
     def _choose_place(self, options: SessionOptions) -> tuple[RequestExecutor | None, str | None]:
         given: object = options
         if not isinstance(given, SessionOptions) or given.request_executor is None:
@@ -352,9 +365,6 @@ class StoreCommon(StoreEvents, DocumentEvents):
         return (of_the_place or self._database) if chosen is None else check_database(chosen)
 
     def _choose_mode(self, options: SessionOptions, *, no_tracking: bool) -> OptimisticConcurrencyMode:
-        for name in _LATER:
-            if getattr(options, name) is not None:
-                raise InvalidArgumentException(f"SessionOptions.{name} is not supported by this version; leave it out")
         mode = options.optimistic_concurrency_mode
         if mode is None:
             return OptimisticConcurrencyMode.NONE if no_tracking else self._conventions.optimistic_concurrency_mode

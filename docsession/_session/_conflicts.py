@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
+    ClusterTransactionConcurrencyException,
     CollectionMismatchException,
+    CompareExchangeConflict,
     ConcurrencyException,
     Conflict,
 )
+from docsession._options import TransactionMode
 from docsession._port import Request, Statement, TextArray
 from docsession._session._changes import Write
 from docsession._session._context import SessionContext
@@ -36,14 +39,22 @@ class ConflictFinder:
         for each in checked:
             by_table.setdefault(each.table, []).append(each.id)
         actual = await self.versions(list(by_table.items()))
-        conflicts = [
-            Conflict(each.id, vector_of(each.expected), change_vector_of(actual.get((each.table, each.id))))
-            for each in checked
-            if (actual.get((each.table, each.id)) or MUST_NOT_EXIST) != each.expected
-        ]
+        conflicts: list[Conflict] = []
+        values: list[CompareExchangeConflict] = []
+        for each in checked:
+            found = actual.get((each.table, each.id))
+            if (found or MUST_NOT_EXIST) == each.expected:
+                continue
+            if each.table is self._context.database.compare_exchange:
+                values.append(CompareExchangeConflict(each.id, each.expected or MUST_NOT_EXIST, found))
+            else:
+                conflicts.append(Conflict(each.id, vector_of(each.expected), change_vector_of(found)))
         conflicts += known
         generated = {each.id for each in checked if isinstance(each, Write) and each.tracked.generated}
-        return _conflict(conflicts, [conflict.id for conflict in conflicts if conflict.id in generated])
+        message = _message(conflicts, values, [conflict.id for conflict in conflicts if conflict.id in generated])
+        if self._context.transaction_mode is TransactionMode.CLUSTER_WIDE:
+            return ClusterTransactionConcurrencyException(message, conflicts, values)
+        return ConcurrencyException(message, conflicts)
 
     async def mismatch(self, puts: Iterable[Write], catalogue: Catalogue) -> CollectionMismatchException:
         separator = self._context.database.separator
@@ -73,10 +84,10 @@ def vector_of(expected: int | None) -> str:
     return str(expected) if expected else ""
 
 
-def _conflict(conflicts: Sequence[Conflict], generated: Sequence[str]) -> ConcurrencyException:
-    """Return the error that names *conflicts*, those with *generated* ids among them."""
-    if not conflicts:
-        return ConcurrencyException(
+def _message(conflicts: Sequence[Conflict], values: Sequence[CompareExchangeConflict], generated: Sequence[str]) -> str:
+    """Return the text that names *conflicts*, those with *generated* ids among them, and those of *values*."""
+    if not conflicts and not values:
+        return (
             "a document was changed meanwhile, and is as expected again; nothing was written: call save_changes() again"
         )
     advice = []
@@ -90,10 +101,13 @@ def _conflict(conflicts: Sequence[Conflict], generated: Sequence[str]) -> Concur
             "like these by hand. Evict the entities, clear the attribute that holds the id, and store them again: "
             "that gives them new ids (an identity is taken past such ids by maintenance.seed_identity_for())"
         )
-    return ConcurrencyException(
-        f"{len(conflicts)} document(s) in conflict, nothing was written: {_listed(conflicts, '; ')}. "
-        + ". ".join(advice),
-        conflicts,
+    if values:
+        advice.append("Get the compare-exchange values again in a new session")
+    counts = [f"{len(conflicts)} document(s)"] if conflicts or not values else []
+    counts += [f"{len(values)} compare-exchange value(s)"] if values else []
+    return (
+        f"{' and '.join(counts)} in conflict, nothing was written: {_listed([*conflicts, *values], '; ')}. "
+        + ". ".join(advice)
     )
 
 

@@ -18,7 +18,7 @@ from docsession._errors import (
     InvalidOperationException,
     NonUniqueObjectException,
 )
-from docsession._options import OptimisticConcurrencyMode
+from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._session._changes import (
     changes_of,
     deletion_change,
@@ -27,6 +27,7 @@ from docsession._session._changes import (
     is_changed,
     metadata_of,
 )
+from docsession._session._cluster import check_modes, refuse_change_vector
 from docsession._session._context import SessionContext
 from docsession._session._tracked import (
     Tracked,
@@ -74,9 +75,11 @@ class SessionContents:
         """Return True where a save would send something."""
 
         def answer() -> bool:
-            known = self.context.map
+            known, values = self.context.map, self.context.exchange
             changed = (differs(each, now) for each, now in find_changed(known.by_id.values()))
-            return bool(known.deleted) or bool(known.deferred) or any(changed)
+            return (
+                bool(known.deleted or known.deferred) or any(changed) or (values is not None and values.has_changes())
+            )
 
         return self._guarded("has_changes", answer)
 
@@ -151,11 +154,20 @@ class SessionContents:
         """
         if self.context.no_tracking and mode is not OptimisticConcurrencyMode.NONE:
             raise InvalidOperationException("this session tracks nothing (no_tracking), so it has no versions to check")
+        check_modes(self.context.transaction_mode, mode)
         self.context.mode = mode
+
+    def set_transaction_mode(self, mode: TransactionMode) -> None:
+        """Change whether saves are cluster-wide.
+
+        Raises:
+            InvalidOperationException: The session has an optimistic concurrency mode.
+        """
+        self.context.transaction_mode = check_modes(mode, self.context.mode)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._guarded("clear", self.context.map.clear)
+        self._guarded("clear", self.context.forget_everything)
 
     def ignore_changes_for(self, entity: object) -> None:
         """Let saves leave *entity* out."""
@@ -191,6 +203,7 @@ class SessionContents:
             if change_vector is None:
                 self.context.map.checks.pop(checked, None)
             else:
+                refuse_change_vector(self.context, checked)
                 self.context.map.checks[checked] = version_of(change_vector)
 
         self._guarded("register_for_concurrency_check", answer)

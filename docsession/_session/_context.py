@@ -13,12 +13,14 @@ from typing_extensions import override
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
-from docsession._options import OptimisticConcurrencyMode
+from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._port import Carrier, Request, RequestExecutor, Rows
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
+from docsession._session._exchange import ExchangeMap
 from docsession._session._identity_map import IdentityMap
 from docsession._session._journal import Journal
+from docsession._session._lazy import PendingLazies
 from docsession._session._observing import Observer
 from docsession._session._requests import RequestLog
 from docsession._sql._flush import Moment, Operation
@@ -99,11 +101,15 @@ class SessionContext:
         handlers: What is called at events; None where there is nothing.
         observer: Likewise for the session's requests.
         face: What handlers know as the session; set before there are handlers.
+        transaction_mode: Whether saves are cluster-wide.
+        unguarded: True: cluster-wide saves do not check the versions of what they write.
+        exchange: The compare-exchange values; None where none was asked for.
     """
 
     __slots__ = (
         "_busy",
         "_guest",
+        "_lazies",
         "_operation",
         "_outer",
         "attempts",
@@ -111,6 +117,7 @@ class SessionContext:
         "closed",
         "conventions",
         "database",
+        "exchange",
         "executor",
         "face",
         "handlers",
@@ -125,6 +132,8 @@ class SessionContext:
         "observer",
         "own_executor",
         "requests",
+        "transaction_mode",
+        "unguarded",
         "unknown",
     )
 
@@ -139,6 +148,8 @@ class SessionContext:
         no_caching: bool = False,
         executor: RequestExecutor | None = None,
         isolation_level: str | None = None,
+        transaction_mode: TransactionMode = TransactionMode.SINGLE_NODE,
+        unguarded: bool = False,
     ) -> None:
         self.database = database
         self.own_executor: RequestExecutor = executor or database.executor
@@ -152,11 +163,15 @@ class SessionContext:
         self.mode = mode
         self.no_tracking = no_tracking
         self.cache = None if no_caching else database.cache
+        self.transaction_mode = transaction_mode
+        self.unguarded = unguarded
+        self.exchange: ExchangeMap | None = None
         self.map = IdentityMap()
         self.requests = RequestLog(conventions.max_number_of_requests_per_session)
         self.unknown = False
         self.attempts: list[Attempt] = []
         self.closed = False
+        self._lazies: PendingLazies | None = None
         self._busy = threading.Lock()
         self._operation = ""
         self._guest: _Guest | None = None
@@ -289,6 +304,37 @@ class SessionContext:
         To name the version of a kept row there is safe, since that one was committed.
         """
         return self.executor is self.database.executor
+
+    @property
+    def checks_writes(self) -> bool:
+        """True where saves check the versions of what they write."""
+        return self.mode is not OptimisticConcurrencyMode.NONE or self.guards_writes
+
+    @property
+    def guards_writes(self) -> bool:
+        """True where they do so because they are cluster-wide."""
+        return self.transaction_mode is TransactionMode.CLUSTER_WIDE and not self.unguarded
+
+    @property
+    def lazies(self) -> PendingLazies:
+        """The questions that wait."""
+        if self._lazies is None:
+            self._lazies = PendingLazies(self)
+        return self._lazies
+
+    def make_exchange(self) -> ExchangeMap:
+        """Return the compare-exchange values, made at the first call."""
+        if self.exchange is None:
+            self.exchange = ExchangeMap(self.mappings)
+        return self.exchange
+
+    def forget_everything(self) -> None:
+        """Forget documents, compare-exchange values and questions."""
+        self.map.clear()
+        if self.exchange is not None:
+            self.exchange.clear()
+        if self._lazies is not None:
+            self._lazies.clear()
 
     @property
     def operation(self) -> str:

@@ -34,6 +34,7 @@ from docsession._session._changes import (
     is_changed,
     renew,
 )
+from docsession._session._cluster import refuse_change_vector
 from docsession._session._contents import SessionContents
 from docsession._session._context import SessionContext
 from docsession._session._conversions import Arrival, agree
@@ -93,6 +94,8 @@ class SessionCore(SessionContents):
             if context.no_tracking:
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can store nothing")
             expected = None if change_vector is None else version_of(change_vector)
+            if expected is not None:
+                refuse_change_vector(context, key or type(entity).__qualname__)
             known = context.map
             tracked = known.by_entity.get(id(entity))
             if tracked is not None:
@@ -226,6 +229,8 @@ class SessionCore(SessionContents):
             if key_or_entity is None:
                 raise InvalidArgumentException("delete() takes an entity or an id, not None")
             expected = None if expected_change_vector is None else version_of(expected_change_vector)
+            if expected is not None:
+                refuse_change_vector(context, key_or_entity if isinstance(key_or_entity, str) else "a document")
             if expected == MUST_NOT_EXIST:
                 raise InvalidArgumentException(
                     'the change vector "" says that the document must not exist, so there is nothing to delete; '
@@ -246,8 +251,9 @@ class SessionCore(SessionContents):
                 context.map.forget(tracked)
             elif key in context.map.deleted:
                 tracked = context.map.deleted[key].tracked
+            seen = context.map.seen(key)
             context.map.included.pop(key, None)
-            context.map.deleted[key] = Deletion(key, tracked, expected)
+            context.map.deleted[key] = Deletion(key, tracked, expected, seen)
         finally:
             context.leave()
 
@@ -528,7 +534,7 @@ class SessionCore(SessionContents):
         try:
             context.closed = True
             context.unknown = False
-            context.map.clear()
+            context.forget_everything()
             await self._transactions.close()
         finally:
             context.leave()

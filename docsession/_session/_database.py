@@ -18,12 +18,15 @@ from docsession._errors import (
     DatabaseDoesNotExistException,
     InvalidArgumentException,
     PermissionDeniedException,
+    RavenException,
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._cache import DocumentCache
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
+from docsession._sql._compare_exchange import CompareExchangeStatements
+from docsession._sql._flush import Operation
 from docsession._sql._schema import (
     complete_database_statements,
     create_collection_statements,
@@ -81,11 +84,13 @@ class Database:
         self.cache = cache
         self.separator = conventions.identity_parts_separator
         self.system = SystemStatements(name)
+        self.compare_exchange = CompareExchangeStatements(name)
         self.catalogue: Catalogue | None = None
         self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
+        self._has_compare_exchange = False
 
     async def refresh(self) -> Catalogue:
         """Read the catalogue anew; not counted as a request.
@@ -138,10 +143,11 @@ class Database:
     def forget(self) -> None:
         """Read the catalogue anew at the next use."""
         self.catalogue = None
+        self._has_compare_exchange = False
 
     def reset(self) -> None:
         """Forget everything: the database was dropped."""
-        self.catalogue = None
+        self.forget()
         self._is_checked = False
         self._generators = {}
         self.seen_prefixes = {}
@@ -248,7 +254,29 @@ class Database:
             request = Request([Statement(sql.encode())], write=True)
             await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
 
-    async def make_system_tables(self, error: TableDoesNotExistException) -> None:
+    async def has_compare_exchange(self, *, make: bool = False) -> bool:
+        """Return True where there is a table of compare-exchange values; *make* makes it where it is missing.
+
+        Asked beforehand, because a request that fails would end the transaction that it is a part of.
+
+        Raises:
+            DatabaseDoesNotExistException: There is none, and `auto_create` is off, or it cannot be made.
+        """
+        if not self._has_compare_exchange:
+            there = await self._look_for_compare_exchange()
+            if not there and (make or not self.conventions.auto_create):
+                await self.make_system_tables(None)
+                there = await self._look_for_compare_exchange()
+                if not there:
+                    raise self.missing()
+            self._has_compare_exchange = there
+        return self._has_compare_exchange
+
+    async def _look_for_compare_exchange(self) -> bool:
+        (((there,),),) = await self.executor.run_apart(lambda: Request([self.compare_exchange.is_there()]))
+        return bool(there)
+
+    async def make_system_tables(self, error: TableDoesNotExistException | None) -> None:
         """Make the system tables for lack of which *error* came: there is no database, or an older docsession made it.
 
         Raises:
@@ -326,9 +354,11 @@ class Database:
             f"run `{command_line('upgrade', self.name)}`, or turn the convention auto_create on"
         )
 
-    def missing_tables(self, tables: Iterable[TableStatements]) -> TableDoesNotExistException:
-        """Return the error for a flush into *tables* one of which is missing."""
-        collections = sorted(table.collection for table in tables)
+    def missing_tables(self, operations: Iterable[Operation]) -> RavenException:
+        """Return the error for a flush of *operations* one of whose tables is missing."""
+        collections = sorted({each.table.collection for each in operations if each.table is not self.compare_exchange})
+        if not collections:
+            return self.missing()
         return TableDoesNotExistException(
             f"the database {self.name!r} lacks a table of {', '.join(map(repr, collections))}; nothing was written. "
             f"Run `{command_line('upgrade', self.name, collections)}`, or turn the convention auto_create on"

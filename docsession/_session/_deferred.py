@@ -10,6 +10,7 @@ from docsession._documents._mapping import names_collection
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode
 from docsession._session._changes import Write, is_changed, prepare_write, renew, snapshot_of, types_of
+from docsession._session._cluster import refuse_change_vector, refuse_command
 from docsession._session._context import SessionContext
 from docsession._session._dicts import adopt_metadata, mapping_of
 from docsession._session._identity_map import IdentityMap
@@ -71,11 +72,14 @@ def _take(context: SessionContext, command: object) -> Deferred:
         )
     key = check_id(command.key)
     expected = None if command.change_vector is None else version_of(command.change_vector)
+    if expected is not None:
+        refuse_change_vector(context, key)
     if isinstance(command, PutCommandDataWithJson):
         if key.endswith(("|", context.database.separator)):
             raise InvalidArgumentException(f"a command names its document, which {key!r:.120} does not")
         return _take_put(context, key, expected, command.document)
     if not isinstance(command, DeleteCommandData):
+        refuse_command(context, type(command).__qualname__)
         raise InvalidArgumentTypeException(f"there is no command {type(command).__qualname__}")
     if expected == MUST_NOT_EXIST:
         raise InvalidArgumentException(
@@ -124,6 +128,8 @@ async def plan_deferred(context: SessionContext) -> tuple[list[Write], list[Dele
             expected = known.checks.get(each.id)
         if expected is None and live is not None and context.mode is OptimisticConcurrencyMode.WRITES_AND_READS:
             expected = live.version
+        elif expected is None and context.guards_writes:
+            expected = known.seen(each.id) if live is None else live.version
         if each.write is None:
             deletions.append(Deletion(each.id, None, expected))
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from docsession._errors import NonUniqueObjectException
 from docsession._port import Row
-from docsession._session._tracked import Deletion, Tracked
+from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked
 from docsession._sql._tables import TableStatements
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ class IdentityMap:
         """Return those of *keys* that have to be asked for."""
         groups = [each for each in (self.by_id, self.missing, self.included, self.deleted) if each]
         return [key for key in keys if not any(key in each for each in groups)] if groups else keys
+
+    def seen(self, key: str) -> int | None:
+        """Return the version that was seen of a document which is not tracked, 0 where none was found, else None."""
+        included = self.included.get(key)
+        if included is not None:
+            return int(included[0][3])
+        deletion = self.deleted.get(key)
+        if deletion is not None:
+            return deletion.seen
+        return MUST_NOT_EXIST if key in self.missing else None
 
     def find(self, entity: object) -> Tracked | None:
         """Return what is tracked for this very instance."""

@@ -39,12 +39,17 @@ class Entry:
 
 
 class Journal:
-    """The flushes of a session that are not known to be committed, in order."""
+    """The flushes of a session that are not known to be committed, in order.
 
-    __slots__ = ("entries",)
+    Attributes:
+        commit_timeout: Seconds that the commit waits for a standby, where there was a cluster-wide flush.
+    """
+
+    __slots__ = ("commit_timeout", "entries")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.commit_timeout: float | None = None
 
     def mark(self) -> int:
         """Return a mark to which the session can be brought back."""

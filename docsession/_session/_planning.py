@@ -13,8 +13,9 @@ from docsession._errors import (
     Conflict,
 )
 from docsession._options import OptimisticConcurrencyMode
-from docsession._port import Request, Statement, Timestamp
+from docsession._port import Request, Settings, Statement, Timestamp
 from docsession._session._changes import Write, differs, find_changed, prepare_write, snapshot_of
+from docsession._session._cluster import CLUSTER_WIDE, has_values_to_save, plan_cluster_wide, plan_values
 from docsession._session._conflicts import ConflictFinder, vector_of
 from docsession._session._context import SessionContext
 from docsession._session._database import Catalogue
@@ -69,6 +70,9 @@ class Flush:
         operations: All that touches rows, in the order of the statements.
         guards: Statements that go first: catalogue entries and refusals.
         checked: Ids with a check of their own, which holds for one save.
+        values, deleted_values: The compare-exchange values written and deleted, among the operations too.
+        settings: The server's settings for this transaction.
+        commit_timeout: Seconds that its commit waits for a standby; None waits for ever.
         conflicts: What is in conflict already, since there is no table that could hold it.
         relied: Prefixes whose tables must be those that the plan knew, each with their number.
     """
@@ -76,8 +80,10 @@ class Flush:
     __slots__ = (
         "catalogue",
         "checked",
+        "commit_timeout",
         "conflicts",
         "deferred",
+        "deleted_values",
         "deletions",
         "guards",
         "moment",
@@ -85,6 +91,8 @@ class Flush:
         "puts",
         "recording",
         "relied",
+        "settings",
+        "values",
     )
 
     def __init__(self, moment: Moment, catalogue: Catalogue) -> None:
@@ -99,6 +107,10 @@ class Flush:
         self.relied: dict[str, int] = {}
         self.checked: list[str] = []
         self.conflicts: list[Conflict] = []
+        self.values: list[Write] = []
+        self.deleted_values: list[Delete] = []
+        self.settings: Settings = ()
+        self.commit_timeout: float | None = None
 
     @property
     def written(self) -> Iterator[Write]:
@@ -107,9 +119,15 @@ class Flush:
 
     def request(self) -> Request:
         """Return the one request that carries the flush."""
-        if len(self.operations) == 1 and not self.guards:
+        if len(self.operations) == 1 and not self.guards and not self.settings:
             return Request([compile_single(self.operations[0], self.moment)], write=True)
-        return Request([*self.guards, *compile_flush(self.operations, self.moment)], transaction=True, write=True)
+        return Request(
+            [*self.guards, *compile_flush(self.operations, self.moment)],
+            transaction=True,
+            write=True,
+            settings=self.settings,
+            commit_timeout=self.commit_timeout,
+        )
 
 
 class Planner:
@@ -126,7 +144,8 @@ class Planner:
         writes = self._collect_writes(session, news)
         deletions = [each for each in context.map.deleted.values() if not never_existed(each)]
         known = context.map
-        if not writes and not deletions and not known.checks and not known.deferred:
+        has_values = has_values_to_save(context)
+        if not writes and not deletions and not known.checks and not known.deferred and not has_values:
             forget_unsaved_deletions(context.map)
             return None
         deferred, deferred_deletions = await plan_deferred(context) if known.deferred else ([], [])
@@ -154,6 +173,10 @@ class Planner:
             await self._plan_deletion(flush, deletion)
         touched = {each.id for each in writes} | {each.id for each in deletions} | known.deferred.keys()
         await self._plan_checks(flush, touched)
+        if context.transaction_mode is CLUSTER_WIDE:
+            plan_cluster_wide(context, flush)
+        if has_values:
+            await plan_values(context, flush)
         if flush.conflicts:
             raise await self._conflicts.look(flush.operations, flush.conflicts)
         if flush.relied and context.is_of_one_moment:
@@ -248,7 +271,7 @@ class Planner:
             return tracked.expected
         if tracked.generated:
             return MUST_NOT_EXIST
-        if tracked.replaces or self._context.mode is OptimisticConcurrencyMode.NONE:
+        if tracked.replaces or not self._context.checks_writes:
             return None
         return tracked.version if tracked.version is not None else MUST_NOT_EXIST
 
@@ -258,8 +281,8 @@ class Planner:
         expected = deletion.expected
         if expected is None:
             expected = context.map.checks.get(deletion.id)
-        if expected is None and tracked is not None and context.mode is not OptimisticConcurrencyMode.NONE:
-            expected = tracked.version
+        if expected is None and context.checks_writes:
+            expected = deletion.seen if tracked is None else tracked.version
         if tracked is not None and tracked.table is not None:
             flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
             return
@@ -335,6 +358,7 @@ def never_existed(deletion: Deletion) -> bool:
 
 
 def current_moment() -> Moment:
+    """Return the moment of a flush that begins now."""
     microseconds = time.time_ns() // 1000
     version = microseconds * 1024 + secrets.randbits(10)
     return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))

@@ -16,6 +16,7 @@ from docsession._errors import (
 )
 from docsession._port import Request, Rows
 from docsession._session._announcing import Announcer, News
+from docsession._session._cluster import unconfirmed
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
@@ -158,7 +159,7 @@ class Saver:
             if isinstance(error, TableDoesNotExistException):
                 # Never made, or dropped by somebody: what was known of the database is not true any more.
                 context.database.forget()
-                raise context.database.missing_tables({each.table for each in flush.operations}) from error
+                raise context.database.missing_tables(flush.operations) from error
             raise
         except BaseException:
             # Ctrl-C in the middle of the conversation, say: the server may have it all.
@@ -172,7 +173,10 @@ class Saver:
         else:
             _deliver_cancellation(request, None)
             raise await self._conflicts.look(flush.operations)
-        _deliver_cancellation(request, None)
+        late = unconfirmed() if request.unconfirmed and flush.commit_timeout is not None else None
+        _deliver_cancellation(request, late)
+        if late is not None:
+            raise late
 
     def _lose(self, attempt: Attempt) -> None:
         self._context.attempts.append(attempt)
@@ -219,6 +223,8 @@ class Saver:
                     tracked.metadata.mark_clean(write.free)
         if context.handlers is not None and context.handlers.after_save_changes:
             self._written += [write.tracked for write in flush.puts]
+        if context.exchange is not None:
+            context.exchange.apply(flush.values, flush.deleted_values)
         known = context.map
         apply_deferred(context, flush.deferred)
         for deletion in flush.deletions:
@@ -236,8 +242,10 @@ class Saver:
         known = self._context.map
         entry = Entry(flush.operations, flush.moment)
         journal.entries.append(entry)
-        for write in flush.puts:
+        for write in (*flush.puts, *flush.values):
             entry.remember(undo_write(write.tracked))
+        if self._context.exchange is not None:
+            entry.remember(self._context.exchange.undo(flush.values, flush.deleted_values))
         if flush.deletions:
             entry.remember(undo_deletions(known, flush.deletions))
         if flush.checked:

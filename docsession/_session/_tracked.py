@@ -72,14 +72,17 @@ class Deletion:
     Attributes:
         tracked: What was known of it; None where it was not loaded.
         expected: The version to be found, given with `delete`.
+        seen: The version that the session has seen of a document without tracking it; `MUST_NOT_EXIST` where it
+            found none.
     """
 
-    __slots__ = ("expected", "id", "tracked")
+    __slots__ = ("expected", "id", "seen", "tracked")
 
-    def __init__(self, key: str, tracked: Tracked | None, expected: int | None) -> None:
+    def __init__(self, key: str, tracked: Tracked | None, expected: int | None, seen: int | None = None) -> None:
         self.id = key
         self.tracked = tracked
         self.expected = expected
+        self.seen = seen
 
 
 def reserved_metadata(

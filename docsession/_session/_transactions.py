@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from docsession._errors import ConnectionLostException, InvalidOperationException, UnknownOutcomeException
 from docsession._port import Request, Row, Rows, Statement, Transaction
+from docsession._session._cluster import unconfirmed
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._journal import Journal
 
@@ -139,8 +140,9 @@ class Transactions:
             self._marks.pop()
             return
         journal = self._journal
+        request = Request((), write=True, commit_timeout=journal.commit_timeout)
         try:
-            await transaction.commit()
+            await transaction.commit(request)
         except UnknownOutcomeException:
             self._leave()
             self._lose(journal)
@@ -151,6 +153,8 @@ class Transactions:
             raise
         self._leave()
         journal.clear()
+        if request.unconfirmed and journal.commit_timeout is not None:
+            raise unconfirmed()
 
     async def rollback(self) -> None:
         """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""

@@ -12,7 +12,6 @@ from docsession import (
     InvalidOperationException,
     OptimisticConcurrencyMode,
     SessionOptions,
-    TransactionMode,
 )
 from tests.support.beside import settle
 from tests.support.documents import read, save
@@ -99,16 +98,6 @@ class TestOpeningSessions:
     def test_a_database_given_twice_differently_is_refused(self, store):
         with refused(InvalidArgumentException, "'shop'", "'bookshop'", "two databases"):
             store.open_session("shop", SessionOptions(database="bookshop"))
-
-    @pytest.mark.parametrize(
-        "option",
-        [{"transaction_mode": TransactionMode.CLUSTER_WIDE},
-         {"transaction_mode": TransactionMode.SINGLE_NODE},
-         {"disable_atomic_document_writes_in_cluster_wide_transaction": True}],
-    )  # fmt: skip
-    def test_an_option_that_comes_later_is_refused_by_name(self, store, option):
-        with refused(InvalidArgumentException, next(iter(option)), "leave it out"):
-            store.open_session(session_options=SessionOptions(**option))
 
     @pytest.mark.parametrize(
         "wrong",

@@ -12,7 +12,6 @@ from docsession import (
     OptimisticConcurrencyMode,
     SessionOptions,
     StoreClosedException,
-    TransactionMode,
 )
 from tests.support.documents import read, save
 
@@ -121,18 +120,6 @@ class TestTheOptions:
         )
         async with store.open_session(session_options=options) as session:
             assert session.advanced.use_optimistic_concurrency is True
-
-    @pytest.mark.parametrize(
-        ("option", "value"),
-        [
-            ("transaction_mode", TransactionMode.SINGLE_NODE),
-            ("transaction_mode", TransactionMode.CLUSTER_WIDE),
-            ("disable_atomic_document_writes_in_cluster_wide_transaction", True),
-        ],
-    )
-    async def test_others_raise_rather_than_being_ignored(self, store, option, value):
-        with pytest.raises(InvalidArgumentException, match=option):
-            store.open_session(session_options=SessionOptions(**{option: value}))
 
     async def test_what_are_no_options_is_refused(self, store):
         for wrong in ({"database": "x"}, "x", 5):

@@ -14,6 +14,11 @@ PAIRS = {
     docsession.AdvancedSession: docsession.AsyncAdvancedSession,
     docsession.LoaderWithInclude: docsession.AsyncLoaderWithInclude,
     docsession.Maintenance: docsession.AsyncMaintenance,
+    docsession.ClusterTransactionOperations: docsession.AsyncClusterTransactionOperations,
+    docsession.LazyClusterTransactionOperations: docsession.AsyncLazyClusterTransactionOperations,
+    docsession.EagerSessionOperations: docsession.AsyncEagerSessionOperations,
+    docsession.OperationExecutor: docsession.AsyncOperationExecutor,
+    docsession.Lazy: docsession.AsyncLazy,
     docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
 
@@ -25,8 +30,10 @@ class Blocking:
         object.__setattr__(self, "wrapped", wrapped)
 
     def __getattr__(self, name):
-        value = getattr(self.wrapped, name)
         twin = getattr(PAIRS[type(self.wrapped)], name, None)
+        if isinstance(twin, property) and str(twin.fget.__annotations__["return"]).startswith("Awaitable"):
+            return _awaited_property(self.wrapped, name)
+        value = getattr(self.wrapped, name)
         if inspect.iscoroutinefunction(twin):
 
             async def awaited(*args, **kwargs):
@@ -45,6 +52,10 @@ class Blocking:
 
     async def __aexit__(self, *error):
         return self.wrapped.__exit__(*error)
+
+
+async def _awaited_property(wrapped, name):
+    return _wrap(getattr(wrapped, name))
 
 
 def _wrap(value):

@@ -1,6 +1,7 @@
 """The public names are a promise: a list that only grows, and two faces with the same signatures."""
 
 import inspect
+import re
 import typing
 
 import pytest
@@ -14,10 +15,15 @@ NAMES = [
     "AfterConversionToEntityEventArgs",
     "AfterSaveChangesEventArgs",
     "AsyncAdvancedSession",
+    "AsyncClusterTransactionOperations",
     "AsyncDocumentSession",
     "AsyncDocumentStore",
+    "AsyncEagerSessionOperations",
+    "AsyncLazy",
+    "AsyncLazyClusterTransactionOperations",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
+    "AsyncOperationExecutor",
     "AsyncSessionTransaction",
     "AuthenticationException",
     "BeforeConversionToDocumentEventArgs",
@@ -26,8 +32,13 @@ NAMES = [
     "BeforeRequestEventArgs",
     "BeforeStoreEventArgs",
     "ChangeType",
+    "ClusterTransactionConcurrencyException",
+    "ClusterTransactionOperations",
     "CollectionMismatchException",
     "CommandData",
+    "CompareExchangeConflict",
+    "CompareExchangeResult",
+    "CompareExchangeValue",
     "ConcurrencyException",
     "ConditionalLoadResult",
     "Conflict",
@@ -37,6 +48,7 @@ NAMES = [
     "ConversionException",
     "DatabaseDoesNotExistException",
     "DeleteCommandData",
+    "DeleteCompareExchangeValueOperation",
     "DocSessionError",
     "DocumentConventions",
     "DocumentDoesNotExistException",
@@ -44,30 +56,39 @@ NAMES = [
     "DocumentSession",
     "DocumentStore",
     "DocumentsChanges",
+    "EagerSessionOperations",
     "EmbeddedServer",
     "EmbeddedServerException",
     "EventLoopException",
     "FailedRequestEventArgs",
+    "GetCompareExchangeValueOperation",
+    "GetCompareExchangeValuesOperation",
     "IncludeBuilder",
     "IncompatibleSchemaException",
     "InvalidArgumentException",
     "InvalidArgumentTypeException",
     "InvalidOperationException",
+    "Lazy",
+    "LazyClusterTransactionOperations",
     "LoaderWithInclude",
     "Maintenance",
     "MetadataAsDictionary",
     "MigrationException",
     "MissingDependencyException",
     "NonUniqueObjectException",
+    "OperationExecutor",
     "OptimisticConcurrencyMode",
     "PermissionDeniedException",
     "PoolTimeoutException",
     "PutCommandDataWithJson",
+    "PutCompareExchangeValueOperation",
     "RavenException",
     "Ref",
+    "ReplicationTimeoutException",
     "RequestDescription",
     "RequestExecutor",
     "RequestTimeoutException",
+    "ResponseTimeInformation",
     "SessionBusyException",
     "SessionClosedException",
     "SessionClosingEventArgs",
@@ -97,6 +118,11 @@ FACES = [
     (docsession.AdvancedSession, docsession.AsyncAdvancedSession),
     (docsession.LoaderWithInclude, docsession.AsyncLoaderWithInclude),
     (docsession.Maintenance, docsession.AsyncMaintenance),
+    (docsession.ClusterTransactionOperations, docsession.AsyncClusterTransactionOperations),
+    (docsession.LazyClusterTransactionOperations, docsession.AsyncLazyClusterTransactionOperations),
+    (docsession.EagerSessionOperations, docsession.AsyncEagerSessionOperations),
+    (docsession.OperationExecutor, docsession.AsyncOperationExecutor),
+    (docsession.Lazy, docsession.AsyncLazy),
 ]
 
 # What asks the server, or may; everything else is a plain method on both faces.
@@ -113,6 +139,15 @@ AWAITED = {
         "rollback",
         "rolled_back",
     },
+    "AsyncClusterTransactionOperations": {
+        "get_compare_exchange_value",
+        "get_compare_exchange_values",
+        "get_compare_exchange_values_starting_with",
+    },
+    "AsyncLazyClusterTransactionOperations": set(),
+    "AsyncLazy": set(),
+    "AsyncEagerSessionOperations": {"execute_all_pending_lazy_operations"},
+    "AsyncOperationExecutor": {"send"},
     "AsyncLoaderWithInclude": {"load"},
     "AsyncMaintenance": {
         "create_database",
@@ -155,6 +190,25 @@ RAVENDB = {
     docsession.AdvancedSession.load_starting_with: (
         "self, id_prefix, object_type, matches, start, page_size, exclude, start_after"
     ),
+    docsession.ClusterTransactionOperations.create_compare_exchange_value: "self, key, item",
+    docsession.ClusterTransactionOperations.get_compare_exchange_value: "self, key, object_type",
+    docsession.ClusterTransactionOperations.get_compare_exchange_values: "self, keys, object_type",
+    docsession.ClusterTransactionOperations.get_compare_exchange_values_starting_with: (
+        "self, starts_with, start, page_size, object_type"
+    ),
+    docsession.ClusterTransactionOperations.delete_compare_exchange_value: "self, item_or_key, index",
+    docsession.ClusterTransactionOperations.clear: "self",
+    docsession.ClusterTransactionOperations.is_tracked: "self, key",
+    docsession.LazyClusterTransactionOperations.get_compare_exchange_value: "self, key, object_type",
+    docsession.LazyClusterTransactionOperations.get_compare_exchange_values: "self, keys, object_type",
+    docsession.EagerSessionOperations.execute_all_pending_lazy_operations: "self",
+    docsession.OperationExecutor.send: "self, operation",
+    docsession.OperationExecutor.for_database: "self, database",
+    docsession.CompareExchangeValue.__init__: "self, key, index, value, metadata",
+    docsession.PutCompareExchangeValueOperation.__init__: "self, key, value, index, metadata",
+    docsession.GetCompareExchangeValueOperation.__init__: "self, key, object_type",
+    docsession.GetCompareExchangeValuesOperation.__init__: "self, keys, object_type",
+    docsession.DeleteCompareExchangeValueOperation.__init__: "self, key, index",
     docsession.LoaderWithInclude.include: "self, path",
     docsession.LoaderWithInclude.load: "self, id_or_ids, object_type",
     docsession.IncludeBuilder.include_documents: "self, path",
@@ -172,7 +226,7 @@ def public_members(cls):
 
 def twin_of(text):
     """An annotation of the async face, in the blocking face's words."""
-    return text.replace("Async", "")
+    return re.sub(r"^Awaitable\[(.*)\]$", r"\1", text).replace("Async", "")
 
 
 def signature(function):

@@ -1,0 +1,95 @@
+"""Questions that wait, so that several of them go to the server in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+from docsession._port import Request, Rows, Statement
+
+if TYPE_CHECKING:
+    from docsession._session._context import SessionContext
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTimeInformation:
+    """How long lazy operations took (RavenDB: ResponseTimeInformation).
+
+    Attributes:
+        total_client_duration: From sending the request to the last answer; zero where none was needed.
+    """
+
+    total_client_duration: timedelta
+
+
+class LazyOperation:
+    """One question.
+
+    Attributes:
+        is_done: True once it was asked, and answered or refused.
+        error: What its answer led to, where that is no answer.
+    """
+
+    __slots__ = ("error", "is_done")
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.error: Exception | None = None
+
+    async def statements(self) -> list[Statement]:
+        """Return what is to be asked; nothing where the session knows the answer already."""
+        raise NotImplementedError
+
+    def take(self, answers: Sequence[Rows]) -> None:
+        """Make what was asked for of the rows of each statement."""
+        raise NotImplementedError
+
+
+L = TypeVar("L", bound=LazyOperation)
+
+
+class PendingLazies:
+    """The questions of one session that wait, in the order in which they came."""
+
+    __slots__ = ("_context", "_pending")
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._pending: list[LazyOperation] = []
+
+    def add(self, operation: L) -> L:
+        """Have *operation* wait."""
+        self._pending.append(operation)
+        return operation
+
+    def clear(self) -> None:
+        """Forget those that wait."""
+        self._pending.clear()
+
+    async def execute(self) -> ResponseTimeInformation:
+        """Ask all of them in one request, counted as one; what one answer leads to is no other one's error."""
+        context = self._context
+        context.enter("execute_all_pending_lazy_operations")
+        try:
+            began = perf_counter()
+            asked = [(operation, await operation.statements()) for operation in self._pending]
+            statements = [statement for _, own in asked for statement in own]
+            answers: list[Rows] = []
+            if statements:
+                context.requests.count(context.operation)
+                answers = await context.run(Request(statements))
+            del self._pending[: len(asked)]
+            first = 0
+            for operation, own in asked:
+                try:
+                    operation.take(answers[first : first + len(own)])
+                except Exception as error:
+                    operation.error = error
+                operation.is_done = True
+                first += len(own)
+            return ResponseTimeInformation(timedelta(seconds=perf_counter() - began if statements else 0))
+        finally:
+            context.leave()
