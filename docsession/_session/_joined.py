@@ -200,7 +200,7 @@ class ForeignDatabase(Database):
         """There are none."""
 
     @override
-    async def make_system_tables(self, error: TableDoesNotExistException) -> None:
+    async def make_system_tables(self, error: TableDoesNotExistException | None) -> None:
         raise self._elsewhere(()) from error
 
     @override
