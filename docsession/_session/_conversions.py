@@ -17,7 +17,7 @@ from docsession._documents._merge import merge
 from docsession._documents._metadata import METADATA, TYPES, MetadataAsDictionary, stored_metadata
 from docsession._errors import InvalidOperationException, UnsupportedValueException
 from docsession._port import JSONB_VERSION, NULL_JSONB, Row
-from docsession._session._changes import snapshot_of
+from docsession._session._changes import prepare_write, snapshot_of
 from docsession._session._context import SessionContext
 from docsession._session._event_args import AfterConversionToEntityEventArgs, BeforeConversionToEntityEventArgs
 from docsession._session._tracked import Tracked, reserved_metadata
@@ -217,7 +217,12 @@ def _finish(context: SessionContext, arrival: Arrival, key: str, entity: object)
 
 
 def agree(tracked: Tracked) -> None:
-    """Take what handlers have made of an entity for what is stored."""
-    codec = tracked.mapping.codec
-    tracked.snapshot = snapshot = snapshot_of(tracked)
-    tracked.anchors = codec.anchors(tracked.entity, snapshot) if codec.has_anchors else ()
+    """Take what handlers have made of an entity for what is stored, as if it had been saved."""
+    now = snapshot_of(tracked)
+    if now == tracked.snapshot:
+        return
+    write = prepare_write(tracked, now, verify=False)
+    tracked.raw = write.data
+    tracked.stored_metadata = write.metadata
+    tracked.snapshot = now
+    tracked.anchors = write.anchors

@@ -106,7 +106,7 @@ def is_coroutine_function(handler: Handler) -> bool:
 
 
 def _name_of(handler: object) -> str:
-    return str(getattr(handler, "__qualname__", None) or repr(handler))[:80]
+    return str(getattr(handler, "__qualname__", None) or repr(handler))[:160]
 
 
 def call_at_once(event: str, handler: Handler, *args: object) -> None:

@@ -62,6 +62,16 @@ def _wrap(value):
     return Blocking(value) if type(value) in PAIRS else value
 
 
+class BlockingArgs:
+    """What a handler is given, with its session wrapped."""
+
+    def __init__(self, args):
+        self.given = args
+
+    def __getattr__(self, name):
+        return _wrap(getattr(self.given, name))
+
+
 class Face:
     """Makes stores of one face."""
 
@@ -71,6 +81,21 @@ class Face:
 
     def __repr__(self):
         return self.name
+
+    def handler(self, function):
+        """Make a handler of the face of a coroutine function written for the async one."""
+        if self.is_async:
+            return function
+
+        def plain(*args):
+            coroutine = function(*map(BlockingArgs, args))
+            try:
+                coroutine.send(None)
+            except StopIteration:
+                return
+            raise AssertionError("it waits for something")
+
+        return plain
 
     def store(self, *args, **kwargs):
         if self.is_async:

@@ -1,0 +1,216 @@
+"""Events of the requests that sessions send."""
+
+import psycopg
+import pytest
+
+from docsession import (
+    ConcurrencyException,
+    InvalidArgumentException,
+    OptimisticConcurrencyMode,
+    RavenException,
+    RequestDescription,
+    SessionBusyException,
+    SessionOptions,
+    TableDoesNotExistException,
+)
+from tests.support.beside import begin, outsider
+from tests.support.documents import change, read, save
+from tests.support.events import Refusal, User
+
+
+def watch(store):
+    log = []
+    store.add_on_before_request(lambda args: log.append(("before", args)))
+    store.add_on_succeed_request(lambda args: log.append(("succeed", args)))
+    store.add_on_failed_request(lambda args: log.append(("failed", args)))
+    return log
+
+
+def kinds(log):
+    return [(kind, args.request.operation) for kind, args in log]
+
+
+class TestWhatTheyTell:
+    async def test_each_request_of_a_session_is_told_of_before_and_after(self, store, database):
+        await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        log = watch(store)
+        async with store.open_session() as session:
+            users = await session.load(["users/1", "users/2"], User)
+            await session.load("users/1", User)
+            await session.advanced.exists("users/3")
+            users["users/1"].name = "c"
+            await session.save_changes()
+        assert kinds(log) == [
+            (kind, name) for name in ("load", "exists", "save_changes") for kind in ("before", "succeed")
+        ]
+        (_, before), (_, after), *_, (_, saved) = log
+        assert before.request is after.request
+        assert before.request == RequestDescription("load", 1, is_write=False)
+        assert saved.request == RequestDescription("save_changes", 1, is_write=True)
+        assert (before.database, before.attempt_number, after.attempt_number, after.rows) == (database, 1, 1, 2)
+        assert 0 < after.seconds < 10
+
+    async def test_a_save_of_several_statements_is_one_request(self, store):
+        log = watch(store)
+        await save(store, *((User("a"), f"users/{i}") for i in range(100)))
+        writes = [args.request for kind, args in log if kind == "succeed" and args.request.is_write]
+        (write,) = writes
+        assert write.operation == "save_changes"
+        assert write.statements > 1
+
+    async def test_neither_documents_nor_passwords_are_shown(self, make_store, postgres_url):
+        store = make_store(application_name="hush")
+        log = watch(store)
+        await save(store, (User("confidential"), "users/1"))
+        password = psycopg.conninfo.conninfo_to_dict(postgres_url).get("password", "nothing")
+        for _, args in log:
+            assert "confidential" not in repr(args)
+            assert args.url.startswith("postgresql://")
+            assert password not in repr(args)
+        assert log
+
+    async def test_those_in_transactions(self, store):
+        log = watch(store)
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            await session.store(User("a"), "users/1")
+            await session.save_changes()
+            await session.advanced.commit()
+        assert kinds(log)[-2:] == [("before", "save_changes"), ("succeed", "save_changes")]
+
+    async def test_a_read_that_is_sent_again(self, store, face, postgres_url, database):
+        """Its connection is cut while it waits."""
+        await save(store, (User("a"), "users/1"))
+        log = watch(store)
+        session = store.open_session()
+        with outsider(postgres_url, database) as program:
+            program.hold_table("users")
+            loading = begin(face, lambda: session.load("users/1", User))
+            await program.until_others_wait()
+            with psycopg.connect(postgres_url, autocommit=True) as connection:
+                query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                connection.execute(query + "AND query LIKE %s", (f"%{database}%",))
+            await program.until_others_wait()
+            program.let_go()
+            assert await loading == User("a", "", "users/1")
+        assert [(kind, args.attempt_number) for kind, args in log] == [("before", 1), ("succeed", 2)]
+
+
+class TestFailures:
+    async def test_a_refused_request(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+        rows.refuse("users", "name", "b")
+        log = watch(store)
+        with pytest.raises(RavenException) as caught:
+            await change(store, "users/1", User, name="b")
+        (_, failed) = log[-1]
+        assert kinds(log)[-2:] == [("before", "save_changes"), ("failed", "save_changes")]
+        assert failed.exception is caught.value
+        assert failed.attempt_number == 1
+
+    async def test_a_conflict(self, store):
+        await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        log = watch(store)
+        options = SessionOptions(optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES)
+        async with store.open_session(session_options=options) as session:
+            users = await session.load(["users/1", "users/2"], User)
+            await change(store, "users/1", User, name="c")
+            for user in users.values():
+                user.name = "d"
+            log.clear()
+            with pytest.raises(ConcurrencyException, match="users/1"):
+                await session.save_changes()
+        assert [kind for kind, _ in log] == ["before", "failed", "before", "succeed"]
+
+    async def test_what_their_handlers_raise_is_a_note_of_the_error(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+        rows.refuse("users", "name", "b")
+
+        def fail(args):
+            raise Refusal("no disk")
+
+        store.add_on_failed_request(fail)
+        with pytest.raises(RavenException) as caught:
+            await change(store, "users/1", User, name="b")
+        assert caught.value.__notes__ == ["a handler of on_failed_request raised Refusal: no disk"]
+
+
+class TestHandlersThatRaise:
+    async def test_before_a_request_it_is_not_sent(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+
+        @store.add_on_before_request
+        def refuse(args):
+            if args.request.is_write:
+                raise Refusal
+
+        async with store.open_session() as session:
+            user = await session.load("users/1", User)
+            user.name = "b"
+            with pytest.raises(Refusal):
+                await session.save_changes()
+            assert session.advanced.has_changes()
+        assert rows.data("users", "users/1")["name"] == "a"
+
+    async def test_after_a_read_it_is_as_if_it_had_failed(self, store):
+        await save(store, (User("a"), "users/1"))
+
+        def refuse(args):
+            raise Refusal
+
+        store.add_on_succeed_request(refuse)
+        session = store.open_session()
+        with pytest.raises(Refusal):
+            await session.load("users/1", User)
+        assert not session.advanced.is_loaded("users/1")
+        await session.close()
+
+    async def test_after_a_save_it_has_been_saved(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+
+        @store.add_on_succeed_request
+        def refuse(args):
+            if args.request.is_write:
+                raise Refusal
+
+        async with store.open_session() as session:
+            (await session.load("users/1", User)).name = "b"
+            with pytest.raises(Refusal):
+                await session.save_changes()
+            assert not session.advanced.has_changes()
+            assert await session.load("users/2", User) is None
+        assert rows.data("users", "users/1")["name"] == "b"
+
+    async def test_they_cannot_use_the_session(self, store):
+        await save(store, (User("a"), "users/1"))
+        sessions, refused = [], []
+
+        @store.add_on_before_request
+        def use(args):
+            with pytest.raises(SessionBusyException):
+                sessions[0].advanced.has_changes()
+            refused.append(args.request.operation)
+
+        async with store.open_session() as session:
+            sessions.append(session)
+            await session.load("users/1", User)
+        assert refused == ["load"]
+
+
+class TestTables:
+    async def test_a_table_that_somebody_dropped_is_a_failed_request_and_another(
+        self, make_store, postgres_url, database
+    ):
+        store = make_store()
+        await save(store, (User("a"), "users/1"))
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f'DROP TABLE "{database}".users')
+            connection.execute(f'DELETE FROM "{database}".docsession_collections')
+        log = watch(store)
+        assert await read(store, "users/1", User) is None
+        assert isinstance(log[1][1].exception, TableDoesNotExistException)
+
+    async def test_a_session_has_no_handlers_of_its_own_for_them(self, store):
+        assert not hasattr(store.open_session(), "add_on_before_request")
+        with pytest.raises(InvalidArgumentException):
+            store.remove_on_before_request(print)
