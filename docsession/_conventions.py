@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypedDict
 from typing_extensions import Unpack, override
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
-from docsession._options import OptimisticConcurrencyMode
+from docsession._options import OptimisticConcurrencyMode, check_timeout
 
 _LONGEST: Final = timedelta.max.total_seconds()
 
@@ -36,6 +36,7 @@ class ConventionSettings(TypedDict, total=False):
     max_number_of_requests_per_session: int
     node_tag: str
     optimistic_concurrency_mode: OptimisticConcurrencyMode
+    request_timeout: timedelta | None
     should_ignore_entity_changes: ShouldIgnoreEntityChanges | None
     transform_class_collection_name_to_document_id_prefix: Callable[[str], str] | None
     use_optimistic_concurrency: bool
@@ -77,6 +78,7 @@ class DocumentConventions:
         "_max_cache_size",
         "_node_tag",
         "_optimistic_concurrency_mode",
+        "_request_timeout",
         "_transform_prefix",
         "max_number_of_requests_per_session",
         "should_ignore_entity_changes",
@@ -87,6 +89,7 @@ class DocumentConventions:
         self.max_number_of_requests_per_session = 30
         self.verify_on_save = True
         self.should_ignore_entity_changes: ShouldIgnoreEntityChanges | None = None
+        self._request_timeout: timedelta | None = None
         self._frozen = False
         self._max_cache_size = 128 * 1024 * 1024
         self._auto_create = True
@@ -223,6 +226,19 @@ class DocumentConventions:
                 f"optimistic_concurrency_mode is an OptimisticConcurrencyMode, not {given!r:.60}"
             )
         self._optimistic_concurrency_mode = value
+
+    @property
+    def request_timeout(self) -> timedelta | None:
+        """How long the server may work on one statement; None is what the server has set for the role.
+
+        It may be changed at any time. `store.set_request_timeout()` goes before it, and
+        `SessionOptions.statement_timeout` before that.
+        """
+        return self._request_timeout
+
+    @request_timeout.setter
+    def request_timeout(self, value: timedelta | None) -> None:
+        self._request_timeout = check_timeout("request_timeout", value)
 
     @property
     def use_optimistic_concurrency(self) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from docsession._errors import InvalidArgumentException
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 ISOLATION_LEVELS: Final = ("read committed", "repeatable read", "serializable")
+
+LONGEST_TIMEOUT: Final = timedelta(days=24)
+"""PostgreSQL counts milliseconds in 31 bits."""
 
 
 class OptimisticConcurrencyMode(enum.Enum):
@@ -51,6 +55,9 @@ class SessionOptions:
         isolation_level: "repeatable read" or "serializable": a transaction begins with the session's first
             request and spans its reads and the flush, which commits it. None: reads see what is committed,
             and the flush is a transaction by itself.
+        statement_timeout: How long the server may work on each statement of this session; then it ends the request
+            with `RequestTimeoutException`. None is the store's (`set_request_timeout`), else the convention's
+            (`request_timeout`); `timedelta(0)` is without end.
         transaction_mode: None is `TransactionMode.SINGLE_NODE`.
         disable_atomic_document_writes_in_cluster_wide_transaction: True: cluster-wide saves do not check the
             versions of the documents that they write. None takes the convention's.
@@ -64,6 +71,25 @@ class SessionOptions:
     disable_atomic_document_writes_in_cluster_wide_transaction: bool | None = None
     optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
     isolation_level: str | None = None
+    statement_timeout: timedelta | None = None
+
+
+def check_timeout(name: str, value: object) -> timedelta | None:
+    """Return *value* as a timeout, given under *name*.
+
+    Raises:
+        InvalidArgumentTypeException: It is no timedelta.
+        InvalidArgumentException: It is negative, or longer than PostgreSQL can wait.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, timedelta):
+        raise InvalidArgumentTypeException(
+            f"{name} is a timedelta, as timedelta(seconds=5), not {type(value).__qualname__} ({value!r:.60})"
+        )
+    if not timedelta(0) <= value <= LONGEST_TIMEOUT:
+        raise InvalidArgumentException(f"{name} is between 0, which is without end, and 24 days, not {value}")
+    return value
 
 
 def check_isolation_level(value: object) -> str | None:

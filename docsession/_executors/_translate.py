@@ -50,7 +50,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "55P03": (RequestTimeoutException, "Another transaction held a lock for too long: repeat it"),
     "57014": (
         RequestTimeoutException,
-        "It was cancelled, or it took longer than `statement_timeout` allows; nothing was written",
+        "It was cancelled, or took longer than `statement_timeout` (the session's or the role's); nothing was written",
     ),
     "57P01": (ConnectionLostException, "The server is shutting down; nothing was written: repeat it"),
     "57P02": (ConnectionLostException, "The server is recovering from a crash; nothing was written: repeat it"),

@@ -255,7 +255,8 @@ class Wire:
         request.sent += 1
         self._is_unconfirmed = False
         try:
-            results = yield from self._pipeline(encoded, ends_transaction=is_transaction)
+            # A read that loses its commit has lost nothing.
+            results = yield from self._pipeline(encoded, ends_transaction=is_transaction and request.write)
         except psycopg.Error:
             yield from self._roll_back(ROLLBACK.sql)
             raise

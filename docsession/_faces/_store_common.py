@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final, TypeAlias
 
@@ -30,7 +31,13 @@ from docsession._faces._events import DocumentEvents
 from docsession._faces._request_executor import RequestExecutor as SessionPlace
 from docsession._faces._request_executor import join, port_of
 from docsession._faces._store_events import StoreEvents
-from docsession._options import OptimisticConcurrencyMode, SessionOptions, TransactionMode, check_isolation_level
+from docsession._options import (
+    OptimisticConcurrencyMode,
+    SessionOptions,
+    TransactionMode,
+    check_isolation_level,
+    check_timeout,
+)
 from docsession._port import ForeignExecutor, Place, Request, RequestExecutor
 from docsession._session._cache import DocumentCache
 from docsession._session._cluster import check_modes
@@ -239,6 +246,33 @@ class StoreCommon(StoreEvents, DocumentEvents):
         name = self._database if database is None else check_database(database)
         return SessionPlace(executor, name, is_async=self._is_async)
 
+    def set_request_timeout(self, timeout: timedelta | None, database: str | None = None) -> Callable[[], None]:
+        """Bound the time that the server may work on each statement of a session (RavenDB: set_request_timeout).
+
+        A request that takes longer is ended with `RequestTimeoutException`, and has written nothing. It holds for open
+        sessions too, unless they have a `statement_timeout` of their own. Nothing is set on the server or the
+        connection: each request brings it along for its own transaction.
+
+        Args:
+            timeout: How long; `timedelta(0)` is without end, None is what `conventions.request_timeout` says.
+            database: The database whose sessions it holds for; None is the store's.
+
+        Returns:
+            A function that brings the value back that was there before.
+
+        Raises:
+            InvalidArgumentException: The timeout cannot be used.
+        """
+        checked = check_timeout("timeout", timeout)
+        known = self._database_of(self._database if database is None else database)
+        before = known.request_timeout
+        known.request_timeout = checked
+
+        def restore() -> None:
+            known.request_timeout = before
+
+        return restore
+
     async def _give_back(self) -> None:
         """Give back unused id ranges; where the server is gone they are lost, which harms nothing."""
         elsewhere = [database for known in self._elsewhere.values() for database in known.values()]
@@ -252,13 +286,14 @@ class StoreCommon(StoreEvents, DocumentEvents):
             name = self._database if database is None else self._choose_database(database, None, None)
             mode, isolation_level = self._conventions.optimistic_concurrency_mode, None
             no_tracking = no_caching = False
-            place = None
+            place = statement_timeout = None
         else:
             place, its_database = self._choose_place(options)
             name = self._choose_database(database, options, its_database)
             no_tracking, no_caching = bool(options.no_tracking), bool(options.no_caching)
             mode = self._choose_mode(options, no_tracking=no_tracking)
             isolation_level = check_isolation_level(options.isolation_level)
+            statement_timeout = check_timeout("statement_timeout", options.statement_timeout)
         known = (
             self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
         )
@@ -274,6 +309,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             isolation_level=isolation_level,
             transaction_mode=transaction_mode,
             unguarded=unguarded,
+            statement_timeout=statement_timeout,
         )
         if self._handlers is not None:
             self._hand_on(self._handlers, context)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -23,6 +24,7 @@ from docsession._session._journal import Journal
 from docsession._session._lazy import PendingLazies
 from docsession._session._observing import Observer
 from docsession._session._requests import RequestLog
+from docsession._session._timeouts import timeout_setting
 from docsession._sql._flush import Moment, Operation
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class SessionContext:
         own_executor: What carries them outside a transaction.
         isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
         is_of_one_moment: True in a transaction whose requests all see what was committed when it began.
+        statement_timeout: How long the server may work on a statement; None is the database's or the convention's.
         journal: In a transaction that spans several requests, what its flushes did; else None.
         handlers: What is called at events; None where there is nothing.
         observer: Likewise for the session's requests.
@@ -132,6 +135,7 @@ class SessionContext:
         "observer",
         "own_executor",
         "requests",
+        "statement_timeout",
         "transaction_mode",
         "unguarded",
         "unknown",
@@ -150,12 +154,14 @@ class SessionContext:
         isolation_level: str | None = None,
         transaction_mode: TransactionMode = TransactionMode.SINGLE_NODE,
         unguarded: bool = False,
+        statement_timeout: timedelta | None = None,
     ) -> None:
         self.database = database
         self.own_executor: RequestExecutor = executor or database.executor
         self.executor: Carrier = self.own_executor
         self.isolation_level = isolation_level
         self.is_of_one_moment = False
+        self.statement_timeout = statement_timeout
         self.journal: Journal | None = None
         self.joined: Joined | None = None
         self.mappings = mappings
@@ -264,6 +270,13 @@ class SessionContext:
 
     def run(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
         """Send a request of the session; every one goes this way."""
+        timeout = self.statement_timeout
+        if timeout is None:
+            timeout = self.database.request_timeout
+        if timeout is None:
+            timeout = self.conventions.request_timeout
+        if timeout is not None:
+            request.settings = (*request.settings, timeout_setting(timeout))
         if self.observer is None:
             return self.executor.run(request)
         return self.observer.watch(self._operation, request, self.executor.run)

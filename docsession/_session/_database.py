@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from docsession._conventions import DocumentConventions
@@ -67,6 +68,7 @@ class Database:
         name: The schema's name.
         cache: What the store keeps of the documents that were read, of all its databases; None: nothing.
         catalogue: What is known of it; None before the first use.
+        request_timeout: How long the server may work on a statement of a session; None is the convention's.
         seen_prefixes: For (tables, path) of an include without a collection, the prefixes of the ids
             that documents were seen to hold there.
     """
@@ -86,6 +88,7 @@ class Database:
         self.system = SystemStatements(name)
         self.compare_exchange = CompareExchangeStatements(name)
         self.catalogue: Catalogue | None = None
+        self.request_timeout: timedelta | None = None
         self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
         self._tables: dict[tuple[str, str], TableStatements] = {}
