@@ -152,6 +152,10 @@ class Arrival:
         self, context: SessionContext, row: Row, table: TableStatements, mapping: DocumentMapping[Any]
     ) -> None:
         key, data, stored, version, last_modified, *rest = row
+        if mapping.entity_class is not dict:
+            # Handlers see what becomes the entity: the document as of the current version, and its own class.
+            mapping, data, stored = context.mappings.of_document(mapping, key, data, stored)
+            row = (key, data, stored, version, last_modified, *rest)
         column = stored_metadata(stored)
         metadata = MetadataAsDictionary(
             column, reserved_metadata(key, table.collection, version, last_modified, column)

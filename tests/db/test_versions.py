@@ -255,3 +255,29 @@ class TestSubclasses:
         assert rows.metadata("animals", "animals/1") == {"@type": "versioned-cow", "@schema-version": 2}
         assert (await read(store, "animals/1", dogs.Animal)).milk == 1
         assert (await read(store, "animals/1", Cow)).milk == 1
+
+
+class TestEvents:
+    async def test_handlers_see_the_current_version_and_the_class_itself(self, store, old):
+        await old("animals/1", '{"name": "a", "milk": 2}', '{"@type": "versioned-cow"}', "Animals")
+        seen = []
+        async with store.open_session() as session:
+            session.advanced.add_before_conversion_to_entity(
+                lambda args: seen.append((args.object_type, args.document["milk"], args.document["@metadata"]))
+            )
+            cow = await session.load("animals/1", dogs.Animal)
+            assert (type(cow), cow.milk) == (Cow, 2000)
+            assert not session.advanced.has_changes()
+        ((cls, milk, metadata),) = seen
+        assert (cls, milk, metadata["@type"], metadata["@schema-version"]) == (Cow, 2000, "versioned-cow", 2)
+
+    async def test_what_handlers_change_is_decoded_as_the_class(self, store, old):
+        await old("animals/1", '{"name": "a", "milk": 2}', '{"@type": "versioned-cow"}', "Animals")
+
+        def double(args):
+            args.document["milk"] *= 2
+
+        async with store.open_session() as session:
+            session.advanced.add_before_conversion_to_entity(double)
+            cow = await session.load("animals/1", dogs.Animal)
+            assert (type(cow), cow.milk) == (Cow, 4000)
