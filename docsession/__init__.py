@@ -70,7 +70,7 @@ from docsession._faces._request_executor import RequestExecutor
 from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
-from docsession._options import OptimisticConcurrencyMode, SessionOptions, TransactionMode
+from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
@@ -171,6 +171,7 @@ __all__ = [
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "RavenException",
+    "ReadPreference",
     "Ref",
     "ReplicationTimeoutException",
     "RequestDescription",

@@ -39,6 +39,18 @@ class TransactionMode(enum.Enum):
     CLUSTER_WIDE = "ClusterWide"
 
 
+class ReadPreference(enum.Enum):
+    """Where loads go; saves, and what belongs to them, go to the primary.
+
+    PRIMARY: to the primary, too. PREFER_STANDBY: to a standby that has applied all that the session has
+    saved, else to the primary. What is read there may be older than what the primary holds, never older
+    than the session's own saves.  (In the place of RavenDB's ReadBalanceBehavior)
+    """
+
+    PRIMARY = "Primary"
+    PREFER_STANDBY = "PreferStandby"
+
+
 @dataclass(slots=True)
 class SessionOptions:
     """Options of one session (RavenDB: SessionOptions).
@@ -58,6 +70,9 @@ class SessionOptions:
         statement_timeout: How long the server may work on each statement of this session; then it ends the request
             with `RequestTimeoutException`. None is the store's (`set_request_timeout`), else the convention's
             (`request_timeout`); `timedelta(0)` is without end.
+        read_preference: Where this session's loads go; None is the store's `read_preference`.
+        read_after: What `session.advanced.last_save_token` of another session gave: this session's loads see what
+            that one saved, whatever standby answers.
         transaction_mode: None is `TransactionMode.SINGLE_NODE`.
         disable_atomic_document_writes_in_cluster_wide_transaction: True: cluster-wide saves do not check the
             versions of the documents that they write. None takes the convention's.
@@ -72,6 +87,8 @@ class SessionOptions:
     optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
     isolation_level: str | None = None
     statement_timeout: timedelta | None = None
+    read_preference: ReadPreference | None = None
+    read_after: str | None = None
 
 
 def check_timeout(name: str, value: object) -> timedelta | None:

@@ -78,6 +78,10 @@ class Request:
         commit_timeout: Seconds after which a request that ends a transaction is cancelled; None waits for ever. What
             is cancelled before it commits has done nothing (`RequestTimeoutException`); a commit that waits for a
             synchronous standby stays, and its waiting ends.
+        may_lag: True for a read that a standby may answer, with an older state than the primary's.
+        wants_position: True asks, after the COMMIT and in the same round trip, how far the write-ahead log has got; a
+            request that asks is one transaction, also where `transaction` is False.
+        position: The answer: a number that is greater than, or equal to, that of the commit; None: not known.
         unconfirmed: Set by the executor where the transaction is committed on this server, and no synchronous
             standby has confirmed it, because the waiting for one was cancelled.
     """
@@ -86,11 +90,14 @@ class Request:
         "cancelled",
         "commit_timeout",
         "interrupted",
+        "may_lag",
+        "position",
         "sent",
         "settings",
         "statements",
         "transaction",
         "unconfirmed",
+        "wants_position",
         "write",
     )
 
@@ -102,6 +109,7 @@ class Request:
         write: bool = False,
         settings: Settings = (),
         commit_timeout: float | None = None,
+        may_lag: bool = False,
     ) -> None:
         self.statements = statements
         self.transaction = transaction
@@ -112,6 +120,9 @@ class Request:
         self.cancelled = False
         self.interrupted: BaseException | None = None
         self.unconfirmed = False
+        self.may_lag = may_lag
+        self.wants_position = False
+        self.position: int | None = None
 
 
 class Carrier(Protocol):
@@ -156,6 +167,14 @@ class RequestExecutor(Carrier, Protocol):
 
     async def close(self) -> None:
         """Give back every connection."""
+        ...
+
+
+class SleepingExecutor(RequestExecutor, Protocol):
+    """An executor that can wait, in the manner of its face."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; others go on meanwhile."""
         ...
 
 

@@ -335,6 +335,10 @@ class AsyncExecutor:
 
         return PooledTransaction(acquire, isolation_level)
 
+    async def sleep(self, seconds: float) -> None:
+        """See `SleepingExecutor.sleep`."""
+        await asyncio.sleep(seconds)
+
     async def close(self) -> None:
         """Give back every connection; idempotent.
 

@@ -380,6 +380,10 @@ class BlockingExecutor:
 
         return PooledTransaction(acquire, isolation_level)
 
+    async def sleep(self, seconds: float) -> None:
+        """See `SleepingExecutor.sleep`: this thread sleeps."""
+        sleep(seconds)  # noqa: ASYNC251 - a blocking executor never suspends
+
     async def close(self) -> None:
         """Give back every connection; idempotent."""
         self._is_closed = True

@@ -25,6 +25,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from docsession._executors._adapters import ADAPTERS, encode, oids_of
 from docsession._port import Request, Rows, Statement
+from docsession._sql._position import POSITION
 
 BINARY = Format.BINARY
 TUPLES_OK = ExecStatus.TUPLES_OK
@@ -223,8 +224,9 @@ class Wire:
         encoded = _encode((*frame.before, *request.statements, *frame.after))
         request.sent += 1
         self._is_unconfirmed = False
+        end = request if frame.ends else None
         try:
-            results = yield from self._pipeline(encoded, ends_transaction=frame.ends)
+            results = yield from self._pipeline(encoded, end)
         except psycopg.Error:
             if frame.rescue is not None:
                 yield from self._roll_back(frame.rescue)
@@ -242,7 +244,7 @@ class Wire:
 
     def _exchange(self, request: Request) -> PQGen[list[Rows]]:
         statements = request.statements
-        is_transaction = request.transaction or bool(request.settings)
+        is_transaction = request.transaction or bool(request.settings) or request.wants_position
         if is_transaction:
             statements = (BEGIN, *settings_of(request), *statements, COMMIT)
         encoded = _encode(statements)
@@ -256,7 +258,7 @@ class Wire:
         self._is_unconfirmed = False
         try:
             # A read that loses its commit has lost nothing.
-            results = yield from self._pipeline(encoded, ends_transaction=is_transaction and request.write)
+            results = yield from self._pipeline(encoded, request if is_transaction and request.write else None)
         except psycopg.Error:
             yield from self._roll_back(ROLLBACK.sql)
             raise
@@ -288,9 +290,12 @@ class Wire:
         return results[0]
 
     def _pipeline(
-        self, encoded: Sequence[tuple[Key, list[bytes | None]]], *, ends_transaction: bool
+        self, encoded: Sequence[tuple[Key, list[bytes | None]]], ended: Request | None
     ) -> PQGen[list[PGresult]]:
-        """Run several statements, or one that is prepared on the way, before one synchronisation point."""
+        """Run several statements, or one that is prepared on the way, before one synchronisation point.
+
+        *ended* is the request whose transaction the last statement ends, if it does.
+        """
         pgconn = self._pgconn
         commands: list[Command] = []
         answers: list[PGresult] = []
@@ -298,6 +303,8 @@ class Wire:
         try:
             pgconn.enter_pipeline_mode()
             self._send(encoded, commands)
+            if ended is not None and ended.wants_position:
+                pgconn.send_query_params(POSITION, None, result_format=BINARY)
             pgconn.pipeline_sync()
             yield from send(pgconn)
             while True:
@@ -313,10 +320,12 @@ class Wire:
         failed = next((i for i, answer in enumerate(answers) if answer.status == FATAL_ERROR), len(answers))
         commit = len(commands) - 1
         # An acknowledged commit is one, whatever became of the connection afterwards.
-        if not (ends_transaction and failed > commit):
+        if ended is not None and failed > commit:
+            ended.position = _number(answers[commit + 1 :])
+        else:
             if failed < len(answers):
                 self._settle(commands, answers)
-                raise _refusal(answers[failed], is_before_commit=ends_transaction and failed < commit)
+                raise _refusal(answers[failed], is_before_commit=ended is not None and failed < commit)
             if lost is not None or len(answers) < len(commands):
                 raise LinkLostError from lost
         return [answer for answer, command in zip(answers, commands, strict=False) if command is None]
@@ -376,6 +385,14 @@ class Wire:
 def _encode(statements: Sequence[Statement]) -> list[tuple[Key, list[bytes | None]]]:
     """Encode everything before the first byte leaves, so that a value which cannot be sent does no harm."""
     return [((s.sql, tuple(map(type, s.params))), encode(s.params)) for s in statements]
+
+
+def _number(answers: Sequence[PGresult]) -> int | None:
+    """Return the number that answers a question after the COMMIT; None where nothing did."""
+    if not answers or answers[0].status != TUPLES_OK:
+        return None
+    value = answers[0].get_value(0, 0)
+    return None if value is None else int.from_bytes(value, "big", signed=True)
 
 
 def _refusal(result: PGresult, *, is_before_commit: bool) -> Exception:

@@ -9,6 +9,7 @@ from docsession._commands import CommandData
 from docsession._documents._diff import DocumentsChanges
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._errors import InvalidArgumentTypeException
+from docsession._executors._reading import ReadingExecutor
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._session._core import SessionCore
@@ -40,6 +41,15 @@ class AdvancedSessionCommon(SessionEvents, DocumentEvents):
     @max_number_of_requests_per_session.setter
     def max_number_of_requests_per_session(self, value: int) -> None:
         self._core.context.requests.limit = check_limit(value)
+
+    @property
+    def last_save_token(self) -> str | None:
+        """What `SessionOptions.read_after` takes for a session that is to see what this one has saved.
+
+        None where nothing was saved (or begun with), and in a session whose loads go to the primary anyway.
+        """
+        executor = self._core.context.own_executor
+        return executor.token if isinstance(executor, ReadingExecutor) else None
 
     @property
     def use_optimistic_concurrency(self) -> bool:

@@ -12,7 +12,7 @@ from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._maintenance import AsyncMaintenance
 from docsession._faces._operations import AsyncOperationExecutor
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
-from docsession._options import SessionOptions
+from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
 
@@ -41,6 +41,7 @@ class AsyncDocumentStore(StoreCommon):
         prepare_threshold: int | None = 5,
         prepared_max: int = 256,
         application_name: str = "docsession",
+        read_preference: ReadPreference = ReadPreference.PRIMARY,
         data_directory: StorePath | None = None,
         postgres_version: int = 18,
         tcp: bool = False,
@@ -57,7 +58,7 @@ class AsyncDocumentStore(StoreCommon):
             "prepared_max": prepared_max,
             "application_name": application_name,
         }
-        super().__init__(AsyncExecutor, urls, database, conventions, embedded, pool)
+        super().__init__(AsyncExecutor, urls, database, conventions, embedded, pool, read_preference)
 
     async def initialize(self) -> Self:
         """Do now what the first use would do; starting the embedded server does not block the loop."""
@@ -103,6 +104,7 @@ class AsyncDocumentStore(StoreCommon):
             if self._executor is not None:
                 await self._give_back()
                 await self._executor.close()
+                await self._reading.close()
         finally:
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)

@@ -12,7 +12,7 @@ from docsession._faces._operations import OperationExecutor
 from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
-from docsession._options import SessionOptions
+from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
 
@@ -22,7 +22,7 @@ class DocumentStore(StoreCommon):
 
     Args:
         urls: `postgresql://user@host/dbname`, SQLAlchemy's `postgresql+psycopg://…`, or several of
-            them, of which the first that accepts is used. Without it the environment variable
+            them, of which the one that takes writes is used. Without it the environment variable
             `DOCSESSION_URL` is taken, and without that PostgreSQL is run by the store itself
             (`docsession[embedded]`). `None` and `""` are refused, so that a forgotten setting never
             becomes an empty database.
@@ -38,6 +38,7 @@ class DocumentStore(StoreCommon):
             for pgbouncer before 1.21 in transaction mode.
         prepared_max: Prepared statements per connection; more for many databases on one pool.
         application_name: What the server shows for the connections.
+        read_preference: Where loads go: to the primary, or to standbys among the hosts of the URLs.
         data_directory: Where the embedded server keeps its data; None is the user's data directory.
         postgres_version: The embedded server's major version, 18 or 16.
         tcp: True lets the embedded server listen on 127.0.0.1, for psql or pgAdmin.
@@ -63,6 +64,7 @@ class DocumentStore(StoreCommon):
         prepare_threshold: int | None = 5,
         prepared_max: int = 256,
         application_name: str = "docsession",
+        read_preference: ReadPreference = ReadPreference.PRIMARY,
         data_directory: StorePath | None = None,
         postgres_version: int = 18,
         tcp: bool = False,
@@ -79,7 +81,7 @@ class DocumentStore(StoreCommon):
             "prepared_max": prepared_max,
             "application_name": application_name,
         }
-        super().__init__(BlockingExecutor, urls, database, conventions, embedded, pool)
+        super().__init__(BlockingExecutor, urls, database, conventions, embedded, pool, read_preference)
 
     def initialize(self) -> Self:
         """Do now what the first use would do: freeze the conventions, find or start the server.
@@ -141,6 +143,7 @@ class DocumentStore(StoreCommon):
             if self._executor is not None:
                 await self._give_back()
                 await self._executor.close()
+                await self._reading.close()
         finally:
             if self._server is not None:
                 self._server.stop()

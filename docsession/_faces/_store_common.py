@@ -31,14 +31,16 @@ from docsession._faces._events import DocumentEvents
 from docsession._faces._request_executor import RequestExecutor as SessionPlace
 from docsession._faces._request_executor import join, port_of
 from docsession._faces._store_events import StoreEvents
+from docsession._faces._store_reading import StoreReading
 from docsession._options import (
     OptimisticConcurrencyMode,
+    ReadPreference,
     SessionOptions,
     TransactionMode,
     check_isolation_level,
     check_timeout,
 )
-from docsession._port import ForeignExecutor, Place, Request, RequestExecutor
+from docsession._port import ForeignExecutor, Place, Request, RequestExecutor, SleepingExecutor
 from docsession._session._cache import DocumentCache
 from docsession._session._cluster import check_modes
 from docsession._session._context import SessionContext
@@ -87,12 +89,13 @@ class StoreCommon(StoreEvents, DocumentEvents):
 
     def __init__(
         self,
-        make_executor: Callable[[PoolSettings], RequestExecutor],
+        make_executor: Callable[[PoolSettings], SleepingExecutor],
         urls: Urls,
         database: str | None,
         conventions: DocumentConventions | None,
         embedded: Mapping[str, object],
         pool: Mapping[str, object],
+        read_preference: ReadPreference,
     ) -> None:
         self._make_executor = make_executor
         self._conninfo: dict[str, str] | None = None
@@ -103,6 +106,8 @@ class StoreCommon(StoreEvents, DocumentEvents):
         self._embedded_options = dict(embedded)
         PoolSettings(conninfo={}, **pool)  # type: ignore[arg-type]  # refused now, if they are to be refused
         self._pool_options = dict(pool)
+        self._reading = StoreReading(make_executor, read_preference, lambda: self._conventions)
+        self._settings: PoolSettings | None = None
         self._server: EmbeddedServer | None = None
         self._executor: RequestExecutor | None = None
         self._mappings: Mappings | None = None
@@ -128,6 +133,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
     def renew_lock(self) -> None:
         """Let a forked child begin with free locks."""
         self._lock = threading.RLock()
+        self._reading.renew_lock()
         if self._mappings is not None:
             self._mappings.renew_lock()
         if self._cache is not None:
@@ -193,9 +199,9 @@ class StoreCommon(StoreEvents, DocumentEvents):
                 self._conventions.freeze()
                 self._mappings = Mappings(self._conventions)
                 self._cache = DocumentCache(self._conventions)
-                settings = PoolSettings(conninfo=self._find_server(), **self._pool_options)  # type: ignore[arg-type]  # checked by PoolSettings
-                self._url = settings.url
-                self._executor = self._make_executor(settings)
+                self._settings = PoolSettings(conninfo=self._find_server(), **self._pool_options)  # type: ignore[arg-type]  # checked by PoolSettings
+                self._url = self._settings.url
+                self._executor = self._make_executor(self._settings)
             return self._executor
 
     def _find_server(self) -> Mapping[str, str]:
@@ -281,7 +287,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
                 await database.give_back_ranges()
 
     def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:
-        self._start()
+        primary = self._start()
         if options is None:
             name = self._database if database is None else self._choose_database(database, None, None)
             mode, isolation_level = self._conventions.optimistic_concurrency_mode, None
@@ -310,6 +316,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             transaction_mode=transaction_mode,
             unguarded=unguarded,
             statement_timeout=statement_timeout,
+            executor=self._reading.executor_for(options, place, primary, self._settings),
         )
         if self._handlers is not None:
             self._hand_on(self._handlers, context)

@@ -410,7 +410,7 @@ class SessionCore(SessionContents):
         if not tables:
             return False
         statements = [Statement(table.exists, (key,)) for table in tables]
-        return any(await self.context.run(Request(statements)))
+        return any(await self.context.run(Request(statements, may_lag=True)))
 
     async def refresh(self, entity: T) -> T:
         """Bring *entity* to the state in the database, dropping local changes."""
@@ -421,7 +421,7 @@ class SessionCore(SessionContents):
             await context.settle()
             if tracked.table is None:
                 raise InvalidArgumentException(f"{tracked.id!r} was never saved: there is nothing to refresh it from")
-            rows = await self._loader.read_one(tracked.table, tracked.id)
+            rows = await self._loader.read_one(tracked.table, tracked.id, may_lag=False)
             if not rows:
                 raise DocumentDoesNotExistException(
                     f"{tracked.id!r} was deleted meanwhile; evict the entity, or store it anew after evicting it"

@@ -96,7 +96,8 @@ class Loader(Reader):
                         parts.setdefault(table, []).append(key)
             if parts:
                 statements = [load_many([part]) for part in parts.items()]
-                for table, rows in zip(parts, await context.run(Request(statements)), strict=True):
+                answers = await context.run(Request(statements, may_lag=True))
+                for table, rows in zip(parts, answers, strict=True):
                     found.update(self._materialise_all(rows, table, mapping))
         if not context.no_tracking:
             context.map.missing.update(key for key in keys if key not in found)
@@ -215,7 +216,8 @@ class Loader(Reader):
         if not tables:
             context.requests.count(context.operation)
             return None
-        answers = await self.request([Statement(table.load_changed, (key, version)) for table in tables])
+        statements = [Statement(table.load_changed, (key, version)) for table in tables]
+        answers = await self.request(statements, may_lag=False)  # what is older than *version* is no change
         found = _first(tables, answers)
         if found is None:
             later = (await context.database.refresh()).tables_of(prefix, mapping)
@@ -275,7 +277,7 @@ class Loader(Reader):
                     absent.append(key)
         context.map.missing.update(absent)
         if late:
-            (rows,) = await context.run(Request([load_many(list(late.items()))]))
+            (rows,) = await context.run(Request([load_many(list(late.items()))], may_lag=True))
             tables = tuple(late)
             self._remember_included((row, tables[row[5]] if len(tables) > 1 else tables[0]) for row in rows)
             arrived = {row[0] for row in rows}
@@ -320,7 +322,7 @@ class Loader(Reader):
             later = tuple(dict.fromkeys((*tables, *later)))
             if later != tables:
                 tables = later
-                (rows,) = await context.run(Request([among(tables)]))
+                (rows,) = await context.run(Request([among(tables)], may_lag=True))
             return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
 
         return await database.up_to_date(ask)

@@ -23,23 +23,23 @@ class Reader:
     def __init__(self, context: SessionContext) -> None:
         self._context = context
 
-    async def request(self, statements: Sequence[Statement]) -> list[list[Row]]:
+    async def request(self, statements: Sequence[Statement], *, may_lag: bool = True) -> list[list[Row]]:
         """Send statements that only read; counted as one request."""
         context = self._context
         context.requests.count(context.operation)
-        return await context.run(Request(statements))
+        return await context.run(Request(statements, may_lag=may_lag))
 
-    async def read_one(self, table: TableStatements, key: str) -> Sequence[Row]:
+    async def read_one(self, table: TableStatements, key: str, *, may_lag: bool = True) -> Sequence[Row]:
         """Return the row of one document, if there is one; one request."""
         context = self._context
         cache = context.cache
         known = None if cache is None else cache.known_alone(table, key)
         if cache is None or known is None:
-            (rows,) = await self.request((load_one(table, key),))
+            (rows,) = await self.request((load_one(table, key),), may_lag=may_lag)
             if cache is not None and rows and len(rows[0][1]) >= WORTH_ALONE and context.reads_committed:
                 cache.keep(rows, (table,))
             return rows
-        (rows,) = await self.request((load_one_known(table, known),))
+        (rows,) = await self.request((load_one_known(table, known),), may_lag=may_lag)
         return cache.settle(rows, (table,), {key: known}, keep=context.reads_committed)
 
     async def read_many(self, parts: Sequence[tuple[TableStatements, Sequence[str]]]) -> Sequence[Row]:

@@ -173,9 +173,12 @@ class ReplicatedCluster:
     def wait_for_standby(self) -> None:
         """Return once the standby has applied all that is committed."""
         lsn = self.primary.ask("SELECT pg_current_wal_insert_lsn()::text")
-        # A commit that nobody waited for is written to disk, and sent, only with the next one.
-        self.primary.ask("SELECT pg_logical_emit_message(true, 'wait', '')")
+        self.flush()
         assert eventually(lambda: bool(self.standby.ask("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)))
+
+    def flush(self) -> None:
+        """Have all that is done written and sent: what nobody waited for is so only with the next commit."""
+        self.primary.ask("SELECT pg_logical_emit_message(true, 'flush', '')")
 
     def stop_primary(self, mode: str = "fast") -> None:
         """Stop it: `fast` sends all to the standby first, `immediate` is a crash."""

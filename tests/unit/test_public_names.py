@@ -83,6 +83,7 @@ NAMES = [
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "RavenException",
+    "ReadPreference",
     "Ref",
     "ReplicationTimeoutException",
     "RequestDescription",
