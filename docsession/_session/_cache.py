@@ -95,7 +95,7 @@ class DocumentCache:
     # after it
 
     def keep(self, rows: Sequence[Row], tables: Sequence[TableStatements]) -> None:
-        """Keep what the server has sent; see `settle`."""
+        """Keep what the server has sent, one row at least; see `settle`."""
         with self._lock:
             self._keep_all(rows, tables)
             self._shrink()
@@ -106,17 +106,14 @@ class DocumentCache:
         """Return the rows of an answer with the documents that the server left out, and keep those that it sent.
 
         Args:
-            rows: What came; with more than one table a sixth column says which it is from.
+            rows: What came; the sixth column, if there is one, says which of *tables* it is from.
             tables: Those that were asked.
             known: The rows whose versions were named.
             keep: False where the answer may hold what is not committed.
         """
         sent = [row for row in rows if row[1] is not None]
         hits = len(rows) - len(sent)
-        if len(tables) == 1:
-            complete = [known[row[0]] if row[1] is None else row for row in rows]
-        else:
-            complete = [(*known[row[0]], row[5]) if row[1] is None else row for row in rows]
+        complete = [(*known[row[0]], *row[5:]) if row[1] is None else row for row in rows]
         with self._lock:
             if hits:
                 self._hits += hits
@@ -134,7 +131,7 @@ class DocumentCache:
             return  # nothing has to give way soon, so what was used last need not be known yet
         for row in rows:
             if row[1] is None:
-                key = (tables[row[5]] if len(tables) > 1 else tables[0], row[0])
+                key = (tables[row[5] if len(row) > 5 else 0], row[0])
                 kept = once.pop(key, None)
                 if kept is not None:
                     self._once_size -= _size_of(kept)
@@ -143,7 +140,7 @@ class DocumentCache:
                     often.get(key)  # which makes it the one used last
 
     def _keep_all(self, rows: Sequence[Row], tables: Sequence[TableStatements]) -> None:
-        if len(tables) == 1:
+        if len(rows[0]) == 5:
             self._keep(tables[0], rows)
             return
         by_table: dict[TableStatements, list[Row]] = {}

@@ -44,11 +44,11 @@ def kept(cache, keys, table=COMPANIES):
 
 def check(cache):
     """What is counted is what is there, in every part."""
+    statistics = cache.statistics()
     inside = dict(cache._once) | dict(cache._often.items())
     assert len(inside) == len(cache._once) + len(cache._often)
     assert {(table, key): row for table, shelf in cache._shelves.items() for key, row in shelf.items()} == inside
     size = sum(len(key) + len(data) + len(metadata or b"") + OVERHEAD for key, data, metadata, *_ in inside.values())
-    statistics = cache.statistics()
     assert statistics.cache_size == size <= statistics.cache_max_size
     assert statistics.cache_documents == len(inside)
 
@@ -120,6 +120,14 @@ class TestWhatIsKept:
         answer = [(*not_modified(known[each[0]]), each[5]) for each in sent]
         assert cache.settle(answer, (ORDERS, COMPANIES), known, keep=True) == sent
         check(cache)
+
+    def test_of_one_table_too_the_position_may_be_there(self):
+        cache = make(10**6)
+        sent = [(*row("a/1"), 0), (*row("a/2"), 0)]
+        cache.keep(sent, (COMPANIES,))
+        known = cache.known([(COMPANIES, ["a/1", "a/2"])])
+        assert known == {each[0]: each[:5] for each in sent}
+        assert cache.settle([(*not_modified(known["a/1"]), 0)], (COMPANIES,), known, keep=True) == sent[:1]
 
     def test_a_document_that_came_twice_is_kept_once(self):
         cache = make(10**6)
