@@ -37,7 +37,9 @@ from docsession._errors import (
     InvalidOperationException,
     MigrationException,
     MissingDependencyException,
+    MultipleResultsException,
     NonUniqueObjectException,
+    NoResultException,
     PermissionDeniedException,
     PoolTimeoutException,
     RavenException,
@@ -54,6 +56,7 @@ from docsession._errors import (
 )
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
 from docsession._faces._cluster_transaction import (
@@ -62,6 +65,7 @@ from docsession._faces._cluster_transaction import (
     ClusterTransactionOperations,
     LazyClusterTransactionOperations,
 )
+from docsession._faces._document_query import DocumentQuery
 from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
@@ -71,6 +75,29 @@ from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
+from docsession._query._functions import (
+    Value,
+    all_,
+    all_of,
+    any_,
+    between,
+    contains,
+    contains_all,
+    contains_any,
+    desc,
+    ends_with,
+    exists,
+    given,
+    id_,
+    in_,
+    len_,
+    matches,
+    meta,
+    not_,
+    starts_with,
+    value,
+)
+from docsession._query._query import Query
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
@@ -95,6 +122,7 @@ from docsession._session._operations import (
     GetCompareExchangeValuesOperation,
     PutCompareExchangeValueOperation,
 )
+from docsession._session._querying import Page
 from docsession._session._statistics import StoreStatistics
 
 __all__ = [
@@ -104,6 +132,7 @@ __all__ = [
     "AfterSaveChangesEventArgs",
     "AsyncAdvancedSession",
     "AsyncClusterTransactionOperations",
+    "AsyncDocumentQuery",
     "AsyncDocumentSession",
     "AsyncDocumentStore",
     "AsyncEagerSessionOperations",
@@ -141,6 +170,7 @@ __all__ = [
     "DocumentConventions",
     "DocumentDoesNotExistException",
     "DocumentMismatchException",
+    "DocumentQuery",
     "DocumentSession",
     "DocumentStore",
     "DocumentsChanges",
@@ -163,13 +193,17 @@ __all__ = [
     "MetadataAsDictionary",
     "MigrationException",
     "MissingDependencyException",
+    "MultipleResultsException",
+    "NoResultException",
     "NonUniqueObjectException",
     "OperationExecutor",
     "OptimisticConcurrencyMode",
+    "Page",
     "PermissionDeniedException",
     "PoolTimeoutException",
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
+    "Query",
     "RavenException",
     "ReadPreference",
     "Ref",
@@ -194,8 +228,28 @@ __all__ = [
     "TransactionRetryException",
     "UnknownOutcomeException",
     "UnsupportedValueException",
+    "Value",
+    "all_",
+    "all_of",
+    "any_",
+    "between",
+    "contains",
+    "contains_all",
+    "contains_any",
+    "desc",
     "document",
+    "ends_with",
+    "exists",
+    "given",
+    "id_",
+    "in_",
+    "len_",
+    "matches",
+    "meta",
+    "not_",
+    "starts_with",
     "upcaster",
     "uuid7",
     "uuid7_ids",
+    "value",
 ]

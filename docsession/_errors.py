@@ -25,6 +25,8 @@ DocSessionError
  |    +-- StoreClosedException
  |    +-- EventLoopException                  an async store used from another event loop
  +-- TooManyRequestsException (ValueError)    the session has used up its requests
+ +-- NoResultException (IndexError)             a query found no document
+ +-- MultipleResultsException (ValueError)    a query found more than one
  +-- InvalidArgumentException (ValueError)
  |    +-- InvalidArgumentTypeException (TypeError)
  +-- ConversionException (ValueError)
@@ -301,6 +303,18 @@ class EventLoopException(InvalidOperationException):
     """An async store was used from another event loop than that of its first use."""
 
     code = "ds205"
+
+
+class NoResultException(DocSessionError, IndexError, ValueError):
+    """A query that was to find a document found none."""
+
+    code = "ds230"
+
+
+class MultipleResultsException(DocSessionError, ValueError):
+    """A query that was to find one document found several."""
+
+    code = "ds231"
 
 
 class TooManyRequestsException(DocSessionError, ValueError):

@@ -68,6 +68,7 @@ class DocumentCodec(Generic[T]):
     Attributes:
         entity_class: The class; `dict` for documents without one.
         id_attribute: The attribute that holds the id; None where instances take none.
+        id_key: What the member of the JSON object would be called that holds it.
         snapshot: Returns the canonical form of an entity as it is now, opaque to callers: equal bytes
             mean unchanged. It may hold the id. Raises whatever the value makes msgspec raise; `explain`
             turns that into an error that names the place.
@@ -91,9 +92,9 @@ class DocumentCodec(Generic[T]):
         self._update = updater(cls, self._form)
         # Where the class declares the id, it is spliced into the text, so that frozen classes get it too.
         id_field = _id_field(self._form, id_attribute)
-        self._id_key = id_field or id_attribute
+        self.id_key = id_field or id_attribute
         self._id_member = None if id_field is None else b"," + write_json(id_field) + b":"
-        self._id_name = None if self._id_key is None else write_json(self._id_key) + b":"
+        self._id_name = None if self.id_key is None else write_json(self.id_key) + b":"
         self._sets_id_after = id_attribute is not None and (id_field is None or not _is_required(self._form, id_field))
         mirror = mirror_decoder(cls, id_attribute) if id_field is not None and native.decode is not None else None
         self._read_mirror = mirror
@@ -329,9 +330,9 @@ class DocumentCodec(Generic[T]):
         if text.endswith(b"," + member + b"}"):
             return text[: -len(member) - 2] + b"}"
         members = _members(text)
-        if self._id_key not in members:
+        if self.id_key not in members:
             return text
-        del members[self._id_key]
+        del members[self.id_key]
         return _write_in_order(members)
 
     def _check_depth(self, snapshot: bytes, key: str) -> None:

@@ -10,12 +10,15 @@ from typing_extensions import override
 from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
+from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._session import Keys
+from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
+from docsession._session._querying import Querying
 
 T = TypeVar("T")
 
@@ -82,6 +85,23 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
+
+    @overload
+    def query(self, source: type[T] | Query[T], /) -> AsyncDocumentQuery[T]: ...
+    @overload
+    def query(self, source: type[dict[str, Any]], collection: str, /) -> AsyncDocumentQuery[dict[str, Any]]: ...
+    def query(self, source: Any, collection: str | None = None, /) -> AsyncDocumentQuery[Any]:
+        """Ask for the documents of a class that fulfil conditions (RavenDB: session.query).
+
+        Args:
+            source: The class, or a `Query`; `dict` for documents as dicts, with their collection.
+            collection: The collection of dicts.
+
+        Raises:
+            InvalidArgumentTypeException: It is neither.
+        """
+        specification = source.specification if isinstance(source, Query) else specification_of(source, collection)
+        return AsyncDocumentQuery(Querying(self._core.context), specification)
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document; see `DocumentSession.delete`."""

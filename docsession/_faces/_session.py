@@ -12,11 +12,14 @@ from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._cluster_transaction import ClusterTransactionOperations
+from docsession._faces._document_query import DocumentQuery
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._run import run
+from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
+from docsession._session._querying import Querying
 
 T = TypeVar("T")
 
@@ -119,6 +122,23 @@ class DocumentSession(SessionEvents, DocumentEvents):
             object_type: The class of those documents.
         """
         return LoaderWithInclude(self._core).include(path, object_type)
+
+    @overload
+    def query(self, source: type[T] | Query[T], /) -> DocumentQuery[T]: ...
+    @overload
+    def query(self, source: type[dict[str, Any]], collection: str, /) -> DocumentQuery[dict[str, Any]]: ...
+    def query(self, source: Any, collection: str | None = None, /) -> DocumentQuery[Any]:
+        """Ask for the documents of a class that fulfil conditions (RavenDB: session.query).
+
+        Args:
+            source: The class, or a `Query`; `dict` for documents as dicts, with their collection.
+            collection: The collection of dicts.
+
+        Raises:
+            InvalidArgumentTypeException: It is neither.
+        """
+        specification = source.specification if isinstance(source, Query) else specification_of(source, collection)
+        return DocumentQuery(Querying(self._core.context), specification)
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document (RavenDB: session.delete).

@@ -23,6 +23,7 @@ from docsession._errors import (
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
+from docsession._query._compile import QueryCompiler
 from docsession._session._cache import DocumentCache
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
@@ -71,6 +72,7 @@ class Database:
         request_timeout: How long the server may work on a statement of a session; None is the convention's.
         seen_prefixes: For (tables, path) of an include without a collection, the prefixes of the ids
             that documents were seen to hold there.
+        compilers: For (table, class) what compiles queries.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Database:
         self.request_timeout: timedelta | None = None
         self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
+        self.compilers: dict[tuple[TableStatements, type], QueryCompiler] = {}
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
         self._has_compare_exchange = False

@@ -48,7 +48,7 @@ class Loader(Reader):
         elif len(parts) == 1:
             ((table, wanted),) = parts.items()
             rows = await (self.read_one(table, wanted[0]) if len(wanted) == 1 else self.read_many([(table, wanted)]))
-            found = self._materialise_all(rows, table, mapping)
+            found = self.materialise_all(rows, table, mapping)
         else:
             tables = tuple(parts)
             for row in await self.read_many(list(parts.items())):
@@ -98,7 +98,7 @@ class Loader(Reader):
                 statements = [load_many([part]) for part in parts.items()]
                 answers = await context.run(Request(statements, may_lag=True))
                 for table, rows in zip(parts, answers, strict=True):
-                    found.update(self._materialise_all(rows, table, mapping))
+                    found.update(self.materialise_all(rows, table, mapping))
         if not context.no_tracking:
             context.map.missing.update(key for key in keys if key not in found)
 
@@ -108,13 +108,23 @@ class Loader(Reader):
         Raises:
             DocumentMismatchException: The document does not fit the class.
         """
-        return self._materialise_all((row,), table, mapping)[row[0]]
+        return self.materialise_all((row,), table, mapping)[row[0]]
 
-    def _materialise_all(
-        self, rows: Iterable[Row], table: TableStatements, mapping: DocumentMapping[Any] | None
+    def read(self, row: Row, table: TableStatements, mapping: DocumentMapping[Any] | None) -> object:
+        """Return the entity of a row, which is a new one and is not tracked."""
+        return self.materialise_all((row,), table, mapping, track=False)[row[0]]
+
+    def materialise_all(
+        self,
+        rows: Iterable[Row],
+        table: TableStatements,
+        mapping: DocumentMapping[Any] | None,
+        *,
+        track: bool = True,
     ) -> dict[str, object]:
         """Do that for rows of one table; it runs for every document that is loaded, so it is one loop."""
         context = self._context
+        track = track and not context.no_tracking
         known = context.map
         by_id, by_entity = known.by_id, known.by_entity
         asked = context.mappings.for_dict(table.collection) if mapping is None else mapping
@@ -127,7 +137,7 @@ class Loader(Reader):
             rows = converted(context, rows, table, mapping, found)
         for row in rows:
             key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
-            if key in by_id:
+            if track and key in by_id:
                 found[key] = by_id[key].entity
                 continue
             actual = asked
@@ -139,7 +149,7 @@ class Loader(Reader):
                 anchors = codec.anchors if codec.has_anchors else None
             entity: Any = decode(key, data, types_of(stored)) if stored else decode(key, data)
             found[key] = entity
-            if context.no_tracking:
+            if not track:
                 tracked = Tracked(
                     key, entity, mapping, encode, table, data, stored or NULL_JSONB, version, last_modified
                 )
@@ -156,9 +166,9 @@ class Loader(Reader):
                 by_id[key] = by_entity[id(entity)] = tracked
             if mapping.entity_class is dict:
                 entity["@metadata"] = metadata_of(tracked)
-        if known.missing:
+        if track and known.missing:
             known.missing.difference_update(found)
-        if known.included:
+        if track and known.included:
             for key in found:
                 known.included.pop(key, None)
         return found

@@ -19,6 +19,7 @@ PAIRS = {
     docsession.EagerSessionOperations: docsession.AsyncEagerSessionOperations,
     docsession.OperationExecutor: docsession.AsyncOperationExecutor,
     docsession.Lazy: docsession.AsyncLazy,
+    docsession.DocumentQuery: docsession.AsyncDocumentQuery,
     docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
 

@@ -1,0 +1,110 @@
+"""The query of an async session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Self, TypeVar
+
+from typing_extensions import override
+
+from docsession._faces._query_results import described, first_of, one_of
+from docsession._query._query import QueryBuilding, Specification
+from docsession._session._querying import Page, Querying
+
+T = TypeVar("T")
+
+
+class AsyncDocumentQuery(QueryBuilding[T]):
+    """What to ask for, and the session that asks (RavenDB: DocumentQuery).
+
+    Its building methods return a new query each; asking twice sends two requests. The documents are
+    tracked as loaded ones are, and those that the session tracks already come as they are there,
+    with their unsaved changes.
+    """
+
+    __slots__ = ("_querying", "_specification")
+
+    def __init__(self, querying: Querying, specification: Specification) -> None:
+        self._querying = querying
+        self._specification = specification
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} of {described(self._specification)}>"
+
+    @property
+    @override
+    def specification(self) -> Specification:
+        """What is asked for."""
+        return self._specification
+
+    @override
+    def _with(self, specification: Specification) -> Self:
+        return type(self)(self._querying, specification)
+
+    async def all(self) -> list[T]:
+        """Return the documents. One request."""
+        return await self._querying.all(self._specification)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        for each in await self.all():
+            yield each
+
+    async def first(self) -> T:
+        """Return the first document.
+
+        Raises:
+            NoResultException: There is none.
+        """
+        return first_of(await self.take(1).all(), self)
+
+    async def first_or_none(self) -> T | None:
+        """Return the first document, or None."""
+        found = await self.take(1).all()
+        return found[0] if found else None
+
+    async def one(self) -> T:
+        """Return the only document.
+
+        Raises:
+            NoResultException: There is none.
+            MultipleResultsException: There are several.
+        """
+        return one_of(await self.take(2).all(), self)
+
+    async def one_or_none(self) -> T | None:
+        """Return the only document; None where there is none.
+
+        Raises:
+            MultipleResultsException: There are several.
+        """
+        found = await self.take(2).all()
+        return one_of(found, self) if found else None
+
+    async def first_or_default(self) -> T | None:
+        """Return the first document, or None (RavenDB: first_or_default)."""
+        return await self.first_or_none()
+
+    async def single(self) -> T:
+        """Return the only document (RavenDB: single); see `one`."""
+        return await self.one()
+
+    async def single_or_default(self) -> T | None:
+        """Return the only document, or None (RavenDB: single_or_default); see `one_or_none`."""
+        return await self.one_or_none()
+
+    async def count(self) -> int:
+        """Return how many documents there are, whatever `skip` and `take` say. One request."""
+        return await self._querying.count(self._specification)
+
+    async def any(self) -> bool:
+        """Return True where there is a document. One request."""
+        return await self._querying.any(self._specification)
+
+    async def page(self) -> Page[T]:
+        """Return the documents that `skip` and `take` leave, and how many there are without them. One request."""
+        return await self._querying.page(self._specification)
+
+    def stream(self) -> AsyncIterator[T]:
+        """Yield the documents as they come from the server, in bounded memory; they are not tracked."""
+        return self._querying.stream(self._specification)

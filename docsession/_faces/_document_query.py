@@ -1,0 +1,122 @@
+"""The query of a blocking session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self, TypeVar
+
+from typing_extensions import override
+
+from docsession._faces._query_results import described, first_of, one_of
+from docsession._faces._run import run
+from docsession._query._query import QueryBuilding, Specification
+from docsession._session._querying import Page, Querying
+
+T = TypeVar("T")
+
+
+class DocumentQuery(QueryBuilding[T]):
+    """What to ask for, and the session that asks (RavenDB: DocumentQuery).
+
+    Its building methods return a new query each; asking twice sends two requests. The documents are
+    tracked as loaded ones are, and those that the session tracks already come as they are there,
+    with their unsaved changes.
+    """
+
+    __slots__ = ("_querying", "_specification")
+
+    def __init__(self, querying: Querying, specification: Specification) -> None:
+        self._querying = querying
+        self._specification = specification
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} of {described(self._specification)}>"
+
+    @property
+    @override
+    def specification(self) -> Specification:
+        """What is asked for."""
+        return self._specification
+
+    @override
+    def _with(self, specification: Specification) -> Self:
+        return type(self)(self._querying, specification)
+
+    def all(self) -> list[T]:
+        """Return the documents. One request."""
+        return run(self._querying.all(self._specification))
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.all())
+
+    def first(self) -> T:
+        """Return the first document.
+
+        Raises:
+            NoResultException: There is none.
+        """
+        return first_of(self.take(1).all(), self)
+
+    def first_or_none(self) -> T | None:
+        """Return the first document, or None."""
+        found = self.take(1).all()
+        return found[0] if found else None
+
+    def one(self) -> T:
+        """Return the only document.
+
+        Raises:
+            NoResultException: There is none.
+            MultipleResultsException: There are several.
+        """
+        return one_of(self.take(2).all(), self)
+
+    def one_or_none(self) -> T | None:
+        """Return the only document; None where there is none.
+
+        Raises:
+            MultipleResultsException: There are several.
+        """
+        found = self.take(2).all()
+        return one_of(found, self) if found else None
+
+    def first_or_default(self) -> T | None:
+        """Return the first document, or None (RavenDB: first_or_default)."""
+        return self.first_or_none()
+
+    def single(self) -> T:
+        """Return the only document (RavenDB: single); see `one`."""
+        return self.one()
+
+    def single_or_default(self) -> T | None:
+        """Return the only document, or None (RavenDB: single_or_default); see `one_or_none`."""
+        return self.one_or_none()
+
+    def count(self) -> int:
+        """Return how many documents there are, whatever `skip` and `take` say. One request."""
+        return run(self._querying.count(self._specification))
+
+    def any(self) -> bool:
+        """Return True where there is a document. One request."""
+        return run(self._querying.any(self._specification))
+
+    def page(self) -> Page[T]:
+        """Return the documents that `skip` and `take` leave, and how many there are without them. One request."""
+        return run(self._querying.page(self._specification))
+
+    def stream(self) -> Iterator[T]:
+        """Yield the documents as they come from the server, in bounded memory; they are not tracked."""
+        return _iterate(self._querying.stream(self._specification))
+
+
+def _iterate(rows: AsyncIterator[Any]) -> Iterator[Any]:
+    """Yield what an async iterator yields that never suspends."""
+    try:
+        while True:
+            try:
+                yield run(rows.__anext__())  # type: ignore[arg-type]  # an async generator's is a coroutine
+            except StopAsyncIteration:
+                return
+    finally:
+        run(rows.aclose())  # type: ignore[attr-defined]  # as above

@@ -1,0 +1,1 @@
+"""Queries: what a user asks for, recorded as values without a session, and compiled to SQL."""

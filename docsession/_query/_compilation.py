@@ -1,0 +1,69 @@
+"""The state of one compilation: bound values, and the names of the array items that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from docsession._sql._values import Path, Shape, items_of, value_expression
+
+Convert: TypeAlias = Callable[[Any], object]
+
+
+class Scope:
+    """The items of a list that a condition looks at, one at a time.
+
+    Attributes:
+        depth: How many of them surround each other; 1 is the outermost.
+    """
+
+    __slots__ = ("depth",)
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+
+    @property
+    def document(self) -> str:
+        """The SQL of an item."""
+        return f"e{self.depth}.value"
+
+
+class Compilation:
+    """Collects what a statement binds while its text is written.
+
+    A condition's values are numbered in the order in which its nodes are walked, and a node asks for
+    its own by `take`, in the same order; so that one text serves all conditions of its form.
+
+    Attributes:
+        schema: The schema of the database.
+        id_key: The key under which the class has its id; in the table that is a column.
+        binds: For each `$n`, which value it is and how it is sent.
+    """
+
+    __slots__ = ("_next", "binds", "id_key", "schema")
+
+    def __init__(self, schema: str, id_key: str | None) -> None:
+        self.schema = schema
+        self.id_key = id_key
+        self.binds: list[tuple[int, Convert]] = []
+        self._next = 0
+
+    def take(self) -> int:
+        """Return the number of the next value."""
+        self._next += 1
+        return self._next - 1
+
+    def bind(self, number: int, convert: Convert, cast: str = "") -> str:
+        """Return the SQL of a value that `take` has numbered."""
+        self.binds.append((number, convert))
+        return f"${len(self.binds)}{cast}"
+
+    def value(self, scope: Scope | None, path: Path, shape: Shape) -> str:
+        """Return the SQL of the value at a path of the document, or of an item of one of its lists."""
+        if scope is None and len(path) == 1 and path[0] == self.id_key:
+            return "t.id"
+        return value_expression("t.data" if scope is None else scope.document, path, shape, self.schema)
+
+    def items(self, scope: Scope | None, path: Path) -> str:
+        """Return the SQL of the set of the items of a list."""
+        return items_of("t.data" if scope is None else scope.document, path)

@@ -1,0 +1,172 @@
+"""What conditions compare and orders sort by: fields, arithmetic over them, lengths, columns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+from typing_extensions import override
+
+from docsession._documents._form import Form
+from docsession._documents._scalars import Scalar
+from docsession._errors import InvalidArgumentTypeException
+from docsession._query._compilation import Compilation, Scope
+from docsession._query._kinds import CASTS, bare, binder, shape_of_form
+from docsession._sql._values import Path, Shape, json_at, text_at
+
+NUMBERS: Final[Form] = Scalar(float)
+TEXTS: Final[Form] = Scalar(str)
+
+
+class Operand(ABC):
+    """Something with a value in every document.
+
+    Attributes:
+        form: The form of its values.
+        label: What an error calls it.
+    """
+
+    __slots__ = ("form", "label")
+    form: Form
+    label: str
+
+    @abstractmethod
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
+
+    @abstractmethod
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        """Return its SQL as a value of *shape*; called once for each `walk`."""
+
+
+class Place(Operand):
+    """A field of the document, or of an item of one of its lists.
+
+    Attributes:
+        scope: The list whose item it belongs to; None: the document.
+        path: The JSON keys and positions that lead to it.
+    """
+
+    __slots__ = ("_key", "path", "scope")
+
+    def __init__(self, scope: Scope | None, path: Path, form: Form, label: str) -> None:
+        self.scope = scope
+        self.path = path
+        self.form = form
+        self.label = label
+        self._key = (0 if scope is None else scope.depth, *path)
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._key)
+
+    @override
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        return to.value(self.scope, self.path, shape)
+
+    def is_id(self, to: Compilation) -> bool:
+        """Return True where it is no part of the document, but its id."""
+        return self.scope is None and len(self.path) == 1 and self.path[0] == to.id_key
+
+    def json(self) -> str:
+        """Return the SQL of the JSON there; null where there is none."""
+        return json_at("t.data" if self.scope is None else self.scope.document, self.path)
+
+    def text(self, to: Compilation) -> str:
+        """Return the SQL of the text there, null where there is none or JSON's null."""
+        return "t.id" if self.is_id(to) else text_at("t.data" if self.scope is None else self.scope.document, self.path)
+
+
+class Column(Operand):
+    """A column of the table: the id, the version, the last modification; or a key of the metadata."""
+
+    __slots__ = ("_sql", "shape")
+
+    def __init__(self, sql: str, form: Form, label: str, shape: Shape) -> None:
+        self._sql = sql
+        self.form = form
+        self.label = label
+        self.shape = shape
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._sql)
+
+    @override
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        return f'(lower({self._sql}) COLLATE "C")' if shape is Shape.FOLDED else self._sql
+
+
+class Length(Operand):
+    """How many items a list has, or characters a text."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Place) -> None:
+        kinds = bare(of.form).kinds
+        if not kinds <= {"string"} and not kinds <= {"array"}:
+            raise InvalidArgumentTypeException(f"len_() takes a list or a str, and {of.label} holds {of.form.label}")
+        self._of = of
+        self.form = NUMBERS
+        self.label = f"len_({of.label})"
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("len")
+        self._of.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        if bare(self._of.form).kinds <= {"string"}:
+            return f"char_length({self._of.text(to)})::numeric"
+        value = self._of.json()
+        return f"(CASE WHEN jsonb_typeof({value}) = 'array' THEN jsonb_array_length({value})::numeric END)"
+
+
+class Arithmetic(Operand):
+    """`left operator right` over numbers; null where one of them is none, and for a division by zero."""
+
+    __slots__ = ("_left", "_operator", "_right")
+
+    def __init__(self, operator: str, left: Any, right: Any) -> None:
+        self._operator = operator
+        self._left = left
+        self._right = right
+        self.form = NUMBERS
+        self.label = f"{_name(left)} {operator} {_name(right)}"
+        for side in (left, right):
+            if isinstance(side, Operand):
+                if shape_of_form(side.form) is not Shape.NUMBER and not bare(side.form).untyped:
+                    raise InvalidArgumentTypeException(
+                        f"arithmetic takes numbers, and {side.label} holds {side.form.label}"
+                    )
+            elif isinstance(side, bool) or not isinstance(side, (int, float)):
+                bind = binder(NUMBERS, Shape.NUMBER)
+                if not hasattr(side, "as_tuple"):
+                    raise InvalidArgumentTypeException(f"arithmetic takes numbers, not {type(side).__qualname__}")
+                bind(side)
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._operator)
+        for side in (self._left, self._right):
+            if isinstance(side, Operand):
+                side.walk(key, values)
+            else:
+                key.append(None)
+                values.append(side)
+
+    @override
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        left, right = (self._side(to, side) for side in (self._left, self._right))
+        return f"({left} / nullif({right}, 0))" if self._operator == "/" else f"({left} {self._operator} {right})"
+
+    @staticmethod
+    def _side(to: Compilation, side: Any) -> str:
+        if isinstance(side, Operand):
+            return side.sql(to, Shape.NUMBER)
+        return to.bind(to.take(), binder(NUMBERS, Shape.NUMBER), CASTS[Shape.NUMBER])
+
+
+def _name(side: object) -> str:
+    return side.label if isinstance(side, Operand) else repr(side)

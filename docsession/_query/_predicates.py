@@ -1,0 +1,528 @@
+"""Conditions: what is true or false of every document.
+
+Each has its SQL and that of its negation, so that negation is pushed down to the comparisons and
+the logic has two values: what compares with null or with nothing is false, its negation true.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from typing_extensions import override
+
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._port import JSONB_VERSION, TextArray
+from docsession._query._compilation import Compilation, Scope
+from docsession._query._kinds import (
+    ARRAY_CASTS,
+    CASTS,
+    array_item,
+    bare,
+    binder,
+    is_datetime,
+    is_ordered,
+    shape_of_form,
+    shape_of_value,
+)
+from docsession._query._operands import Operand, Place
+from docsession._sql._values import Shape
+
+NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+MIRRORED: Final = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+class Predicate(ABC):
+    """A condition of a query; `&`, `|` and `not_()` make further ones."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
+
+    @abstractmethod
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        """Return its SQL, or that of its negation; called once for each `walk`."""
+
+    def __and__(self, other: object) -> Predicate:
+        return All((self, as_predicate(other)))
+
+    def __rand__(self, other: object) -> Predicate:
+        return All((as_predicate(other), self))
+
+    def __or__(self, other: object) -> Predicate:
+        return Any_((self, as_predicate(other)))
+
+    def __ror__(self, other: object) -> Predicate:
+        return Any_((as_predicate(other), self))
+
+    def __invert__(self) -> Predicate:
+        return Not(self)
+
+    def __bool__(self) -> NoReturn:
+        raise InvalidArgumentException(
+            "a condition of a query is neither true nor false before the server has looked: write & for `and`, | for "
+            "`or`, not_(…) for `not`, each comparison in parentheses; between(x, a, b) for `a <= x <= b`, and "
+            "in_(x, values) for `in`"
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # conditions are no keys
+
+
+def as_predicate(given: object) -> Predicate:
+    """Return what a function of a condition has returned as one.
+
+    Raises:
+        InvalidArgumentException: It is none.
+    """
+    if isinstance(given, Predicate):
+        return given
+    operand = getattr(given, "_docsession_operand", None)
+    if isinstance(operand, Operand):
+        if bare(operand.form).kinds == {"bool"}:
+            return Compare("=", operand, True)
+        raise InvalidArgumentException(f"{operand.label} alone is no condition; compare it, as in {operand.label} == …")
+    if isinstance(given, bool):
+        raise InvalidArgumentException(
+            f"the condition came out as {given} before any document was looked at: `is`, `is not` and comparisons "
+            "without a field do so. Write == None, or value(x).is_null()"
+        )
+    raise InvalidArgumentTypeException(
+        f"a condition is a comparison of fields, not {type(given).__qualname__} ({given!r:.40}); & and | bind "
+        "more tightly than == and <, so put each comparison in parentheses"
+    )
+
+
+class _Joined(Predicate):
+    __slots__ = ("_parts",)
+    _word: str
+    _other: str
+
+    def __init__(self, parts: Sequence[Predicate]) -> None:
+        self._parts = tuple(parts)
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append((self._word, len(self._parts)))
+        for part in self._parts:
+            part.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        word = self._other if negated else self._word
+        return f"({word.join(part.sql(to, negated=negated) for part in self._parts)})"
+
+
+class All(_Joined):
+    """All of several conditions."""
+
+    __slots__ = ()
+    _word = " AND "
+    _other = " OR "
+
+
+class Any_(_Joined):  # noqa: N801  # `Any` is typing's
+    """One of several conditions."""
+
+    __slots__ = ()
+    _word = " OR "
+    _other = " AND "
+
+
+class Not(Predicate):
+    """The negation of a condition."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Predicate) -> None:
+        self._inner = inner
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("not")
+        self._inner.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        return self._inner.sql(to, negated=not negated)
+
+
+class Constant(Predicate):
+    """True or false of every document."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bool) -> None:
+        self._value = value
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._value)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        return "TRUE" if self._value is not negated else "FALSE"
+
+
+class Compare(Predicate):
+    """An operand compared with a value.
+
+    Args:
+        operator: `=`, `<>`, `<`, `<=`, `>` or `>=`.
+        shape: What they are compared as; None finds it out.
+    """
+
+    __slots__ = ("_operand", "_operator", "_shape", "_value")
+
+    def __init__(self, operator: str, operand: Operand, value: Any, shape: Shape | None = None) -> None:
+        self._operator = operator
+        self._operand = operand
+        self._value = value
+        self._shape = shape or shape_of_value(operand.form, value, operand.label)
+        if operator not in {"=", "<>"} and (self._shape is Shape.JSON or not is_ordered(operand.form, value)):
+            raise InvalidArgumentTypeException(
+                f"{operand.label} holds {operand.form.label}, which has no order in JSON; only == and != compare it"
+            )
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._operator)
+        key.append(self._shape)
+        self._operand.walk(key, values)
+        values.append(self._value)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        shape = self._shape
+        left = self._operand.sql(to, shape)
+        number = to.take()
+        right = to.bind(number, binder(self._operand.form, shape), CASTS[shape])
+        if shape is Shape.FOLDED:
+            right = f"lower({right})"
+        return compared(left, self._operator, right, negated=negated)
+
+
+def compared(left: str, operator: str, right: str, *, negated: bool) -> str:
+    """Return a comparison with a value that is not null; with null it is false, but for `<>`."""
+    if not negated:
+        return f"({left} <> {right} OR {left} IS NULL)" if operator == "<>" else f"{left} {operator} {right}"
+    if operator == "<>":
+        return f"{left} = {right}"
+    return f"({left} {NEGATED[operator]} {right} OR {left} IS NULL)"
+
+
+class CompareOperands(Predicate):
+    """Two operands compared with each other; where one has no value it is false, but for `<>`."""
+
+    __slots__ = ("_left", "_operator", "_right", "_shape")
+
+    def __init__(self, operator: str, left: Operand, right: Operand) -> None:
+        self._operator = operator
+        self._left = left
+        self._right = right
+        self._shape = _common_shape(left, right)
+        if operator not in {"=", "<>"} and self._shape is Shape.JSON:
+            raise InvalidArgumentTypeException(f"{left.label} and {right.label} have no order; only == and != do")
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("operands", self._operator))
+        self._left.walk(key, values)
+        self._right.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        left, right = self._left.sql(to, self._shape), self._right.sql(to, self._shape)
+        operator = self._operator
+        if (operator == "<>") is not negated:
+            operator = operator if operator == "<>" else NEGATED[operator]
+            return f"({left} {operator} {right} OR {left} IS NULL OR {right} IS NULL)"
+        return f"{left} {'=' if operator == '<>' else operator} {right}"
+
+
+def _common_shape(left: Operand, right: Operand) -> Shape:
+    one, other = shape_of_form(left.form), shape_of_form(right.form)
+    if one is None and other is None:
+        return Shape.INSTANT if is_datetime(left.form) and is_datetime(right.form) else Shape.JSON
+    if one is not None and other is not None and one is not other:
+        raise InvalidArgumentTypeException(
+            f"{left.label} holds {left.form.label} and {right.label} {right.form.label}: they are never equal"
+        )
+    return one or other or Shape.JSON
+
+
+class IsNull(Predicate):
+    """A value that is JSON's null, or that the document does not have.
+
+    Args:
+        form: "null or missing", "null" or "missing".
+    """
+
+    __slots__ = ("_form", "_operand")
+
+    def __init__(self, operand: Operand, form: str = "null or missing") -> None:
+        self._operand = operand
+        self._form = form
+        if form != "null or missing" and not isinstance(operand, Place):
+            raise InvalidArgumentTypeException(f"{operand.label} is no field of the document")
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(self._form)
+        self._operand.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        no = " NOT" if negated else ""
+        operand = self._operand
+        if not isinstance(operand, Place) or operand.is_id(to):
+            return f"{operand.sql(to, Shape.NUMBER)} IS{no} NULL"
+        if self._form == "missing":
+            return f"{operand.json()} IS{no} NULL"
+        if self._form == "null":
+            json = operand.json()
+            return f"({json} <> 'null' OR {json} IS NULL)" if negated else f"{json} = 'null'"
+        # The expression that an index of the field has, where it tells null as well.
+        shape = shape_of_form(operand.form)
+        if shape is Shape.TEXT:
+            return f"{operand.sql(to, Shape.TEXT)} IS{no} NULL"
+        return f"{operand.text(to)} IS{no} NULL"
+
+
+class In(Predicate):
+    """An operand equal to one of several values."""
+
+    __slots__ = ("_has_null", "_lists", "_operand")
+
+    def __init__(self, operand: Operand, values: Sequence[Any], *, folded: bool = False) -> None:
+        self._operand = operand
+        self._has_null = False
+        lists: dict[Shape, list[Any]] = {}
+        for value in values:
+            if value is None:
+                self._has_null = True
+                continue
+            shape = shape_of_value(operand.form, value, operand.label)
+            if shape is Shape.TEXT and folded:
+                shape = Shape.FOLDED
+            lists.setdefault(shape, []).append(value)
+        self._lists = lists
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        shapes = tuple((shape, len(found) if shape is Shape.JSON else None) for shape, found in self._lists.items())
+        key.append(("in", self._has_null, shapes))
+        self._operand.walk(key, values)
+        for shape, found in self._lists.items():
+            if shape is Shape.JSON:
+                values.extend(found)
+            else:
+                values.append(tuple(found))
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        parts = []
+        operand = self._operand
+        for shape, found in self._lists.items():
+            left = operand.sql(to, shape)
+            if shape is Shape.JSON:
+                bind = binder(operand.form, shape)
+                parts += [f"{left} = {to.bind(to.take(), bind)}" for _ in found]
+            else:
+                parts.append(f"{left} = ANY({to.bind(to.take(), _array_of(operand, shape), ARRAY_CASTS[shape])})")
+        if self._has_null:
+            parts.append(IsNull(operand).sql(to))
+        if not parts:
+            return "TRUE" if negated else "FALSE"
+        told = " OR ".join(parts)
+        # `IS NOT TRUE` takes an unknown for false, once, above everything that may be unknown.
+        return f"({told}) IS NOT TRUE" if negated else f"({told})"
+
+
+def _array_of(operand: Operand, shape: Shape) -> Callable[[Any], TextArray]:
+    item = array_item(operand.form, shape)
+    if shape is Shape.FOLDED:
+        return lambda values: TextArray(item(value).lower() for value in values)
+    return lambda values: TextArray(map(item, values))
+
+
+class StartsWith(Predicate):
+    """A text that begins with another one: a range, which a b-tree serves."""
+
+    __slots__ = ("_above", "_operand", "_shape", "_text")
+
+    def __init__(self, operand: Operand, text: str, shape: Shape = Shape.TEXT) -> None:
+        check_text(operand, text, "starts_with")
+        self._operand = operand
+        self._shape = shape
+        self._text = text.lower() if shape is Shape.FOLDED else text
+        self._above = next_text(self._text)
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("starts", self._shape, self._above is None))
+        self._operand.walk(key, values)
+        values.append((self._text, self._above))
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        left = self._operand.sql(to, self._shape)
+        number = to.take()
+        low = to.bind(number, lambda pair: pair[0])
+        if self._above is None:
+            return f"({left} < {low} OR {left} IS NULL)" if negated else f"{left} >= {low}"
+        high = to.bind(number, lambda pair: pair[1])
+        if negated:
+            return f"({left} < {low} OR {left} >= {high} OR {left} IS NULL)"
+        return f"({left} >= {low} AND {left} < {high})"
+
+
+def next_text(start: str) -> str | None:
+    """Return the least text above all that begin with *start*, in code point order; None where there is none."""
+    for end in range(len(start) - 1, -1, -1):
+        code = ord(start[end])
+        if code < 0x10FFFF:
+            return start[:end] + chr(0xE000 if code == 0xD7FF else code + 1)
+    return None
+
+
+class Like(Predicate):
+    """A text that holds another one: at its end, or anywhere.
+
+    Args:
+        before, after: What stands around the text in the pattern.
+    """
+
+    __slots__ = ("_after", "_before", "_operand", "_shape", "_text")
+
+    def __init__(self, operand: Operand, text: str, before: str, after: str, shape: Shape = Shape.TEXT) -> None:
+        check_text(operand, text, "contains" if after else "ends_with")
+        self._operand = operand
+        self._text = text
+        self._before = before
+        self._after = after
+        self._shape = shape
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("like", self._shape))
+        self._operand.walk(key, values)
+        text = self._text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        pattern = f"{self._before}{text}{self._after}"
+        values.append(pattern.lower() if self._shape is Shape.FOLDED else pattern)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        left = self._operand.sql(to, self._shape)
+        pattern = to.bind(to.take(), _same)
+        return f"({left} NOT LIKE {pattern} OR {left} IS NULL)" if negated else f"{left} LIKE {pattern}"
+
+
+class Matches(Predicate):
+    """A text in which PostgreSQL's regular expression finds something."""
+
+    __slots__ = ("_operand", "_pattern", "_shape")
+
+    def __init__(self, operand: Operand, pattern: str, shape: Shape = Shape.TEXT) -> None:
+        check_text(operand, pattern, "matches")
+        self._operand = operand
+        self._pattern = pattern
+        self._shape = shape
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("matches", self._shape))
+        self._operand.walk(key, values)
+        values.append(self._pattern)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        left = self._operand.sql(to, Shape.TEXT)
+        operator = "~*" if self._shape is Shape.FOLDED else "~"
+        pattern = to.bind(to.take(), _same)
+        return f"({left} !{operator} {pattern} OR {left} IS NULL)" if negated else f"{left} {operator} {pattern}"
+
+
+class Holds(Predicate):
+    """A list that holds all of some values, or one of them."""
+
+    __slots__ = ("_every", "_place", "_values")
+
+    def __init__(self, place: Place, item: Any, values: Sequence[Any], *, every: bool) -> None:
+        self._place = place
+        self._every = every
+        self._values = [(item, value) for value in values]
+        for value in values:
+            if value is not None:
+                shape_of_value(item, value, f"an item of {place.label}")
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("holds", self._every, len(self._values)))
+        self._place.walk(key, values)
+        values.extend(self._values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        json = self._place.json()
+        parts = [f"{json} @> {to.bind(to.take(), _as_array)}" for _ in self._values]
+        if not parts:
+            return "TRUE" if self._every is not negated else "FALSE"
+        told = (" AND " if self._every else " OR ").join(parts)
+        return f"({told}) IS NOT TRUE" if negated else f"({told})"
+
+
+def _as_array(pair: tuple[Any, Any]) -> bytes:
+    item, value = pair
+    if value is None:
+        return JSONB_VERSION + b"[null]"
+    bound = binder(item, Shape.JSON)(value)
+    assert isinstance(bound, bytes)  # noqa: S101  # so is every bound JSON
+    return JSONB_VERSION + b"[" + bound[1:] + b"]"
+
+
+class Items(Predicate):
+    """A list one of whose items, or each, fulfils a condition."""
+
+    __slots__ = ("_every", "_inner", "_place", "_scope")
+
+    def __init__(self, place: Place, scope: Scope, inner: Predicate, *, every: bool) -> None:
+        self._place = place
+        self._scope = scope
+        self._inner = inner
+        self._every = every
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("items", self._every, self._scope.depth))
+        self._place.walk(key, values)
+        self._inner.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, *, negated: bool = False) -> str:
+        items = to.items(self._place.scope, self._place.path)
+        inner = self._inner.sql(to, negated=self._every)
+        no = "NOT " if self._every is not negated else ""
+        return f"{no}EXISTS (SELECT 1 FROM {items} AS e{self._scope.depth}(value) WHERE {inner})"
+
+
+def check_text(operand: Operand, text: object, function: str) -> None:
+    """Refuse what is no text, or a field that holds none."""
+    if not isinstance(text, str):
+        raise InvalidArgumentTypeException(f"{function}() takes a str, not {type(text).__qualname__}")
+    if "\0" in text or not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentException(f"{function}({operand.label}, …): the text holds a lone surrogate") from None
+        if "\0" in text:
+            raise InvalidArgumentException(f"{function}({operand.label}, …): no text of PostgreSQL holds NUL")
+    form = bare(operand.form)
+    if not form.untyped and "string" not in form.kinds:
+        raise InvalidArgumentTypeException(f"{function}() looks at texts, and {operand.label} holds {form.label}")
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -1,0 +1,186 @@
+"""A query as a value: what is asked for, without a session."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
+
+from typing_extensions import override
+
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._query._functions import Descending
+from docsession._query._keywords import condition_of
+from docsession._query._operands import Operand
+from docsession._query._predicates import Predicate, as_predicate
+from docsession._query._recorder import operand_of, record, root_of
+
+T = TypeVar("T")
+
+MAX_COUNT = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a query asks for.
+
+    Attributes:
+        object_type: The class of the documents; `dict` for documents without one.
+        collection: The collection, where it is not that of the class.
+        conditions: All of them hold.
+        orders: What is sorted by, each with True where from the greatest to the least.
+        skip, take: How many are left out first, and returned at most.
+        no_tracking: True: what is found is not tracked.
+    """
+
+    object_type: type[Any]
+    collection: str | None = None
+    conditions: tuple[Predicate, ...] = ()
+    orders: tuple[tuple[Operand, bool], ...] = ()
+    skip: int = 0
+    take: int | None = None
+    no_tracking: bool = False
+
+
+class QueryBuilding(ABC, Generic[T]):
+    """The methods that make a query narrower; each returns a new one."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def specification(self) -> Specification:
+        """What is asked for."""
+
+    @abstractmethod
+    def _with(self, specification: Specification) -> Self:
+        """Return the same with another specification."""
+
+    def where(self, predicate: Callable[[T], bool] | None = None, /, **fields: object) -> Self:
+        """Keep the documents that fulfil a condition, in addition to those before.
+
+        Args:
+            predicate: `lambda o: (o.company == "companies/1-A") & (o.freight > 20)`; it runs once, now, with
+                something that records what it compares.
+            fields: Fields and their values, with a lookup behind two underscores where it is not equality:
+                `company="companies/1-A", freight__gt=20, name__icontains="ltd", lines__product="products/1-A"`.
+
+        Raises:
+            InvalidArgumentException: The condition cannot be recorded, or no document could ever fulfil it.
+        """
+        own = self.specification
+        conditions = list(own.conditions)
+        if predicate is not None:
+            conditions.append(as_predicate(record(predicate, root_of(own.object_type), "where()")))
+        elif not fields:
+            raise InvalidArgumentException("where() takes a function, or fields: where(lambda o: o.name == 'x')")
+        conditions += [condition_of(root_of(own.object_type), name, value) for name, value in fields.items()]
+        return self._with(replace(own, conditions=tuple(conditions)))
+
+    def order_by(self, *keys: Callable[[T], object] | str) -> Self:
+        """Sort by fields: numbers as numbers, texts by code point, what has no value last; then by id.
+
+        Args:
+            keys: `lambda o: (o.country, desc(o.ordered_at))`, or names: `"country", "-ordered_at"`. Those of
+                an earlier call come first.
+
+        Raises:
+            InvalidArgumentException: There is no such field, or it cannot be sorted by.
+        """
+        own = self.specification
+        added = [order for key in keys for order in _orders(own.object_type, key)]
+        if not added:
+            raise InvalidArgumentException("order_by() takes what to sort by: order_by(lambda o: o.name)")
+        return self._with(replace(own, orders=own.orders + tuple(added)))
+
+    def order_by_descending(self, *keys: Callable[[T], object] | str) -> Self:
+        """Sort by fields, from the greatest to the least; what has no value comes first."""
+        own = self.specification
+        added = [(operand, not down) for key in keys for operand, down in _orders(own.object_type, key)]
+        return self._with(replace(own, orders=own.orders + tuple(added)))
+
+    def skip(self, count: int) -> Self:
+        """Leave the first *count* documents out."""
+        return self._with(replace(self.specification, skip=_count("skip", count)))
+
+    def take(self, count: int) -> Self:
+        """Return *count* documents at most."""
+        return self._with(replace(self.specification, take=_count("take", count)))
+
+    def no_tracking(self) -> Self:
+        """Return documents that the session does not track."""
+        return self._with(replace(self.specification, no_tracking=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Query(QueryBuilding[T]):
+    """What to ask for, as a value: made once, at module level for instance, and used in any session.
+
+    `session.query(recent)` asks it; `session.query(recent).where(…)` asks for less.
+
+    Args:
+        object_type: The class of the documents; `dict` for documents without one, with a collection.
+        collection: The collection, where it is not that of the class.
+    """
+
+    object_type: type[T]
+    collection: str | None = None
+    _specification: Specification | None = field(default=None, repr=False, kw_only=True)
+
+    @property
+    @override
+    def specification(self) -> Specification:
+        """What is asked for."""
+        return self._specification or specification_of(self.object_type, self.collection)
+
+    @override
+    def _with(self, specification: Specification) -> Self:
+        return replace(self, _specification=specification)
+
+
+def specification_of(object_type: object, collection: object = None) -> Specification:
+    """Return what asks for all documents of a class, or of a collection.
+
+    Raises:
+        InvalidArgumentTypeException: It is no class.
+    """
+    if not isinstance(object_type, type):
+        raise InvalidArgumentTypeException(
+            f"query() takes a class, as in query(Order), or a Query, not {type(object_type).__qualname__}"
+        )
+    if collection is not None and not isinstance(collection, str):
+        raise InvalidArgumentTypeException(f"a collection is a name, not {type(collection).__qualname__}")
+    if object_type is dict and collection is None:
+        raise InvalidArgumentException("documents without a class need a collection: query(dict, 'Orders')")
+    return Specification(object_type, collection)
+
+
+def _orders(cls: type[Any], key: object) -> list[tuple[Operand, bool]]:
+    root = root_of(cls)
+    if isinstance(key, str):
+        down = key.startswith("-")
+        recorded: Any = root
+        for part in key.removeprefix("-").split("."):
+            recorded = recorded[part] if cls is dict else getattr(recorded, part)
+        return [(_sortable(recorded), down)]
+    made = record(key, root, "order_by()")  # type: ignore[arg-type]  # refused there
+    parts = made if isinstance(made, tuple) else (made,)
+    return [
+        (_sortable(part.operand), True) if isinstance(part, Descending) else (_sortable(part), False) for part in parts
+    ]
+
+
+def _sortable(given: object) -> Operand:
+    operand = given if isinstance(given, Operand) else operand_of(given)
+    if operand is None:
+        raise InvalidArgumentTypeException(
+            f"order_by() takes fields, as in lambda o: (o.country, desc(o.ordered_at)), not {type(given).__qualname__}"
+        )
+    return operand
+
+
+def _count(name: str, count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
+        raise InvalidArgumentException(f"{name}() takes a number of documents, 0 or more, not {count!r:.40}")
+    return count

@@ -1,0 +1,176 @@
+"""Asking queries in a session: what is found is tracked as what is loaded is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from docsession._documents._mapping import DocumentMapping
+from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
+from docsession._port import Row, Rows, Statement
+from docsession._query._compile import QueryCompiler
+from docsession._query._query import Specification
+from docsession._session._context import SessionContext
+from docsession._session._loading import Loader
+from docsession._sql._tables import TableStatements
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_INVALID_REGEX = "2201B"
+_CHUNK = 500
+"""Rows that a stream takes from the server at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of the documents that a query found.
+
+    Attributes:
+        items: The documents of this page.
+        total: How many there are on all pages.
+    """
+
+    items: list[T]
+    total: int
+
+
+class Querying:
+    """Asks the queries of one session."""
+
+    __slots__ = ("_context", "_loader")
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._loader = Loader(context)
+
+    async def all(self, asked: Specification) -> list[Any]:
+        """Return all documents that are asked for."""
+        return await self._guarded("query", lambda: self._all(asked))
+
+    async def count(self, asked: Specification) -> int:
+        """Return how many there are, whatever `skip` and `take` say."""
+        rows = await self._guarded("count", lambda: self._ask(asked, QueryCompiler.count))
+        return rows[0][0] if rows else 0
+
+    async def any(self, asked: Specification) -> bool:
+        """Return True where there is one."""
+        rows = await self._guarded("any", lambda: self._ask(asked, QueryCompiler.any))
+        return bool(rows and rows[0][0])
+
+    async def page(self, asked: Specification) -> Page[Any]:
+        """Return the documents that are asked for, and how many there were without `skip` and `take`."""
+        return await self._guarded("page", lambda: self._page(asked))
+
+    async def stream(self, asked: Specification) -> AsyncIterator[Any]:
+        """Yield the documents as they come, in bounded memory, without tracking them."""
+        found = await self._guarded("stream", lambda: self._prepare_stream(asked))
+        if found is None:
+            return
+        statement, table, mapping = found
+        async for row in self._context.executor.stream(statement, _CHUNK):
+            yield self._loader.read(row, table, mapping)
+
+    async def _guarded(self, operation: str, ask: Callable[[], Awaitable[R]]) -> R:
+        context = self._context
+        context.enter(operation)
+        try:
+            return await context.database.up_to_date(ask)
+        except RavenException as error:
+            if error.sqlstate == _INVALID_REGEX:
+                raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
+            raise
+        finally:
+            context.leave()
+
+    async def _all(self, asked: Specification) -> list[Any]:
+        found = await self._find(asked)
+        if found is None:
+            return []
+        table, mapping = found
+        (rows,) = await self._loader.request([self._compiler(table, mapping).documents(asked)])
+        return self._entities(rows, table, mapping, asked)
+
+    async def _page(self, asked: Specification) -> Page[Any]:
+        found = await self._find(asked)
+        if found is None:
+            return Page([], 0)
+        table, mapping = found
+        (rows,) = await self._loader.request([self._compiler(table, mapping).page(asked)])
+        # Where the page is empty there is one row, with the total alone.
+        return Page(self._entities([row[:5] for row in rows if row[0] is not None], table, mapping, asked), rows[0][5])
+
+    async def _ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
+        found = await self._find(asked)
+        if found is None:
+            return []
+        (rows,) = await self._loader.request([compile_(self._compiler(*found), asked)])
+        return rows
+
+    async def _prepare_stream(
+        self, asked: Specification
+    ) -> tuple[Statement, TableStatements, DocumentMapping[Any]] | None:
+        found = await self._find(asked)
+        if found is None:
+            return None
+        self._context.requests.count("stream")
+        return self._compiler(*found).documents(asked), *found
+
+    async def _find(self, asked: Specification) -> tuple[TableStatements, DocumentMapping[Any]] | None:
+        """Return where the documents are; None where nobody has stored one, which counts as a request, too."""
+        context = self._context
+        mapping = self._mapping(asked)
+        database = context.database
+        catalogue = database.catalogue
+        table = None if catalogue is None else catalogue.by_collection.get(mapping.collection)
+        if table is None:
+            table = (await database.refresh()).by_collection.get(mapping.collection)
+        if table is None:
+            context.requests.count(context.operation)
+            return None
+        return table, mapping
+
+    def _mapping(self, asked: Specification) -> DocumentMapping[Any]:
+        mappings = self._context.mappings
+        if asked.object_type is dict:
+            assert asked.collection is not None  # noqa: S101  # such a specification is refused
+            return mappings.for_dict(asked.collection)
+        mapping = mappings.for_class(asked.object_type)
+        if asked.collection is not None and asked.collection != mapping.collection:
+            raise InvalidOperationException(
+                f"{asked.object_type.__qualname__} is stored in {mapping.collection!r}, so it cannot be asked for in "
+                f"{asked.collection!r}; documents of any collection come as dicts: query(dict, {asked.collection!r})"
+            )
+        return mapping
+
+    def _compiler(self, table: TableStatements, mapping: DocumentMapping[Any]) -> QueryCompiler:
+        known = self._context.database.compilers
+        compiler = known.get((table, mapping.entity_class))
+        if compiler is None:
+            aliases = None
+            if mapping.alias is not None:
+                aliases = tuple(alias for alias in self._context.mappings.stored_as(mapping) if alias is not None)
+            compiler = QueryCompiler(table, self._context.database.name, mapping.codec.id_key, aliases)
+            known[table, mapping.entity_class] = compiler
+        return compiler
+
+    def _entities(
+        self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
+    ) -> list[Any]:
+        if asked.no_tracking or self._context.no_tracking:
+            return [self._loader.read(row, table, mapping) for row in rows]
+        deleted = self._context.map.deleted
+        if not deleted:
+            return list(self._loader.materialise_all(rows, table, mapping).values())
+        found = self._loader.materialise_all([row for row in rows if row[0] not in deleted], table, mapping)
+        entities = []
+        for row in rows:
+            deletion = deleted.get(row[0])
+            if deletion is None:
+                entities.append(found[row[0]])
+            elif deletion.tracked is not None:
+                entities.append(deletion.tracked.entity)
+            else:
+                entities.append(self._loader.read(row, table, mapping))
+        return entities

@@ -1,0 +1,281 @@
+"""Queries over documents of one class: what is found, in which order, and what the session makes of it."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+
+from docsession import (
+    InvalidArgumentException,
+    MultipleResultsException,
+    NoResultException,
+    Query,
+    any_,
+    between,
+    contains,
+    desc,
+    exists,
+    given,
+    id_,
+    in_,
+    len_,
+    matches,
+    not_,
+    starts_with,
+    value,
+)
+from tests.support.documents import save
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass
+class Line:
+    product: str
+    quantity: int
+
+
+@dataclass
+class Order:
+    company: str
+    freight: Decimal | None
+    lines: list[Line]
+    ordered_at: dt.datetime
+    tags: list[str] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
+    paid: bool = False
+    id: str | None = None
+
+
+def order(i):
+    return Order(
+        f"companies/{i % 3}-A",
+        Decimal(i) if i else None,
+        [Line(f"products/{i % 5}", i)],
+        START + dt.timedelta(days=i),
+        ["even"] if i % 2 == 0 else [],
+        {"colour": "red"} if i % 4 == 0 else {},
+        i % 2 == 0,
+        f"orders/{i:02}",
+    )
+
+
+@pytest.fixture
+async def orders(store):
+    await save(store, *map(order, range(12)))
+
+
+async def numbers(query):
+    return [int(each.id.removeprefix("orders/")) for each in await query.all()]
+
+
+CONDITIONS = [
+    (lambda o: o.company == "companies/1-A", [1, 4, 7, 10]),
+    (lambda o: o.company != "companies/1-A", [0, 2, 3, 5, 6, 8, 9, 11]),
+    (lambda o: given(o.freight) > 9, [10, 11]),
+    (lambda o: not_(given(o.freight) > 9), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    (lambda o: o.freight == None, [0]),  # noqa: E711
+    (lambda o: o.freight != None, list(range(1, 12))),  # noqa: E711
+    (lambda o: value(o.freight).is_null(), [0]),
+    (lambda o: (o.company == "companies/1-A") & (given(o.freight) > 5), [7, 10]),
+    (lambda o: (o.company == "companies/1-A") | (given(o.freight) > 9), [1, 4, 7, 10, 11]),
+    (lambda o: any_(o.lines, lambda line: (line.quantity >= 10) & starts_with(line.product, "products/")), [10, 11]),
+    (lambda o: in_(o.company, ["companies/0-A", "companies/2-A"]), [0, 2, 3, 5, 6, 8, 9, 11]),
+    (lambda o: in_(o.freight, [Decimal(3), None]), [0, 3]),
+    (lambda o: in_(o.company, []), []),
+    (lambda o: between(o.freight, 3, Decimal("5.0")), [3, 4, 5]),
+    (lambda o: o.paid, [0, 2, 4, 6, 8, 10]),
+    (lambda o: not_(o.paid), [1, 3, 5, 7, 9, 11]),
+    (lambda o: contains(o.tags, "even") & (given(o.freight) < 5), [2, 4]),
+    (lambda o: contains(o.company, "nies/2"), [2, 5, 8, 11]),
+    (lambda o: o.attributes["colour"] == "red", [0, 4, 8]),
+    (lambda o: exists(o.attributes["colour"]), [0, 4, 8]),
+    (lambda o: len_(o.tags) == 0, [1, 3, 5, 7, 9, 11]),
+    (lambda o: o.freight * 2 + 1 > 20, [10, 11]),
+    (lambda o: o.lines[0].quantity == 3, [3]),
+    (lambda o: o.ordered_at >= START + dt.timedelta(days=10), [10, 11]),
+    (lambda o: o.ordered_at == (START + dt.timedelta(days=4)).astimezone(dt.timezone(dt.timedelta(hours=5))), [4]),
+    (lambda o: id_(o) == "orders/07", [7]),
+    (lambda o: starts_with(o.id, "orders/1"), [10, 11]),
+    (lambda o: matches(o.company, "^companies/[02]"), [0, 2, 3, 5, 6, 8, 9, 11]),
+]
+
+
+@pytest.mark.parametrize(("condition", "expected"), CONDITIONS, ids=range(len(CONDITIONS)))
+async def test_a_condition_finds_what_fulfils_it(store, condition, expected):
+    await save(store, *map(order, range(12)))
+    async with store.open_session() as session:
+        query = session.query(Order).where(condition)
+        assert await numbers(query) == expected
+        assert await query.count() == len(expected)
+        assert await query.any() is bool(expected)
+        assert await numbers(session.query(Order).where(lambda o: not_(condition(o)))) == [
+            i for i in range(12) if i not in expected
+        ]
+
+
+KEYWORDS = [
+    ({"company": "companies/1-A"}, [1, 4, 7, 10]),
+    ({"company": "companies/1-A", "freight__gt": 5}, [7, 10]),
+    ({"freight": None}, [0]),
+    ({"freight__isnull": False, "freight__lte": 2}, [1, 2]),
+    ({"company__in": ["companies/0-A"]}, [0, 3, 6, 9]),
+    ({"company__iexact": "COMPANIES/1-a"}, [1, 4, 7, 10]),
+    ({"company__istartswith": "COMP", "freight__range": (3, 4)}, [3, 4]),
+    ({"lines__product": "products/2"}, [2, 7]),
+    ({"lines__quantity__gte": 10}, [10, 11]),
+    ({"tags__contains": "even", "freight__lt": 4}, [2]),
+    ({"attributes__colour": "red"}, [0, 4, 8]),
+    ({"id": "orders/03"}, [3]),
+    ({"paid": True, "freight__ne": 2}, [0, 4, 6, 8, 10]),
+    ({"company__regex": "1-A$"}, [1, 4, 7, 10]),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), KEYWORDS, ids=range(len(KEYWORDS)))
+async def test_keywords_are_conditions(store, fields, expected):
+    await save(store, *map(order, range(12)))
+    async with store.open_session() as session:
+        assert await numbers(session.query(Order).where(**fields)) == expected
+
+
+class TestOrder:
+    async def test_it_is_by_the_keys_and_then_by_the_id(self, store):
+        await save(store, *map(order, range(6)))
+        async with store.open_session() as session:
+            assert await numbers(session.query(Order)) == [0, 1, 2, 3, 4, 5]
+            assert await numbers(session.query(Order).order_by(lambda o: desc(o.ordered_at))) == [5, 4, 3, 2, 1, 0]
+            by_company = session.query(Order).order_by(lambda o: (o.company, desc(o.freight)))
+            assert await numbers(by_company) == [0, 3, 4, 1, 5, 2]
+            assert await numbers(session.query(Order).order_by("company")) == [0, 3, 1, 4, 2, 5]
+            assert await numbers(session.query(Order).order_by_descending("company")) == [5, 2, 4, 1, 3, 0]
+
+    async def test_what_has_no_value_is_last_or_first(self, store):
+        await save(store, *map(order, range(3)))
+        async with store.open_session() as session:
+            assert await numbers(session.query(Order).order_by("freight")) == [1, 2, 0]
+            assert await numbers(session.query(Order).order_by("-freight")) == [0, 2, 1]
+
+
+class TestResults:
+    async def test_first_one_and_their_kin(self, store):
+        await save(store, *map(order, range(3)))
+        async with store.open_session() as session:
+            query = session.query(Order)
+            assert (await query.first()).id == "orders/00"
+            assert (await query.where(id="orders/01").one()).id == "orders/01"
+            assert await query.where(id="orders/77").first_or_none() is None
+            assert await query.where(id="orders/77").one_or_none() is None
+            with pytest.raises(NoResultException):
+                await query.where(id="orders/77").one()
+            with pytest.raises(IndexError):
+                await query.where(id="orders/77").first()
+            with pytest.raises(MultipleResultsException):
+                await query.single()
+
+    async def test_a_page_knows_the_total(self, store):
+        await save(store, *map(order, range(7)))
+        async with store.open_session() as session:
+            page = await session.query(Order).skip(2).take(3).page()
+            assert [each.id for each in page.items] == ["orders/02", "orders/03", "orders/04"]
+            assert page.total == 7
+            beyond = await session.query(Order).skip(100).take(3).page()
+            assert (beyond.items, beyond.total) == ([], 7)
+            assert session.advanced.number_of_requests == 2
+
+    async def test_nothing_was_ever_stored(self, store):
+        async with store.open_session() as session:
+            query = session.query(Order)
+            assert await query.all() == []
+            assert await query.count() == 0
+            assert not await query.any()
+            assert (await query.page()).total == 0
+
+    async def test_what_is_found_is_tracked(self, store):
+        await save(store, *map(order, range(3)))
+        async with store.open_session() as session:
+            loaded = await session.load("orders/01", Order)
+            loaded.company = "companies/changed"
+            found = await session.query(Order).all()
+            assert found[1] is loaded
+            found[2].paid = False
+            await session.save_changes()
+        async with store.open_session() as session:
+            assert (await session.query(Order).where(company="companies/changed").one()).id == "orders/01"
+            assert await session.query(Order).where(paid=True).count() == 1
+
+    async def test_a_document_deleted_in_the_session_is_still_found(self, store):
+        await save(store, *map(order, range(2)))
+        async with store.open_session() as session:
+            first = await session.load("orders/00", Order)
+            session.delete(first)
+            session.delete("orders/01")
+            found = await session.query(Order).all()
+            assert found[0] is first
+            assert found[1].id == "orders/01"
+            await session.save_changes()
+        async with store.open_session() as session:
+            assert await session.query(Order).count() == 0
+
+    async def test_untracked(self, store):
+        await save(store, *map(order, range(2)))
+        async with store.open_session() as session:
+            found = await session.query(Order).no_tracking().all()
+            assert [each.id for each in found] == ["orders/00", "orders/01"]
+            assert not session.advanced.is_loaded("orders/00")
+
+    async def test_a_stream_tracks_nothing(self, store, face):
+        await save(store, *map(order, range(9)))
+        async with store.open_session() as session:
+            query = session.query(Order).where(paid=True)
+            if face.is_async:
+                found = [each.id async for each in query.stream()]
+            else:
+                found = [each.id for each in query.wrapped.stream()]
+            assert found == ["orders/00", "orders/02", "orders/04", "orders/06", "orders/08"]
+            assert not session.advanced.is_loaded("orders/00")
+
+
+class TestQueriesAsValues:
+    late = Query(Order).where(lambda o: given(o.freight) >= 4).order_by("-freight")
+
+    async def test_they_are_asked_in_any_session(self, store):
+        await save(store, *map(order, range(6)))
+        async with store.open_session() as session:
+            assert await numbers(session.query(self.late)) == [5, 4]
+            assert await numbers(session.query(self.late).where(paid=True)) == [4]
+            assert await numbers(session.query(self.late)) == [5, 4]
+
+    async def test_dicts_have_a_collection(self, store):
+        await save(store, *map(order, range(3)))
+        async with store.open_session() as session:
+            found = await session.query(dict, "Orders").where(lambda o: o["company"] == "companies/1-A").all()
+            assert [each["Id"] if "Id" in each else each["@metadata"]["@id"] for each in found] == ["orders/01"]
+            assert await session.query(dict, "Orders").where(freight__gt=1).count() == 1
+
+
+REFUSED = [
+    (lambda o: o.company == "x" and o.paid, "&"),
+    (lambda o: not o.paid, "not_"),
+    (lambda o: "x" in o.tags, "contains"),
+    (lambda o: 1 < o.freight < 5, "between"),
+    (lambda o: o.company is None, "is_null"),
+    (lambda o: o.companny == "x", "companny"),
+    (lambda o: o.company.upper() == "X", "starts_with"),
+    (lambda o: f"{o.company}" == "x", "f-strings"),
+    (lambda o: len(o.tags) == 1, "len_"),
+    (lambda o: list(o.lines), "any_"),
+    (lambda o: o.lines.product == "x", "any_"),
+    (lambda o: o.company == 5, "str"),
+    (lambda o: o.company, "compare"),
+    (lambda o: o.attributes == o.company, "never equal"),
+    (lambda o: o.lines > [], "order"),
+    (lambda o: o.company == "x" | o.paid, "parenthes"),
+]
+
+
+@pytest.mark.parametrize(("function", "hint"), REFUSED, ids=range(len(REFUSED)))
+def test_what_cannot_be_recorded_says_what_to_write(function, hint):
+    with pytest.raises(InvalidArgumentException, match=hint):
+        Query(Order).where(function)
