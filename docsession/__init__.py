@@ -7,9 +7,9 @@ found by comparing, and one request and transaction for each `save_changes()`.
 from docsession._commands import CommandData, DeleteCommandData, PutCommandDataWithJson
 from docsession._conventions import DocumentConventions, ShouldIgnoreEntityChanges
 from docsession._documents._compare_exchange import CompareExchangeValue
+from docsession._documents._declaration import document
 from docsession._documents._diff import ChangeType, DocumentsChanges
 from docsession._documents._ids import uuid7, uuid7_ids
-from docsession._documents._mapping import document
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._documents._paths import Ref
 from docsession._documents._versions import upcaster

@@ -121,7 +121,7 @@ class AliasRegistry:
         with self._lock:
             own = list(self._classes.items())
         found = {} if self is DECLARED else DECLARED.subclasses_of(cls)
-        return found | {alias: current for alias, known in own if issubclass(current := _current(known), cls)}
+        return found | {alias: current for alias, known in own if cls in (current := _current(known)).__mro__}
 
     def class_of(self, alias: str) -> type | None:
         """Return the class registered as *alias*, None where there is none."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._aliases import DECLARED, AliasRegistry
+from docsession._documents._aliases import AliasRegistry
 from docsession._documents._codec import DocumentCodec, codec_for
 from docsession._documents._compare_exchange import holder_of
+from docsession._documents._declaration import SETTINGS, declared_version, settings_of
 from docsession._documents._identity import check_entity_class, declares, id_attribute_of, takes_attributes
 from docsession._documents._ids import check_id, is_blank, prefix_of
 from docsession._documents._metadata import (
@@ -30,97 +31,16 @@ from docsession._documents._naming import (
 )
 from docsession._documents._polymorphism import (
     alias_in_collection,
-    check_base,
     class_named,
     first_metadata,
+    is_below,
     other_class,
 )
-from docsession._documents._versions import UNVERSIONED, Versions, check_version, versions_of
+from docsession._documents._versions import UNVERSIONED, Versions, versions_of
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import JSONB_VERSION, NULL_JSONB
 
 T = TypeVar("T")
-
-_SETTINGS: Final = "__docsession__"
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentSettings:
-    """What `@document` says about one class."""
-
-    collection: str | None = None
-    alias: str | None = None
-    id_attribute: str | None = None
-    base: type | None = None
-    version: int | None = None
-
-
-def document(
-    *,
-    collection: str | None = None,
-    alias: str | None = None,
-    id_attribute: str | None = None,
-    base: type | None = None,
-    version: int | None = None,
-) -> Callable[[type[T]], type[T]]:
-    """Say how instances of a class are stored; a decorator, above or below `@dataclass` and its like.
-
-    Args:
-        collection: The collection's name, instead of the English plural of the class's name. It
-            holds for this class only; a subclass has a collection of its own.
-        alias: The name by which stored data tells this class from others, in an untyped place, a
-            union or the collection of a base; by default it is the class's name.
-        id_attribute: The attribute that holds the document's id, instead of `Id` or `id`. It holds
-            for subclasses too.
-        base: A class above this one in whose collection instances are stored. What is loaded as the
-            base comes back as this class, by its alias in the metadata. The collection's name given
-            again says the same.
-        version: The version of the class, from 1 on, which is written with its documents. Older ones are
-            brought up to date by upcasters when they are read. It holds for subclasses too, unless
-            they have one of their own.
-
-    Raises:
-        InvalidArgumentException: A name is not allowed, or the class no subclass of *base*.
-    """
-    if collection is not None:
-        table_of_collection(collection)
-    given: tuple[tuple[str, object], ...] = (("alias", alias), ("id_attribute", id_attribute))
-    for name, value in given:
-        if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
-            raise InvalidArgumentException(f"{name} must be a name, not {value!r:.80}")
-    if id_attribute is not None and (not id_attribute.isidentifier() or id_attribute.startswith("__")):
-        raise InvalidArgumentException(f"id_attribute must be the name of an attribute, not {id_attribute!r:.80}")
-    if version is not None:
-        check_version("version", version)
-    if base is not None and collection is not None:
-        raise InvalidArgumentException(
-            f"@document({collection=!s:.80}, base=…) says twice where documents are stored; say it once"
-        )
-    settings = DocumentSettings(collection, alias, id_attribute, base, version)
-
-    def decorate(cls: type[T]) -> type[T]:
-        if not isinstance(cls, type):
-            raise InvalidArgumentTypeException(f"@document(…) stands above a class, not {cls!r}")
-        if base is not None:
-            check_base(cls, base)
-        setattr(cls, _SETTINGS, settings)
-        DECLARED.declare(cls, alias)
-        return cls
-
-    return decorate
-
-
-def settings_of(cls: type) -> DocumentSettings:
-    """Return what `@document` says about *cls* itself, and of its bases the attribute of the id."""
-    own: DocumentSettings = vars(cls).get(_SETTINGS, DocumentSettings())
-    inherited = (vars(base)[_SETTINGS].id_attribute for base in cls.__mro__ if _SETTINGS in vars(base))
-    return replace(own, id_attribute=next(filter(None, inherited), None))
-
-
-def declared_version(cls: type) -> int | None:
-    """Return the version that `@document` gives to *cls* itself."""
-    own: DocumentSettings | None = vars(cls).get(_SETTINGS)
-    return None if own is None else own.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +227,13 @@ class Mappings:
         found = None if alias is None or alias == asked.alias else class_named(alias, self._aliases())
         if found is None or found is asked.entity_class:
             return asked
-        if not issubclass(found, asked.entity_class) and asked.alias is None:
+        is_subclass = is_below(found, asked.entity_class)
+        if not is_subclass and asked.alias is None:
             return asked  # a class of its own beside those that are stored there
         mapping: DocumentMapping[Any] = self.for_class(found)
         if mapping.collection != asked.collection or mapping.alias != alias:
             return asked
-        if not issubclass(found, asked.entity_class):
+        if not is_subclass:
             raise other_class(key, asked.entity_class, alias, found)
         return mapping
 
@@ -332,7 +253,7 @@ class Mappings:
         versions = versions_of(cls, declared_version)
         collection = check_collection(self._collection_of(cls))
         alias = alias_in_collection(
-            cls, self._aliases(), collection, self._collection_of_base, declared=_SETTINGS in vars(cls)
+            cls, self._aliases(), collection, self._collection_of_base, declared=SETTINGS in vars(cls)
         )
         mapping: DocumentMapping[T] = self._map(cls, collection, id_attribute_of(cls, attribute))
         return replace(mapping, alias=alias, versions=versions, metadata=first_metadata(alias, versions.current))

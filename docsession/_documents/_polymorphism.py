@@ -27,10 +27,15 @@ def check_base(cls: type, base: object) -> None:
     """
     if not isinstance(base, type):
         raise InvalidArgumentTypeException(f"@document(base=…) takes a class, not {base!r:.80}")
-    if base is cls or not issubclass(cls, base):
+    if base is cls or not is_below(cls, base):
         raise InvalidArgumentException(
             f"@document(base={base.__name__}): {cls.__qualname__} is no subclass of {base.__qualname__}"
         )
+
+
+def is_below(cls: type, base: type) -> bool:
+    """Return True where *cls* is *base* or derives from it; unlike `issubclass` also for a Protocol or TypedDict."""
+    return base in cls.__mro__
 
 
 def bases_of(cls: type) -> Iterator[type]:

@@ -164,6 +164,18 @@ class TestSave:
             await session.save_changes()
         assert rows.metadata("animals", "animals/old") == {"@type": f"{family.label}-dog"}
 
+    async def test_a_document_becomes_one_of_another_class_only_by_a_new_one(self, store, family, rows):
+        await save_all(store, family)
+        async with store.open_session() as session:
+            dog = await session.load("animals/Dog", family.Animal)
+            session.delete(dog)
+            await session.store(family.Cat(name="now a cat"), "animals/Dog")
+            await session.store(family.Dog(name="now a dog"), "animals/Cat")
+            await session.save_changes()
+        assert rows.metadata("animals", "animals/Dog") == {"@type": f"{family.label}-cat"}
+        assert type(await read(store, "animals/Dog", family.Animal)) is family.Cat
+        assert type(await read(store, "animals/Cat", family.Animal)) is family.Dog
+
     async def test_a_dict_of_a_type_that_is_no_alias_is_refused(self, store):
         async with store.open_session() as session:
             with pytest.raises(InvalidArgumentException, match="'@type'"):

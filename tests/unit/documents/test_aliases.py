@@ -7,7 +7,7 @@ import types
 import pytest
 
 from docsession._documents._aliases import DECLARED, AliasRegistry
-from docsession._documents._mapping import document
+from docsession._documents._declaration import document
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 

@@ -17,7 +17,8 @@ import pydantic
 import pytest
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._mapping import Mappings, document, settings_of
+from docsession._documents._declaration import document, settings_of
+from docsession._documents._mapping import Mappings
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 

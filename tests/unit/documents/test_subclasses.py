@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import Protocol, TypedDict
 
 import pytest
 
@@ -70,6 +71,19 @@ class TestRegistration:
         with pytest.raises(InvalidArgumentException, match=r"Twice is stored in the collection of its base .*alias="):
             mapping_of(one)
 
+    def test_a_base_that_is_a_protocol(self):
+        class Named(Protocol):
+            name: str
+
+        @document(base=Named, alias="protocol-person")
+        @dataclasses.dataclass
+        class Person(Named):
+            name: str = ""
+
+        mappings = Mappings(DocumentConventions())
+        person, named = mappings.for_class(Person), mappings.for_class(Named)
+        assert mappings.of_document(named, "nameds/1", b"\x01{}", person.metadata)[0] is person
+
     def test_a_base_that_has_an_abstract_method(self):
         class Shape(abc.ABC):
             @abc.abstractmethod
@@ -97,6 +111,21 @@ class TestRefusals:
             document(base=dogs.Animal)(dogs.Tag)
         with pytest.raises(InvalidArgumentException, match="no subclass"):
             document(base=dogs.Dog)(dogs.Dog)
+
+    def test_a_typed_dict_has_neither_subclasses_nor_versions(self):
+        class Movie(TypedDict):
+            name: str
+
+        class Sequel(Movie):
+            number: int
+
+        with pytest.raises(InvalidArgumentException, match="no subclass"):
+            document(base=Movie)(Sequel)
+        with pytest.raises(InvalidArgumentException, match="Movie is a TypedDict, and cannot say of which version"):
+            document(version=2)(Movie)
+        mappings = Mappings(DocumentConventions())
+        row = ("animals/1", b"\x01{}", b'\x01{"@type": "dataclass-dog"}')
+        assert mappings.of_document(mappings.for_class(Movie), *row) == (mappings.for_class(Movie), *row[1:])
 
     def test_a_base_that_is_no_class(self):
         with pytest.raises(InvalidArgumentTypeException, match="takes a class, not 'Animal'"):

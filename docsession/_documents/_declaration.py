@@ -1,0 +1,104 @@
+"""What the user says of a class: `@document`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from typing_extensions import is_typeddict
+
+from docsession._documents._aliases import DECLARED
+from docsession._documents._naming import table_of_collection
+from docsession._documents._polymorphism import check_base
+from docsession._documents._versions import check_version
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+
+T = TypeVar("T")
+
+SETTINGS: Final = "__docsession__"
+"""The attribute of a class that holds what is said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSettings:
+    """What `@document` says about one class."""
+
+    collection: str | None = None
+    alias: str | None = None
+    id_attribute: str | None = None
+    base: type | None = None
+    version: int | None = None
+
+
+def document(
+    *,
+    collection: str | None = None,
+    alias: str | None = None,
+    id_attribute: str | None = None,
+    base: type | None = None,
+    version: int | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Say how instances of a class are stored; a decorator, above or below `@dataclass` and its like.
+
+    Args:
+        collection: The collection's name, instead of the English plural of the class's name. It
+            holds for this class only; a subclass has a collection of its own.
+        alias: The name by which stored data tells this class from others, in an untyped place, a
+            union or the collection of a base; by default it is the class's name.
+        id_attribute: The attribute that holds the document's id, instead of `Id` or `id`. It holds
+            for subclasses too.
+        base: A class above this one in whose collection instances are stored. What is loaded as the
+            base comes back as this class, by its alias in the metadata. The collection's name given
+            again says the same.
+        version: The version of the class, from 1 on, which is written with its documents. Older ones are
+            brought up to date by upcasters when they are read. It holds for subclasses too, unless
+            they have one of their own.
+
+    Raises:
+        InvalidArgumentException: A name is not allowed, or the class no subclass of *base*.
+    """
+    if collection is not None:
+        table_of_collection(collection)
+    given: tuple[tuple[str, object], ...] = (("alias", alias), ("id_attribute", id_attribute))
+    for name, value in given:
+        if value is not None and (not isinstance(value, str) or not value.strip() or not value.isprintable()):
+            raise InvalidArgumentException(f"{name} must be a name, not {value!r:.80}")
+    if id_attribute is not None and (not id_attribute.isidentifier() or id_attribute.startswith("__")):
+        raise InvalidArgumentException(f"id_attribute must be the name of an attribute, not {id_attribute!r:.80}")
+    if version is not None:
+        check_version("version", version)
+    if base is not None and collection is not None:
+        raise InvalidArgumentException(
+            f"@document({collection=!s:.80}, base=…) says twice where documents are stored; say it once"
+        )
+    settings = DocumentSettings(collection, alias, id_attribute, base, version)
+
+    def decorate(cls: type[T]) -> type[T]:
+        if not isinstance(cls, type):
+            raise InvalidArgumentTypeException(f"@document(…) stands above a class, not {cls!r}")
+        if base is not None:
+            check_base(cls, base)
+        if version is not None and is_typeddict(cls):
+            raise InvalidArgumentException(
+                f"{cls.__qualname__} is a TypedDict, and cannot say of which version an instance is, which is a plain "
+                "dict: say it in the dict, {'@metadata': {'@schema-version': …}}, or use a class of another kind"
+            )
+        setattr(cls, SETTINGS, settings)
+        DECLARED.declare(cls, alias)
+        return cls
+
+    return decorate
+
+
+def settings_of(cls: type) -> DocumentSettings:
+    """Return what `@document` says about *cls* itself, and of its bases the attribute of the id."""
+    own: DocumentSettings = vars(cls).get(SETTINGS, DocumentSettings())
+    inherited = (vars(base)[SETTINGS].id_attribute for base in cls.__mro__ if SETTINGS in vars(base))
+    return replace(own, id_attribute=next(filter(None, inherited), None))
+
+
+def declared_version(cls: type) -> int | None:
+    """Return the version that `@document` gives to *cls* itself."""
+    own: DocumentSettings | None = vars(cls).get(SETTINGS)
+    return None if own is None else own.version
