@@ -32,9 +32,25 @@ _TEXT_SCALARS: Final = (str, bool, dt.date, dt.time, UUID, dt.timedelta, bytes)
 _UNORDERED: Final = (dt.timedelta, bytes, bool)
 
 
+_SIMPLE: Final[dict[type, dict[type, Shape]]] = {
+    str: {str: Shape.TEXT},
+    bool: {bool: Shape.TEXT},
+    UUID: {UUID: Shape.TEXT},
+    dt.date: {dt.date: Shape.TEXT},
+    dt.time: {dt.time: Shape.TEXT},
+    int: {int: Shape.NUMBER, float: Shape.NUMBER, Decimal: Shape.NUMBER},
+    float: {int: Shape.NUMBER, float: Shape.NUMBER, Decimal: Shape.NUMBER},
+    Decimal: {int: Shape.NUMBER, float: Shape.NUMBER, Decimal: Shape.NUMBER},
+}
+"""For declared types: the shape of values of exactly these types, of which nothing else need be known."""
+
+
+_NONE: Final[dict[type, Shape]] = {}
+
+
 def bare(form: Form) -> Form:
     """Return the form of the values that are not None."""
-    while isinstance(form, Maybe):
+    while type(form) is Maybe:
         form = form.inner
     return form
 
@@ -69,6 +85,10 @@ def shape_of_value(form: Form, value: object, label: str) -> Shape:
         InvalidArgumentTypeException: No value of the place could ever be equal to it.
     """
     form = bare(form)
+    if type(form) is Scalar:
+        shape = _SIMPLE.get(form.kind, _NONE).get(type(value))
+        if shape is not None:
+            return shape
     if isinstance(form, Union):
         for member in form.members:
             if member.accepts(value):
@@ -100,7 +120,7 @@ def shape_of_value(form: Form, value: object, label: str) -> Shape:
 def is_ordered(form: Form, value: object) -> bool:
     """Return True where `<` has a meaning for the values of a place."""
     form = bare(form)
-    if isinstance(form, Scalar):
+    if type(form) is Scalar:
         return form.kind not in _UNORDERED
     return not isinstance(value, (*_UNORDERED, list, tuple, dict, set, frozenset))
 

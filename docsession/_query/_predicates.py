@@ -6,7 +6,6 @@ the logic has two values: what compares with null or with nothing is false, its 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
@@ -30,21 +29,21 @@ from docsession._query._operands import Operand, Place
 from docsession._sql._values import Shape
 
 NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-MIRRORED: Final = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_EQUALITY: Final = ("=", "<>")
 
 
-class Predicate(ABC):
-    """A condition of a query; `&`, `|` and `not_()` make further ones."""
+class Predicate:
+    """A condition of a query; `&`, `|` and `not_()` make further ones. No ABC, as `Operand`."""
 
     __slots__ = ()
 
-    @abstractmethod
     def walk(self, key: list[object], values: list[Any]) -> None:
         """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
+        raise NotImplementedError
 
-    @abstractmethod
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         """Return its SQL, or that of its negation; called once for each `walk`."""
+        raise NotImplementedError
 
     def __and__(self, other: object) -> Predicate:
         return All((self, as_predicate(other)))
@@ -181,7 +180,7 @@ class Compare(Predicate):
         self._operand = operand
         self._value = value
         self._shape = shape or shape_of_value(operand.form, value, operand.label)
-        if operator not in {"=", "<>"} and (self._shape is Shape.JSON or not is_ordered(operand.form, value)):
+        if operator not in _EQUALITY and (self._shape is Shape.JSON or not is_ordered(operand.form, value)):
             raise InvalidArgumentTypeException(
                 f"{operand.label} holds {operand.form.label}, which has no order in JSON; only == and != compare it"
             )

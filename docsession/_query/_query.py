@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
+import msgspec
 from typing_extensions import override
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
@@ -14,18 +15,21 @@ from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
 from docsession._query._operands import Operand
 from docsession._query._predicates import Predicate, as_predicate
-from docsession._query._recorder import operand_of, record, root_of
+from docsession._query._recorder import Recorded, operand_of, record, root_of
 
 T = TypeVar("T")
 
 MAX_COUNT = 2**63 - 1
 
+but = msgspec.structs.replace
+"""Returns a specification with other values of some fields."""
 
-@dataclass(frozen=True, slots=True)
-class Specification:
-    """What a query asks for.
+
+class Specification(msgspec.Struct, frozen=True, eq=False):
+    """What a query asks for; a Struct, because every call of a building method makes one.
 
     Attributes:
+        root: What stands for the documents in the functions of the query.
         object_type: The class of the documents; `dict` for documents without one.
         collection: The collection, where it is not that of the class.
         conditions: All of them hold.
@@ -35,6 +39,7 @@ class Specification:
     """
 
     object_type: type[Any]
+    root: Recorded
     collection: str | None = None
     conditions: tuple[Predicate, ...] = ()
     orders: tuple[tuple[Operand, bool], ...] = ()
@@ -72,11 +77,11 @@ class QueryBuilding(ABC, Generic[T]):
         own = self.specification
         conditions = list(own.conditions)
         if predicate is not None:
-            conditions.append(as_predicate(record(predicate, root_of(own.object_type), "where()")))
+            conditions.append(as_predicate(record(predicate, own.root, "where()")))
         elif not fields:
             raise InvalidArgumentException("where() takes a function, or fields: where(lambda o: o.name == 'x')")
-        conditions += [condition_of(root_of(own.object_type), name, value) for name, value in fields.items()]
-        return self._with(replace(own, conditions=tuple(conditions)))
+        conditions += [condition_of(own.root, name, value) for name, value in fields.items()]
+        return self._with(but(own, conditions=tuple(conditions)))
 
     def order_by(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields: numbers as numbers, texts by code point, what has no value last; then by id.
@@ -89,28 +94,28 @@ class QueryBuilding(ABC, Generic[T]):
             InvalidArgumentException: There is no such field, or it cannot be sorted by.
         """
         own = self.specification
-        added = [order for key in keys for order in _orders(own.object_type, key)]
+        added = [order for key in keys for order in _orders(own, key)]
         if not added:
             raise InvalidArgumentException("order_by() takes what to sort by: order_by(lambda o: o.name)")
-        return self._with(replace(own, orders=own.orders + tuple(added)))
+        return self._with(but(own, orders=own.orders + tuple(added)))
 
     def order_by_descending(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields, from the greatest to the least; what has no value comes first."""
         own = self.specification
-        added = [(operand, not down) for key in keys for operand, down in _orders(own.object_type, key)]
-        return self._with(replace(own, orders=own.orders + tuple(added)))
+        added = [(operand, not down) for key in keys for operand, down in _orders(own, key)]
+        return self._with(but(own, orders=own.orders + tuple(added)))
 
     def skip(self, count: int) -> Self:
         """Leave the first *count* documents out."""
-        return self._with(replace(self.specification, skip=_count("skip", count)))
+        return self._with(but(self.specification, skip=_count("skip", count)))
 
     def take(self, count: int) -> Self:
         """Return *count* documents at most."""
-        return self._with(replace(self.specification, take=_count("take", count)))
+        return self._with(but(self.specification, take=_count("take", count)))
 
     def no_tracking(self) -> Self:
         """Return documents that the session does not track."""
-        return self._with(replace(self.specification, no_tracking=True))
+        return self._with(but(self.specification, no_tracking=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class Query(QueryBuilding[T]):
 
     @override
     def _with(self, specification: Specification) -> Self:
-        return replace(self, _specification=specification)
+        return type(self)(self.object_type, self.collection, _specification=specification)
 
 
 def specification_of(object_type: object, collection: object = None) -> Specification:
@@ -153,22 +158,20 @@ def specification_of(object_type: object, collection: object = None) -> Specific
         raise InvalidArgumentTypeException(f"a collection is a name, not {type(collection).__qualname__}")
     if object_type is dict and collection is None:
         raise InvalidArgumentException("documents without a class need a collection: query(dict, 'Orders')")
-    return Specification(object_type, collection)
+    return Specification(object_type, root_of(object_type), collection)
 
 
-def _orders(cls: type[Any], key: object) -> list[tuple[Operand, bool]]:
-    root = root_of(cls)
+def _orders(asked: Specification, key: object) -> list[tuple[Operand, bool]]:
+    root = asked.root
     if isinstance(key, str):
         down = key.startswith("-")
         recorded: Any = root
         for part in key.removeprefix("-").split("."):
-            recorded = recorded[part] if cls is dict else getattr(recorded, part)
+            recorded = recorded[part] if asked.object_type is dict else getattr(recorded, part)
         return [(_sortable(recorded), down)]
     made = record(key, root, "order_by()")  # type: ignore[arg-type]  # refused there
     parts = made if isinstance(made, tuple) else (made,)
-    return [
-        (_sortable(part.operand), True) if isinstance(part, Descending) else (_sortable(part), False) for part in parts
-    ]
+    return [(part.operand, True) if isinstance(part, Descending) else (_sortable(part), False) for part in parts]
 
 
 def _sortable(given: object) -> Operand:

@@ -32,7 +32,7 @@ _depth: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("docsession_
 
 def operand_of(given: object) -> Operand | None:
     """Return what a recorded value stands for; None for a value of Python."""
-    return given._docsession_operand if isinstance(given, Recorded) else None
+    return given._docsession_operand if type(given) is Recorded else None
 
 
 class Recorded:
@@ -191,13 +191,18 @@ def record(function: Callable[[Any], object], root: Recorded, what: str) -> obje
 def record_items(items: object, function: Callable[[Any], object], name: str) -> tuple[Place, Scope, object]:
     """Return a list, its items as a scope, and what *function* makes of an item."""
     place = operand_of(items)
-    if not isinstance(place, Place):
+    if type(place) is not Place:
         raise InvalidArgumentTypeException(f"{name}() takes a list of the document and a function of its items")
-    form = item_form(place)
-    scope = Scope(_depth.get() + 1)
-    token = _depth.set(scope.depth)
+    depth = _depth.get() + 1
+    # Kept with the list, under a name that no attribute has.
+    known: tuple[Scope, Recorded] | None = items.__dict__.get(f"[{depth}]")
+    if known is None:
+        scope = Scope(depth)
+        known = scope, Recorded(Place(scope, (), item_form(place), f"{place.label}[]"))
+        items.__dict__[f"[{depth}]"] = known
+    token = _depth.set(depth)
     try:
-        return place, scope, record(function, Recorded(Place(scope, (), form, f"{place.label}[]")), f"{name}()")
+        return place, known[0], record(function, known[1], name)
     finally:
         _depth.reset(token)
 

@@ -31,6 +31,8 @@ class Shape(enum.Enum):
     INSTANT = "instant"
     JSON = "json"
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own is written in Python
+
 
 def literal(text: str) -> str:
     """Return *text* as an SQL string, in plain quotes where that means the same under every setting."""
