@@ -18,14 +18,17 @@ class RequestExecutor:
     `RequestExecutor.for_connection(…)` one for a connection that somebody else owns.
     """
 
-    __slots__ = ("_database", "_host", "_is_async", "_port")
+    __slots__ = ("_database", "_host", "_is_async", "_port", "_url")
 
-    def __init__(self, port: Port | None, database: str | None, *, is_async: bool, host: Host | None = None) -> None:
+    def __init__(
+        self, port: Port | None, database: str | None, *, is_async: bool, host: Host | None = None, url: str = ""
+    ) -> None:
         """Not for users: `store.get_request_executor()` or `for_connection()` makes it."""
         self._port = port
         self._database = database
         self._is_async = is_async
         self._host = host
+        self._url = url
 
     @override
     def __repr__(self) -> str:

@@ -250,7 +250,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """
         executor = self._start()
         name = self._database if database is None else check_database(database)
-        return SessionPlace(executor, name, is_async=self._is_async)
+        return SessionPlace(executor, name, is_async=self._is_async, url=self._url)
 
     def set_request_timeout(self, timeout: timedelta | None, database: str | None = None) -> Callable[[], None]:
         """Bound the time that the server may work on each statement of a session (RavenDB: set_request_timeout).
@@ -319,7 +319,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
             executor=self._reading.executor_for(options, place, primary, self._settings),
         )
         if self._handlers is not None:
-            self._hand_on(self._handlers, context)
+            self._hand_on(self._handlers, context, options)
         if foreign is not None:
             Joined(context, foreign, lambda where, executor: self._find_joined(name, where, executor))
         return context
@@ -359,11 +359,13 @@ class StoreCommon(StoreEvents, DocumentEvents):
         with self._lock:
             self._handlers = without_handler(self._handlers, name, event)
 
-    def _hand_on(self, handlers: Handlers, context: SessionContext) -> None:
+    def _hand_on(self, handlers: Handlers, context: SessionContext, options: SessionOptions | None) -> None:
         """Give a new session the store's handlers."""
         context.handlers = handlers
         if handlers.watch_requests:
-            context.observer = Observer(handlers, context.database.name, self._url, awaits=self._is_async)
+            place = None if options is None else options.request_executor
+            url = place._url if isinstance(place, SessionPlace) else self._url
+            context.observer = Observer(handlers, context.database.name, url, awaits=self._is_async)
 
     def _begin_closing(self) -> bool:
         """Return True to the first who closes the store."""

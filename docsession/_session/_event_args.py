@@ -186,7 +186,7 @@ class BeforeRequestEventArgs:
 
     Attributes:
         database: The database (a schema).
-        url: The server, without a password.
+        url: The server, without a password; empty where somebody else owns the connection.
         request: What the request is.
         attempt_number: 1; a read that is sent again is no new request.
     """
@@ -203,7 +203,7 @@ class SucceedRequestEventArgs:
 
     Attributes:
         database: The database (a schema).
-        url: The server, without a password.
+        url: The server, without a password; empty where somebody else owns the connection.
         request: What the request was.
         attempt_number: How often it was sent: 2 where the connection of a read broke, and another one carried it.
         rows: How many rows came back.
@@ -224,7 +224,7 @@ class FailedRequestEventArgs:
 
     Attributes:
         database: The database (a schema).
-        url: The server, without a password.
+        url: The server, without a password; empty where somebody else owns the connection.
         exception: What happened.
         request: What the request was.
         attempt_number: How often it was sent; 0 where nothing was.

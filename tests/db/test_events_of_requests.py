@@ -1,5 +1,7 @@
 """Events of the requests that sessions send."""
 
+from urllib.parse import quote
+
 import psycopg
 import pytest
 
@@ -9,11 +11,12 @@ from docsession import (
     OptimisticConcurrencyMode,
     RavenException,
     RequestDescription,
+    RequestExecutor,
     SessionBusyException,
     SessionOptions,
     TableDoesNotExistException,
 )
-from tests.support.beside import begin, outsider
+from tests.support.beside import begin, outsider, settle
 from tests.support.documents import change, read, save
 from tests.support.events import Refusal, User
 
@@ -24,6 +27,12 @@ def watch(store):
     store.add_on_succeed_request(lambda args: log.append(("succeed", args)))
     store.add_on_failed_request(lambda args: log.append(("failed", args)))
     return log
+
+
+def shown_url(url):
+    """The URL without its password, as handlers are given it."""
+    info = psycopg.conninfo.conninfo_to_dict(url)
+    return f"postgresql://{info['user']}@{quote(info['host'], safe='')}:{info['port']}/{info['dbname']}"
 
 
 def kinds(log):
@@ -68,6 +77,30 @@ class TestWhatTheyTell:
             assert args.url.startswith("postgresql://")
             assert password not in repr(args)
         assert log
+
+    async def test_those_on_the_server_of_another_store(self, make_store, postgres_url):
+        store, other = make_store(), make_store(application_name="other")
+        await save(store, (User("a"), "users/1"))
+        log = watch(store)
+        executor = other.get_request_executor()
+        async with store.open_session(session_options=SessionOptions(request_executor=executor)) as session:
+            assert await session.load("users/1", User)
+        assert {args.url for _, args in log} == {shown_url(postgres_url)}
+
+    async def test_those_on_a_connection_that_somebody_else_owns(self, make_store, face, postgres_url):
+        store = make_store()
+        await save(store, (User("a"), "users/1"))
+        log = watch(store)
+        if face.is_async:
+            connection = await psycopg.AsyncConnection.connect(postgres_url)
+        else:
+            connection = psycopg.connect(postgres_url)
+        options = SessionOptions(request_executor=RequestExecutor.for_connection(connection))
+        async with store.open_session(session_options=options) as session:
+            assert await session.load("users/1", User)
+        await settle(connection.close())
+        assert kinds(log) == [("before", "load"), ("succeed", "load")]
+        assert {args.url for _, args in log} == {""}
 
     async def test_those_in_transactions(self, store):
         log = watch(store)
