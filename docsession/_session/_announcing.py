@@ -61,10 +61,13 @@ class Announcer:
     async def announce(self, session: object) -> News:
         """Call the handlers of `before_delete`, of the conversions to documents, and of `before_store`.
 
+        Where more is to be saved than was thought, it is called again, and tells of that alone.
+
         Raises:
             InvalidOperationException: They add documents without end.
         """
         most = None
+        self._news = News()
         for _ in range(_ROUNDS):
             is_quiet = await self._tell_deletions()
             changed = self._planner.find_writes(session)
@@ -102,9 +105,10 @@ class Announcer:
         handlers = context.handlers
         converts = handlers is not None and handlers.convert_to_documents
         if id(tracked) in self._told:
-            if not converts or self._news.documents[tracked.id][0] == snapshot_of(tracked):
+            shown = self._news.documents.get(tracked.id)
+            if not converts or (shown is not None and shown[0] == snapshot_of(tracked)):
                 return False
-            # Another document's handler has changed it since.
+            # It was changed since: by the handler of another document, or because an earlier save was undone.
             await self._convert(tracked)
             return True
         self._told[id(tracked)] = tracked

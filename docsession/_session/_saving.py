@@ -63,15 +63,17 @@ class Saver:
             except Exception as other:
                 error.add_note(f"a handler of after_save_changes raised {type(other).__qualname__}: {other}")
             raise
-        await self._tell_written()
+        if self._written:
+            await self._tell_written()
 
     async def _announce_and_save(self, session: object) -> None:
         """Do it, and once more where an earlier save turns out to be rolled back, which makes more to save."""
         context = self._context
+        announcer = None
+        if context.handlers is not None and context.handlers.watch_saves:
+            announcer = Announcer(context, self._planner)
         for is_last in (False, False, True):
-            news = None
-            if context.handlers is not None and context.handlers.watch_saves:
-                news = await Announcer(context, self._planner).announce(session)
+            news = None if announcer is None else await announcer.announce(session)
             try:
                 await self._save(session, news)
             except UndoneError as error:
@@ -85,8 +87,6 @@ class Saver:
 
     async def _tell_written(self) -> None:
         """Call the handlers of `after_save_changes`."""
-        if not self._written:
-            return
         context = self._context
         written, self._written = self._written, []
         for tracked in written:

@@ -1,13 +1,16 @@
 """Events of saves that fail or succeed, and what handlers cannot do."""
 
+import psycopg
 import pytest
 
 from docsession import (
     ConcurrencyException,
     OptimisticConcurrencyMode,
+    RequestExecutor,
     SessionBusyException,
     SessionOptions,
 )
+from tests.support.beside import settle
 from tests.support.documents import read, save
 from tests.support.events import Entry, Refusal, User, told
 
@@ -143,6 +146,32 @@ class TestAfterSaveChanges:
             await session.save_changes()
             assert log == [("before_store", "users/1"), ("after_save_changes", "users/1")] * 2
         assert await read(store, "users/1", User) == user
+
+    async def test_what_somebody_elses_rollback_has_undone_is_told_of_again(self, store, face, postgres_url):
+        """The session finds out in the middle of the next save, whose own documents are told of once."""
+        await save(store, (User("a"), "users/1"), (User("b"), "users/2"))
+        if face.is_async:
+            connection = await psycopg.AsyncConnection.connect(postgres_url)
+        else:
+            connection = psycopg.connect(postgres_url)
+        options = SessionOptions(request_executor=RequestExecutor.for_connection(connection))
+        async with store.open_session(session_options=options) as session:
+            users = await session.load(["users/1", "users/2"], User)
+            log = told(session, "before_store", "after_save_changes")
+            session.add_after_conversion_to_document(lambda args: args.document.update(shown=args.document["name"]))
+            users["users/1"].name = "c"
+            await session.save_changes()
+            await settle(connection.rollback())
+            users["users/2"].name = "d"
+            log.clear()
+            await session.save_changes()
+            await settle(connection.commit())
+        await settle(connection.close())
+        assert sorted(log) == [
+            (event, f"users/{i}") for event in ("after_save_changes", "before_store") for i in (1, 2)
+        ]
+        assert (await read(store, "users/1"))["shown"] == "c"
+        assert (await read(store, "users/2"))["shown"] == "d"
 
     async def test_with_an_isolation_level(self, store, face, rows):
         await save(store, (User("total 0"), "users/total"))
