@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
@@ -9,6 +10,7 @@ from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._lazy import EagerSessionOperations
 from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
+from docsession._faces._units import BlockingWaiting, Patience, edit
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -120,6 +122,37 @@ class AdvancedSession(AdvancedSessionCommon):
         return EagerSessionOperations(self._core.context.lazies)
 
     # transactions
+
+    @overload
+    def edit(self, key: str, object_type: type[T], fn: Callable[[T], T | None], attempts: int = 10) -> T: ...
+    @overload
+    def edit(self, key: str, object_type: None, fn: Callable[[Any], Any], attempts: int = 10) -> Any: ...
+    def edit(self, key: str, object_type: type[Any] | None, fn: Callable[[Any], Any], attempts: int = 10) -> Any:
+        """Load one document, change it by *fn* and save it at once; where others were faster, once more.
+
+        Its version is checked, whatever the session's mode. Nothing else of the session is saved, and its other
+        documents stay as they are. Where the session tracks the document, its instance is brought up to date;
+        otherwise it tracks what was edited. Each attempt counts as two requests.
+
+        In a transaction (`begin()`, or a connection that somebody else owns) it is a part of that one, and is
+        tried again only where the transaction sees what others have committed meanwhile.
+
+        Args:
+            key: The document's id.
+            object_type: The class of the document; None gives a dict.
+            fn: Changes the entity in place, or returns another one to be saved in its stead. It may run several
+                times, each time with a fresh entity, and may load from the session.
+            attempts: How often it is tried at most, with a short wait between.
+
+        Returns:
+            The entity as it was saved.
+
+        Raises:
+            DocumentDoesNotExistException: There is no such document.
+            InvalidOperationException: The session has unsaved changes of its own for it.
+            ConcurrencyException: Others were faster each time.
+        """
+        return run(edit(self._core, key, object_type, fn, Patience(attempts), BlockingWaiting()))
 
     def begin(self, isolation_level: str | None = None) -> None:
         """Begin a transaction that spans requests until `commit()` or `rollback()`; inside one, set a savepoint.

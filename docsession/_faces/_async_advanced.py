@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
+from docsession._faces._units import AsyncWaiting, Patience, edit
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -96,6 +98,16 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         return AsyncEagerSessionOperations(self._core.context.lazies)
 
     # transactions
+
+    @overload
+    async def edit(
+        self, key: str, object_type: type[T], fn: Callable[[T], Awaitable[T | None] | T | None], attempts: int = 10
+    ) -> T: ...
+    @overload
+    async def edit(self, key: str, object_type: None, fn: Callable[[Any], Any], attempts: int = 10) -> Any: ...
+    async def edit(self, key: str, object_type: type[Any] | None, fn: Callable[[Any], Any], attempts: int = 10) -> Any:
+        """Load one document, change it by *fn*, which may be awaited, and save it; see `AdvancedSession.edit`."""
+        return await edit(self._core, key, object_type, fn, Patience(attempts), AsyncWaiting())
 
     async def begin(self, isolation_level: str | None = None) -> None:
         """Begin a transaction that spans requests until `commit()` or `rollback()`; inside one, set a savepoint.

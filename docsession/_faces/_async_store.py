@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from docsession._conventions import DocumentConventions
 from docsession._executors._async import AsyncExecutor
@@ -12,9 +13,12 @@ from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._maintenance import AsyncMaintenance
 from docsession._faces._operations import AsyncOperationExecutor
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
+from docsession._faces._units import AsyncWaiting, Patience, run_unit
 from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
+
+T = TypeVar("T")
 
 
 class AsyncDocumentStore(StoreCommon):
@@ -74,6 +78,21 @@ class AsyncDocumentStore(StoreCommon):
         if context.handlers is not None:
             context.tell_at_once("on_session_creation", SessionCreatedEventArgs, session)
         return session
+
+    async def run(
+        self,
+        fn: Callable[[AsyncDocumentSession], Awaitable[T] | T],
+        attempts: int = 3,
+        *,
+        backoff: float = 0.05,
+        max_backoff: float = 2.0,
+        database: str | None = None,
+        session_options: SessionOptions | None = None,
+    ) -> T:
+        """Run a whole unit of work in a session of its own and save it; see `DocumentStore.run`. *fn* is awaited."""
+        patience = Patience(attempts, backoff, max_backoff)
+        unit = run_unit(lambda: self.open_session(database, session_options), fn, patience, AsyncWaiting())
+        return cast("T", await unit)
 
     @property
     def maintenance(self) -> AsyncMaintenance:

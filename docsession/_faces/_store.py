@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from docsession._conventions import DocumentConventions
 from docsession._executors._blocking import BlockingExecutor
@@ -12,9 +13,12 @@ from docsession._faces._operations import OperationExecutor
 from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, Urls
+from docsession._faces._units import BlockingWaiting, Patience, run_unit
 from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
 from docsession._session._maintenance import MaintenanceCore
+
+T = TypeVar("T")
 
 
 class DocumentStore(StoreCommon):
@@ -113,6 +117,46 @@ class DocumentStore(StoreCommon):
         if context.handlers is not None:
             context.tell_at_once("on_session_creation", SessionCreatedEventArgs, session)
         return session
+
+    def run(
+        self,
+        fn: Callable[[DocumentSession], T],
+        attempts: int = 3,
+        *,
+        backoff: float = 0.05,
+        max_backoff: float = 2.0,
+        database: str | None = None,
+        session_options: SessionOptions | None = None,
+    ) -> T:
+        """Run a whole unit of work in a session of its own and save it; where others were in the way, once more.
+
+        After *fn* has returned, what it changed is saved, and a transaction that it has begun is committed. A conflict
+        (`ConcurrencyException`) or an error that is `retryable` lets it run again, each time in a fresh session, so it
+        loads what is there then. It must do nothing outside the session that may not be done twice.
+
+        Nothing is run again once something of it is committed, by a `save_changes()` of its own, or may be, because
+        the connection broke before the answer: then the same session asks the server, and only what is not there is
+        sent again.
+
+        Args:
+            fn: Takes the session and returns anything.
+            attempts: How often it runs at most.
+            backoff: Seconds to wait at most before the second attempt; twice as many before each further one. How long
+                it really is, is left to chance.
+            max_backoff: Seconds to wait at most before any.
+            database: As for `open_session`.
+            session_options: Likewise.
+
+        Returns:
+            What *fn* returned.
+
+        Raises:
+            ConcurrencyException: Others were faster each time; a note says how often it was tried.
+            UnknownOutcomeException: The server could not be asked whether the work was saved.
+        """
+        patience = Patience(attempts, backoff, max_backoff)
+        unit = run_unit(lambda: self.open_session(database, session_options), fn, patience, BlockingWaiting())
+        return cast("T", run(unit))
 
     @property
     def maintenance(self) -> Maintenance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ class SessionContext:
         attempts: The flushes whose answer was lost; one that seemed not to be committed may have
             been on its way still, so they are kept until a save succeeds.
         closed: The state CLOSED.
+        has_committed: True once the session has written something that no rollback can undo.
         joined: What carries the requests on a connection that somebody else owns; None: there is none.
         executor: What carries the session's requests now: a pool, or its transaction.
         own_executor: What carries them outside a transaction.
@@ -124,6 +126,7 @@ class SessionContext:
         "executor",
         "face",
         "handlers",
+        "has_committed",
         "is_of_one_moment",
         "isolation_level",
         "joined",
@@ -177,6 +180,7 @@ class SessionContext:
         self.unknown = False
         self.attempts: list[Attempt] = []
         self.closed = False
+        self.has_committed = False
         self._lazies: PendingLazies | None = None
         self._busy = threading.Lock()
         self._operation = ""
@@ -340,6 +344,29 @@ class SessionContext:
         if self.exchange is None:
             self.exchange = ExchangeMap(self.mappings)
         return self.exchange
+
+    def fork(self, *, shares_transaction: bool) -> SessionContext:
+        """Return the state of a session beside this one, which checks what it writes and tracks nothing yet.
+
+        It shares the place of its requests, their count, the settings and the handlers.
+
+        Args:
+            shares_transaction: True lets its requests be a part of this session's transaction.
+        """
+        other = copy.copy(self)
+        other.map = IdentityMap()
+        other.exchange = other.face = other._lazies = other._guest = None
+        other.attempts = []
+        other._busy = threading.Lock()
+        other._outer = ()
+        other.no_tracking = other.unguarded = other.has_committed = False
+        if self.transaction_mode is TransactionMode.SINGLE_NODE:
+            other.mode = OptimisticConcurrencyMode.WRITES
+        if shares_transaction:
+            other.isolation_level = None
+        else:
+            other.executor = other.own_executor
+        return other
 
     def forget_everything(self) -> None:
         """Forget documents, compare-exchange values and questions."""

@@ -515,6 +515,26 @@ class SessionCore(SessionContents):
         """The connection of psycopg in the session's transaction."""
         return self._guarded("connection", lambda: self._transactions.connection)
 
+    # sessions beside this one
+
+    def fork(self) -> SessionContext:
+        """Return the state of a session beside this one, in its transaction where it has begun one.
+
+        Raises:
+            InvalidOperationException: It reads in a transaction of its isolation level, which another one cannot join.
+        """
+        if self._transactions.is_reading:
+            raise InvalidOperationException(
+                f"edit() is a transaction of its own, and this session is in the middle of one at "
+                f"{self.context.isolation_level!r}; call save_changes(), which ends it, first"
+            )
+        return self.context.fork(shares_transaction=self._transactions.depth > 0)
+
+    async def dispose(self) -> None:
+        """End a session that nobody knows of; no handler is told."""
+        self.context.enter("close")
+        await self._end()
+
     # the end
 
     async def close(self) -> None:

@@ -173,6 +173,8 @@ class Saver:
         else:
             _deliver_cancellation(request, None)
             raise await self._conflicts.look(flush.operations)
+        if context.journal is None:
+            context.has_committed = True
         late = unconfirmed() if request.unconfirmed and flush.commit_timeout is not None else None
         _deliver_cancellation(request, late)
         if late is not None:
@@ -293,6 +295,7 @@ class Saver:
                 raise
             if was_committed:
                 attempt.apply()
+                context.has_committed = True
                 return True
             if attempt.undo is not None:
                 context.attempts.remove(attempt)

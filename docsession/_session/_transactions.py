@@ -90,6 +90,11 @@ class Transactions:
         return 0 if self._explicit is None else 1 + len(self._marks)
 
     @property
+    def is_reading(self) -> bool:
+        """True in the transaction of an isolation level, after its first request and before its flush."""
+        return self._explicit is None and self._spanning is not None and self._spanning.transaction.is_begun
+
+    @property
     def connection(self) -> Any:
         """The connection of psycopg in the transaction.
 
@@ -153,6 +158,7 @@ class Transactions:
             raise
         self._leave()
         journal.clear()
+        self._context.has_committed = True
         if request.unconfirmed and journal.commit_timeout is not None:
             raise unconfirmed()
 

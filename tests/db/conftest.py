@@ -1,13 +1,16 @@
 import contextlib
+import functools
 import uuid
 
 import psycopg
 import pytest
 
+from docsession._faces import _units
+from docsession._faces._run import run
 from tests.conftest import STORES
 from tests.support.documents import Rows
 from tests.support.executors import Table, executor_of, settings
-from tests.support.faces import Face
+from tests.support.faces import Blocking, Face
 from tests.support.hosts import HOSTS, HostTable, django_settings
 from tests.support.kinds import KINDS
 
@@ -112,3 +115,31 @@ def host_table(postgres_url):
     yield HostTable(postgres_url, name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"DROP TABLE {name}")
+
+
+@pytest.fixture
+def unit(face):
+    """Makes of a coroutine function what `run` and `edit` of the face in turn take."""
+
+    def make(function):
+        @functools.wraps(function)
+        def blocking(given):
+            wraps = type(given).__module__.startswith("docsession")
+            return run(function(Blocking(given) if wraps else given))
+
+        return function if face.is_async else blocking
+
+    return make
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The waits between attempts, none of which takes any time."""
+    asked = []
+
+    async def pause(_self, seconds):
+        asked.append(seconds)
+
+    for kind in (_units.BlockingWaiting, _units.AsyncWaiting):
+        monkeypatch.setattr(kind, "pause", pause)
+    return asked

@@ -154,12 +154,13 @@ FACES = [
 
 # What asks the server, or may; everything else is a plain method on both faces.
 AWAITED = {
-    "AsyncDocumentStore": {"initialize", "close"},
+    "AsyncDocumentStore": {"initialize", "close", "run"},
     "AsyncDocumentSession": {"store", "load", "save_changes", "close"},
     "AsyncAdvancedSession": {
         "begin",
         "commit",
         "conditional_load",
+        "edit",
         "exists",
         "load_starting_with",
         "refresh",
@@ -253,6 +254,7 @@ def public_members(cls):
 
 def twin_of(text):
     """An annotation of the async face, in the blocking face's words."""
+    text = re.sub(r"Awaitable\[[^][]*\] \| ", "", text)  # a function of the user's that may be awaited
     return re.sub(r"^Awaitable\[(.*)\]$", r"\1", text).replace("Async", "")
 
 
