@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from docsession._documents._mapping import DocumentMapping, Mappings
-from docsession._errors import DocumentMismatchException, InvalidArgumentException, _GuardFailed
+from docsession._errors import DocumentMismatchException, _GuardFailed
 from docsession._faces._run import run
 from docsession._port import NULL_JSONB, Request, RequestExecutor, Row, Statement, TextArray
 from docsession._session._changes import types_of
@@ -59,12 +59,6 @@ class Options:
     rate: float | None = None
     after: str = ""
     is_dry: bool = False
-
-    def __post_init__(self) -> None:
-        if self.rate is not None and not self.rate > 0:
-            raise InvalidArgumentException(f"a rate is a number of documents a second above 0, not {self.rate!r}")
-        if self.batch_size < 1:
-            raise InvalidArgumentException(f"a batch has 1 document or more, not {self.batch_size!r}")
 
 
 @dataclass(slots=True)

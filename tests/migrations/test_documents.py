@@ -141,6 +141,20 @@ class TestMigrate:
     def test_a_collection_that_has_no_table(self, migrate, put, database):
         assert migrate(model="ShopLabel") == (DONE, f"{database}: ShopLabels: 0 documents brought up to date\n")
 
+    def test_the_models_and_databases_of_the_project(self, put, url_of, database, tmp_path, monkeypatch, stored):
+        put(OLD)
+        monkeypatch.delenv("DOCSESSION_URL", raising=False)
+        monkeypatch.chdir(tmp_path)
+        settings = f'models = ["tests.support.shop"]\ndatabases = ["{database}"]\nurl = "{url_of()}"\n'
+        (tmp_path / "docsession.toml").write_text(settings)
+        result = CliRunner().invoke(main, ["documents", "migrate", "ShopOrder"])
+        assert (result.exit_code, "7 documents brought" in result.output) == (DONE, True)
+
+    def test_a_server_without_databases(self, url_of, migrate):
+        where = ["--url", url_of(dbname="template1"), "--all-databases"]
+        result = CliRunner().invoke(main, ["documents", "migrate", "tests.support.shop:ShopOrder", *where])
+        assert (result.exit_code, "there is no database of docsession" in result.output) == (DONE, True)
+
     def test_wrong_usage(self, migrate):
         assert migrate(model="Nothing")[0] == FAILED
         for wrong in (["--rate", "0"], ["--batch", "0"], ["--sample", "-1"]):
@@ -183,6 +197,13 @@ class TestFailures:
         after = stored()
         assert after["orders/bad"][:2] == ({"nothing": 1}, None)
         assert {after[key][1] for key in OLD} == {"2"}
+
+    def test_ten_are_shown(self, migrate, put):
+        put([f"orders/{number}" for number in range(12)], {"nothing": 1})
+        code, output = migrate()
+        assert (code, output.count("the upcaster rename")) == (FAILED, 10)
+        assert "12 documents of " in output
+        assert "  … and 2 more\n" in output
 
 
 class TestOtherWriters:
@@ -270,6 +291,21 @@ class TestInterruption:
         assert (run.returncode, output) == (INTERRUPTED, ""), errors
         assert "then interrupted\nRun the command again to go on; --after 'orders/" in errors
         assert 3 <= len([each for each in stored().values() if each[1]]) < 100
+
+    def test_while_something_is_taken_up_again(self, migrate, put, stored, server, table):
+        put(OLD)
+
+        def write(_):
+            server.execute(f"UPDATE {table} SET version = version + 1 WHERE id < 'orders/4'".encode())
+
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        shop.HOOKS.extend([write, *[lambda _: None] * 8, interrupt])
+        code, output = migrate("--batch", "7")
+        assert (code, output.splitlines()[-1]) == (INTERRUPTED, "Run the command again to go on.")
+        assert "4 documents brought up to date, then interrupted" in output
+        assert "3 documents brought" in migrate()[1]
 
     def test_an_error_of_the_server_says_how_to_go_on_too(self, migrate, put, server, table):
         put(OLD)

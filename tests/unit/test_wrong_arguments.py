@@ -62,7 +62,7 @@ class TestConventions:
         assert conventions.optimistic_concurrency_mode is OptimisticConcurrencyMode.WRITES
 
     def test_one_that_does_not_exist_is_refused_with_those_that_do(self):
-        with pytest.raises(InvalidArgumentTypeException, match=r"'auto_creat'; there are auto_create, document_id_gen"):
+        with pytest.raises(InvalidArgumentTypeException, match=r"'auto_creat'; there are auto_create, "):
             DocumentConventions(auto_creat=False)
 
     def test_a_value_is_checked_as_by_the_attribute(self):
