@@ -5,8 +5,9 @@ Nothing is set on their connection: the conversation goes past its cursors, adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import aclosing, closing
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, ref
 
 import psycopg
@@ -129,8 +130,9 @@ class BlockingForeignExecutor:
         await self._command(driver, [SAVEPOINT] if is_joined else [])
         is_done = False
         try:
-            async for row in self._rows(driver, statement, size):
-                yield row
+            async with aclosing(self._rows(driver, statement, size)) as rows:
+                async for row in rows:
+                    yield row
             is_done = True
         except psycopg.Error as error:
             raise translate_streamed(error, is_lost=driver.closed) from error
@@ -383,10 +385,12 @@ class BlockingForeignExecutor:
         rows: list[Rows] = driver.wait(conversation)
         return rows
 
-    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncGenerator[Row]:
         chunk = size if capabilities.has_stream_chunked() else 1
-        for row in StreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk):
-            yield row
+        rows = StreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk)
+        with closing(cast("Generator[Row]", rows)):
+            for row in rows:
+                yield row
 
 
 class AsyncForeignExecutor(BlockingForeignExecutor):
@@ -405,10 +409,12 @@ class AsyncForeignExecutor(BlockingForeignExecutor):
         return rows
 
     @override
-    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncGenerator[Row]:
         chunk = size if capabilities.has_stream_chunked() else 1
-        async for row in AsyncStreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk):
-            yield row
+        rows = AsyncStreamCursor(driver).stream(statement.sql, statement.params, binary=True, size=chunk)
+        async with aclosing(cast("AsyncGenerator[Row]", rows)):
+            async for row in rows:
+                yield row
 
 
 def _nothing() -> None:

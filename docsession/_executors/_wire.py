@@ -103,8 +103,11 @@ class Prepared:
         self._number = 0
 
     def is_due(self, key: Key) -> bool:
-        """Count one more use of *key*, and return True where it is time to prepare it."""
-        if self.threshold is None:
+        """Count one more use of *key*, and return True where it is time to prepare it.
+
+        Never a savepoint: where that is what was lost on the server, there is none to go back to.
+        """
+        if self.threshold is None or key[0].startswith(b"SAVEPOINT"):
             return False
         counts = self._counts
         seen = counts.get(key, 0)

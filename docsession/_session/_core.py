@@ -513,6 +513,10 @@ class SessionCore(SessionContents):
     @property
     def connection(self) -> Any:
         """The connection of psycopg in the session's transaction."""
+        if self.context.joined is not None:
+            raise InvalidOperationException(
+                "the session works on a connection that you handed in: run SQL of your own on that one"
+            )
         return self._guarded("connection", lambda: self._transactions.connection)
 
     # sessions beside this one

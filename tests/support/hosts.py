@@ -16,7 +16,11 @@ from docsession import RequestExecutor, SessionOptions
 
 
 def sqlalchemy_url(url):
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    info = conninfo_to_dict(url)
+    query = {name: info[name] for name in ("host", "port")}
+    return sqlalchemy.URL.create(
+        "postgresql+psycopg", info["user"], info["password"], database=info["dbname"], query=query
+    )
 
 
 def session_on(store, host, **options):
