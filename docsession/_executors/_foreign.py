@@ -234,7 +234,7 @@ class BlockingForeignExecutor:
         try:
             return await self._drive(driver, conversation, request)
         except LinkLostError as lost:
-            self._host.lost()
+            await self._host.lost(driver)
             if not is_joined:
                 raise translate_lost(lost, write=request.write) from lost.__cause__
             for premise in self.premises:

@@ -56,7 +56,7 @@ class Host(Protocol):
         """Return the fate of a doubtful premise whose transaction, the server says, goes on."""
         ...
 
-    def lost(self) -> None:
+    async def lost(self, driver: Any) -> None:
         """Take note that the connection broke."""
         ...
 
@@ -88,7 +88,7 @@ class PsycopgHost:
         del premise
         return Fate.OPEN
 
-    def lost(self) -> None:
+    async def lost(self, driver: Any) -> None:
         """See `Host.lost`; psycopg has seen it."""
 
 

@@ -95,9 +95,11 @@ class DjangoHost:
         note = premise.note
         return Fate.UNDONE if isinstance(note, _Note) and not note.is_kept() else Fate.OPEN
 
-    def lost(self) -> None:
+    async def lost(self, driver: Any) -> None:
         """See `Host.lost`; at the end of its request Django then looks whether the connection still serves."""
-        self._wrapper().errors_occurred = True
+        wrapper = self._wrapper()
+        if wrapper.connection is driver:
+            wrapper.errors_occurred = True
 
     def _wrapper(self) -> Any:
         """Return this thread's connection, where the one that was handed in stands for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -124,8 +125,12 @@ class SqlalchemyHost:
         del premise
         return Fate.OPEN
 
-    def lost(self) -> None:
-        """See `Host.lost`; SQLAlchemy sees it at its next use."""
+    async def lost(self, driver: Any) -> None:
+        """See `Host.lost`: do what SQLAlchemy does where it meets a broken connection, so that rolling back works."""
+        del driver
+        if self._current is not None and not self._current.invalidated:
+            with suppress(SQLAlchemyError):
+                self._current.invalidate()
 
     def _refused(self, error: SQLAlchemyError) -> InvalidOperationException:
         return InvalidOperationException(
@@ -137,6 +142,10 @@ class AsyncSqlalchemyHost(SqlalchemyHost):
     """The same for an AsyncConnection or an AsyncSession."""
 
     is_async = True
+
+    def __init__(self, owner: Any) -> None:
+        super().__init__(owner)
+        self._outer: Any = None
 
     @override
     async def driver(self, *, begin: bool) -> Any:
@@ -157,8 +166,15 @@ class AsyncSqlalchemyHost(SqlalchemyHost):
                 await outer.begin()
         except SQLAlchemyError as error:
             raise self._refused(error) from error
-        self._current = connection
+        self._current, self._outer = connection, outer
         return driver
+
+    @override
+    async def lost(self, driver: Any) -> None:
+        del driver
+        if self._outer is not None and not self._outer.invalidated:
+            with suppress(SQLAlchemyError):
+                await self._outer.invalidate()
 
 
 def sqlalchemy_host(given: object) -> Host | None:
@@ -172,7 +188,7 @@ def sqlalchemy_host(given: object) -> Host | None:
     if asyncio is not None and isinstance(
         given, asyncio.AsyncConnection | asyncio.AsyncSession | asyncio.async_scoped_session
     ):
-        if isinstance(given, asyncio.AsyncConnection):
+        if isinstance(given, asyncio.AsyncConnection) and given.sync_connection is not None:
             refuse_dialect(given.dialect, "AsyncConnection of SQLAlchemy")
         return AsyncSqlalchemyHost(given)
     return None

@@ -58,6 +58,10 @@ class PsycopgHost:
     async def begin(self):
         """The first statement begins."""
 
+    async def end(self):
+        """Roll back, and begin nothing new."""
+        await self.rollback()
+
     async def commit(self):
         await finished(self.owner.commit())
 
@@ -117,6 +121,9 @@ class SqlalchemyConnectionHost:
     async def begin(self):
         await finished(self.owner.begin())
 
+    async def end(self):
+        await self.rollback()
+
     async def commit(self):
         await finished(self.owner.commit())
 
@@ -134,7 +141,8 @@ class SqlalchemyConnectionHost:
 
     async def close(self):
         if hasattr(self, "owner"):
-            await finished(self.owner.close())
+            with contextlib.suppress(sqlalchemy.exc.OperationalError):
+                await finished(self.owner.close())
             await finished(self.engine.dispose())
 
 
@@ -205,10 +213,10 @@ class DjangoHost:
         await self.begin()
 
     async def rollback(self):
-        self._roll_back()
+        await self.end()
         await self.begin()
 
-    def _roll_back(self):
+    async def end(self):
         if self.owner.in_atomic_block:
             self.owner.set_rollback(True)
         self.blocks.close()
@@ -229,7 +237,7 @@ class DjangoHost:
 
     async def close(self):
         if hasattr(self, "owner"):
-            self._roll_back()
+            await self.end()
             self.owner.close()
 
 
