@@ -64,7 +64,7 @@ class _Guest:
 
     Attributes:
         operation: The operation.
-        asked: What is asked there: a convention or an event.
+        asked: What happens there, for errors.
         caller: The thread and the task that run it.
     """
 
@@ -254,7 +254,7 @@ class SessionContext:
             )
         if operation == "close" or (operation in _ENDING and guest.operation != "close"):
             raise SessionBusyException(
-                f"{operation}() was called in the middle of {guest.operation}(), where {guest.asked} is asked"
+                f"{operation}() was called in the middle of {guest.operation}(), where {guest.asked}"
             )
         self._outer = (*self._outer, guest)
         self._guest = None
@@ -264,7 +264,7 @@ class SessionContext:
         """Let the code inside, the user's own in the middle of an operation, use the session, but not save or close it.
 
         Args:
-            asked: What it is, for errors: a convention or an event.
+            asked: What happens there, for errors.
         """
         self._guest = _Guest(self._operation, asked)
         try:
@@ -288,22 +288,22 @@ class SessionContext:
     async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Call the handlers of *event* with `make(*args)`; they may use the session."""
         assert self.face is not None  # noqa: S101  # set where there are handlers
-        handlers: tuple[Handler, ...] = getattr(self.handlers, event)
+        handlers: tuple[Handler, ...] = getattr(self.handlers, event, ())
         if not handlers:
             return
         given = make(*args)
         for handler in handlers:
-            with self.outside(event):
+            with self.outside(f"handlers of {event} are called"):
                 await call(event, handler, given, awaits=self.face.awaits)
 
     def tell_at_once(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Do the same where nothing can be awaited."""
-        handlers: tuple[Handler, ...] = getattr(self.handlers, event)
+        handlers: tuple[Handler, ...] = getattr(self.handlers, event, ())
         if not handlers:
             return
         given = make(*args)
         for handler in handlers:
-            with self.outside(event):
+            with self.outside(f"handlers of {event} are called"):
                 call_at_once(event, handler, given)
 
     @property

@@ -68,10 +68,16 @@ class ShownDocument:
                 f"a handler of {event} changed the '@metadata' of {self._key!r}, which can only be read there; "
                 "change it in before_store, as args.document_metadata"
             )
-        after = self._json_of(left, event, codec)
-        if same(decode_exact(after), decode_exact(self._before)):
+        if self._is_untouched(left):
             return None
+        after = self._json_of(left, event, codec)
         return Edited(merge(self._text, self._before, after), self._before, after)
+
+    def _is_untouched(self, left: dict[str, Any]) -> bool:
+        try:
+            return encode_exact(left) == self._before
+        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
+            return False
 
     def _json_of(self, document: dict[str, Any], event: str, codec: DocumentCodec[dict[str, Any]]) -> bytes:
         # Below a key of its own, since a plain dict's `Id` would be no part of it.
@@ -185,6 +191,8 @@ def converted(
     table: TableStatements,
     mapping: DocumentMapping[Any],
     found: Mapping[str, object],
+    *,
+    track: bool,
 ) -> Iterator[Row]:
     """Yield *rows* as handlers leave them, and tell the handlers once the reader has made the entity of each.
 
@@ -194,8 +202,9 @@ def converted(
         table: The table.
         mapping: How its documents are to become entities.
         found: Where the reader puts the entities, by id.
+        track: True where the session tracks them.
     """
-    known = context.map.by_id
+    known: Mapping[str, Tracked] = context.map.by_id if track else {}
     for row in rows:
         key = row[0]
         if key in known:
@@ -205,11 +214,10 @@ def converted(
         is_new = key not in known  # a handler may have loaded it
         yield arrival.row
         if is_new:
-            _finish(context, arrival, key, found[key])
+            _finish(context, arrival, known.get(key), found[key])
 
 
-def _finish(context: SessionContext, arrival: Arrival, key: str, entity: object) -> None:
-    tracked = context.map.by_id.get(key)
+def _finish(context: SessionContext, arrival: Arrival, tracked: Tracked | None, entity: object) -> None:
     try:
         arrival.tell(entity)
         if tracked is not None:

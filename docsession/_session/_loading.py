@@ -134,7 +134,7 @@ class Loader(Reader):
         usual, is_class = asked.metadata, asked.entity_class is not dict
         found: dict[str, object] = {}
         if context.handlers is not None and context.handlers.convert_to_entities:
-            rows = converted(context, rows, table, mapping, found)
+            rows = converted(context, rows, table, mapping, found, track=track)
         for row in rows:
             key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
             if track and key in by_id:

@@ -252,6 +252,30 @@ class TestBeforeConversionToEntity:
         assert (await read(store, "looses/1", Loose)).value == expected
         assert rows.data("looses", "looses/1")["value"]["replaced"] == "soon"
 
+    async def test_what_the_store_caches_is_the_document_as_it_is_stored(self, store):
+        await save(store, (User("a"), "users/1"), (User("b" * 5000), "users/2"))
+        store.add_before_conversion_to_entity(lambda args: args.document.update(name=args.document["name"] + "!"))
+        for _ in range(3):
+            async with store.open_session() as session:
+                users = await session.load(["users/1", "users/2", "users/404"], User)
+                assert users["users/1"].name == "a!"
+                await session.advanced.refresh(users["users/1"])
+                assert users["users/1"].name == "a!"
+                assert not session.advanced.has_changes()
+
+    async def test_a_number_that_no_float_holds(self, store, rows):
+        await save(store, (User("a"), "users/1"))
+        number = "9" * 400 + ".5"
+        rows.write("users", "users/1", f'{{"name": "a", "stamp": "", "big": {number}}}')
+        seen = []
+        store.add_before_conversion_to_entity(lambda args: seen.append(str(args.document["big"])))
+        store.add_after_conversion_to_document(lambda args: seen.append(str(args.document["big"])))
+        async with store.open_session() as session:
+            (await session.load("users/1", User)).name = "b"
+            await session.save_changes()
+        assert seen == [number, number]
+        assert rows.exact("users", "users/1") == {"name": "b", "stamp": "", "big": number}
+
     async def test_one_that_loads_the_same_document_gets_the_one_instance(self, make_store, face):
         store = make_store()
         await save(store, (User("a"), "users/1"))
@@ -388,7 +412,7 @@ class TestWhereDocumentsBecomeEntities:
         assert kinds == [dict]
 
     async def test_subclasses(self, make_store):
-        """The class that was asked for is told, and the entity is of the class that the document names."""
+        """The class that the document names is told."""
         store = make_store()
         async with store.open_session() as session:
             await session.store(Admin("a", level=3), "users/1")
@@ -397,7 +421,7 @@ class TestWhereDocumentsBecomeEntities:
         store.add_before_conversion_to_entity(lambda args: seen.append(args.object_type))
         store.add_after_conversion_to_entity(lambda args: seen.append(type(args.entity)))
         assert (await read(store, "users/1", User)).level == 3
-        assert seen == [User, Admin]
+        assert seen == [Admin, Admin]
 
     @pytest.mark.parametrize("event", ["before_conversion_to_entity", "after_conversion_to_entity"])
     async def test_a_handler_that_raises_leaves_nothing_behind(self, store, event):
@@ -424,7 +448,9 @@ class TestWhereDocumentsBecomeEntities:
 
         def handler(args):
             call = getattr(args.session, operation)
-            with pytest.raises(SessionBusyException, match=rf"^{operation}\(\) .* load\(\), where after_conversion"):
+            with pytest.raises(
+                SessionBusyException, match=rf"^{operation}\(\) .* load\(\), where handlers of after_conversion"
+            ):
                 call().send(None) if face.is_async else call()
             refused.append(operation)
 

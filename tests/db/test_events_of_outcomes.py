@@ -232,6 +232,18 @@ class TestInsideAHandler:
         await save(store, (User("a"), "users/1"))
         assert rows.ids("entries") == ["entries/1"]
 
+    async def test_it_may_take_the_last_one_out(self, store, rows):
+        async with store.open_session() as session:
+
+            @session.add_before_store
+            def once(args):
+                args.session.remove_before_store(once)
+
+            await session.store(User("a"), "users/1")
+            await session.store(User("b"), "users/2")
+            await session.save_changes()
+        assert rows.ids("users") == ["users/1", "users/2"]
+
     async def test_it_may_add_and_remove_handlers(self, store):
         log = []
 
