@@ -11,6 +11,7 @@ from docsession import (
     DocumentMismatchException,
     InvalidArgumentException,
     OptimisticConcurrencyMode,
+    PutCommandDataWithJson,
     SessionOptions,
     document,
     upcaster,
@@ -281,3 +282,41 @@ class TestEvents:
             session.advanced.add_before_conversion_to_entity(double)
             cow = await session.load("animals/1", dogs.Animal)
             assert (type(cow), cow.milk) == (Cow, 4000)
+
+
+class TestBesideOtherFeatures:
+    async def test_what_the_store_keeps_is_brought_up_to_date_each_time(self, store, old, rows):
+        await old("orders/1", f'{{"name": "Ada", "extra": "{"x" * 5000}"}}')
+        for _ in range(3):
+            assert (await read(store, "orders/1", Order)).customers == ["Ada"]
+        assert store.statistics.cache_hits == 2
+        async with store.open_session() as session:
+            (await session.load("orders/1", Order)).customers.append("Bob")
+            await session.save_changes()
+        for _ in range(2):
+            assert (await read(store, "orders/1", Order)).customers == ["Ada", "Bob"]
+        assert rows.metadata("orders", "orders/1") == {"@schema-version": 3}
+
+    async def test_a_rollback_brings_it_back_as_it_was_read(self, store, old, rows):
+        await old("orders/1", '{"name": "Ada"}')
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            order = await session.load("orders/1", Order)
+            order.customers.append("Bob")
+            await session.save_changes()
+            await session.advanced.rollback()
+            assert rows.data("orders", "orders/1") == {"name": "Ada"}
+            assert session.advanced.has_changes()
+            assert session.advanced.get_metadata_for(order)["@schema-version"] == 3
+            await session.save_changes()
+        assert rows.data("orders", "orders/1") == {"customer": "Ada", "customers": ["Ada", "Bob"]}
+        assert rows.metadata("orders", "orders/1") == {"@schema-version": 3}
+
+    async def test_a_raw_command_says_class_and_version(self, store, rows):
+        put = {"name": "a", "milk": 2, "@metadata": {"@collection": "Animals", "@type": "versioned-cow"}}
+        async with store.open_session() as session:
+            session.advanced.defer(PutCommandDataWithJson("animals/1", None, put))
+            await session.save_changes()
+        assert rows.metadata("animals", "animals/1") == {"@type": "versioned-cow"}
+        cow = await read(store, "animals/1", dogs.Animal)
+        assert (type(cow), cow.milk) == (Cow, 2000)
