@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Self, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self, TypeVar, overload
 
 from typing_extensions import override
 
 from docsession._faces._query_results import described, first_of, one_of
-from docsession._query._query import QueryBuilding, Specification
+from docsession._query._projection import project
+from docsession._query._query import QueryBuilding, Specification, but
 from docsession._session._querying import Page, Querying
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class AsyncDocumentQuery(QueryBuilding[T]):
@@ -41,6 +43,44 @@ class AsyncDocumentQuery(QueryBuilding[T]):
     @override
     def _with(self, specification: Specification) -> Self:
         return type(self)(self._querying, specification)
+
+    @overload
+    def select(self, function: Callable[[T], R], /) -> AsyncDocumentQuery[R]: ...
+    @overload
+    def select(self, function: Callable[[T], object] | None = None, /, *, into: type[R]) -> AsyncDocumentQuery[R]: ...
+    def select(
+        self, function: Callable[[T], Any] | None = None, /, *, into: type[Any] | None = None
+    ) -> AsyncDocumentQuery[Any]:
+        """Return some of the fields instead of documents, read in SQL; nothing of it is tracked.
+
+        Args:
+            function: `lambda o: o.company` gives values, `lambda o: (o.company, o.freight)` tuples,
+                `lambda o: {"company": o.company}` dicts.
+            into: A class; the function names its fields in a dict, without one they are the
+                documents' fields of the same names.
+
+        Raises:
+            InvalidArgumentException: The function returns something that SQL does not compute.
+        """
+        own = self._specification
+        projection = project(own.root, function, into)
+        return AsyncDocumentQuery(self._querying, but(own, projection=projection))
+
+    async def sum_(self, of: Callable[[T], R], /) -> R:
+        """Return the sum of a field; 0 where there are no numbers. One request."""
+        return await self._querying.aggregate(self._specification, "sum", of)  # type: ignore[no-any-return]  # as the field is declared
+
+    async def min_(self, of: Callable[[T], R], /) -> R | None:
+        """Return the least value of a field; None where there is none. One request."""
+        return await self._querying.aggregate(self._specification, "min", of)  # type: ignore[no-any-return]  # as the field is declared
+
+    async def max_(self, of: Callable[[T], R], /) -> R | None:
+        """Return the greatest value of a field; None where there is none. One request."""
+        return await self._querying.aggregate(self._specification, "max", of)  # type: ignore[no-any-return]  # as the field is declared
+
+    async def avg(self, of: Callable[[T], R], /) -> R | None:
+        """Return the mean of a field; None where there are no numbers. One request."""
+        return await self._querying.aggregate(self._specification, "avg", of)  # type: ignore[no-any-return]  # as the field is declared
 
     async def all(self) -> list[T]:
         """Return the documents. One request."""

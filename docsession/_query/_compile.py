@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from docsession._errors import InvalidArgumentException
 from docsession._port import Statement, TextArray
 from docsession._query._compilation import Compilation, Convert
 from docsession._query._kinds import is_datetime, shape_of_form
 from docsession._query._operands import Column, Operand, Place
+from docsession._query._projection import Aggregate, group_sql
 from docsession._query._query import Specification
 from docsession._sql._tables import TableStatements
 from docsession._sql._values import Shape
 
 COLUMNS: Final = "t.id, t.data, t.metadata, t.version, t.last_modified"
+_PAGE_COLUMNS: Final = ("p.id", "p.data", "p.metadata", "p.version", "p.last_modified")
 _MOST: Final = 512
 """Texts kept for a table; a program has a handful, one that makes queries of everything it is asked may have more."""
 
@@ -69,11 +72,19 @@ class QueryCompiler:
         """Return the statement for the documents of a page, each row with the total behind it; one row at least."""
         return self._compile("page", asked, ordered=True, limited=True)
 
+    def aggregate(self, asked: Specification) -> Statement:
+        """Return the statement for what the projection computes over all documents, whatever their order."""
+        return self._compile("aggregate", asked, ordered=False, limited=False)
+
     def _compile(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Statement:
-        key: list[object] = [kind]
+        key: list[object] = [kind, asked.distinct]
         values: list[Any] = []
         for condition in asked.conditions:
             condition.walk(key, values)
+        if self._aliases is not None:
+            values.append(self._aliases)
+        if asked.groups or asked.projection is not None:
+            _walk_results(asked, key, values)
         if ordered:
             key.append("order")
             for operand, down in asked.orders:
@@ -82,8 +93,6 @@ class QueryCompiler:
         if limited:
             key += ("limit", asked.take is None, asked.skip == 0)
             values += (asked.take, asked.skip)
-        if self._aliases is not None:
-            values.append(self._aliases)
         form = tuple(key)
         compiled = self._compiled.get(form)
         if compiled is None:
@@ -93,48 +102,102 @@ class QueryCompiler:
         return compiled.statement(values)
 
     def _write(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Compiled:
+        # In the order in which `_compile` walks.
         to = Compilation(self._schema, self._id_key)
-        conditions = [condition.sql(to) for condition in asked.conditions]
-        orders = self._orders(to, asked.orders) if ordered else ""
-        limits = ""
-        if limited:
-            take, skip = to.take(), to.take()
-            limits += "" if asked.take is None else f" LIMIT {to.bind(take, _same)}"
-            limits += "" if asked.skip == 0 else f" OFFSET {to.bind(skip, _same)}"
-        if self._aliases is not None:
-            conditions.append(f"(t.metadata ->> '@type') = ANY({to.bind(to.take(), _same)})")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        source = f"FROM {self.table.name} AS t{where}"
-        documents = f"SELECT {COLUMNS} {source}{orders}{limits}"
+        source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
+        columns, grouping = self._results(to, asked)
+        orders = self._orders(to, asked, columns) if ordered else ""
+        limits = self._limits(to, asked) if limited else ""
+        selected = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns)) or COLUMNS
+        rows = f"SELECT {selected} {source}{grouping}"
         match kind:
-            case "documents":
-                sql = documents
+            case "documents" | "aggregate":
+                sql = f"{rows}{orders}{limits}"
             case "count":
-                sql = f"SELECT count(*) {source}"
+                sql = (
+                    f"SELECT count(*) FROM (SELECT 1 {source}{grouping}) AS g"
+                    if grouping
+                    else f"SELECT count(*) {source}"
+                )
             case "any":
-                sql = f"SELECT EXISTS (SELECT 1 {source})"
+                sql = f"SELECT EXISTS (SELECT 1 {source}{grouping})"
             case _:
-                columns = "p.id, p.data, p.metadata, p.version, p.last_modified, n.total"
-                total = f"(SELECT count(*) AS total {source}) AS n"
-                sql = f"SELECT {columns} FROM {total} LEFT JOIN ({documents}) AS p ON true"
+                names = [f"p.c{number}" for number in range(len(columns))] or _PAGE_COLUMNS
+                total = f"SELECT count(*) AS total {f'FROM (SELECT 1 {source}{grouping}) AS g' if grouping else source}"
+                page = f"(SELECT true AS found, r.* FROM ({rows}{orders}{limits}) AS r) AS p"
+                sql = f"SELECT {', '.join(names)}, p.found, n.total FROM ({total}) AS n LEFT JOIN {page} ON true"
         return Compiled(sql, to.binds)
 
-    def _orders(self, to: Compilation, orders: Sequence[tuple[Operand, bool]]) -> str:
-        parts = []
+    def _where(self, to: Compilation, asked: Specification) -> str:
+        conditions = [condition.sql(to) for condition in asked.conditions]
+        if self._aliases is not None:
+            conditions.append(f"(t.metadata ->> '@type') = ANY({to.bind(to.take(), _same)})")
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+    @staticmethod
+    def _results(to: Compilation, asked: Specification) -> tuple[list[str], str]:
+        """Return the columns of a projection, and what makes one row of several documents."""
+        groups = [group_sql(place, to) for place in asked.groups]
+        having = [condition.sql(to) for condition in asked.having]
+        columns: list[str] = []
+        if asked.projection is not None:
+            columns = [column.sql(to, asked.groups) for column in asked.projection.columns]
+        grouping = groups or (columns if asked.distinct else [])
+        sql = f" GROUP BY {', '.join(grouping)}" if grouping else ""
+        return columns, sql + (f" HAVING {' AND '.join(having)}" if having else "")
+
+    @staticmethod
+    def _limits(to: Compilation, asked: Specification) -> str:
+        take, skip = to.take(), to.take()
+        limit = "" if asked.take is None else f" LIMIT {to.bind(take, _same)}"
+        return limit + ("" if asked.skip == 0 else f" OFFSET {to.bind(skip, _same)}")
+
+    def _orders(self, to: Compilation, asked: Specification, columns: Sequence[str]) -> str:
+        parts: list[str] = []
         down = False
         has_id = False
-        for operand, down in orders:
+        for operand, down in asked.orders:
             word = " DESC" if down else ""
-            if isinstance(operand, Column):
-                parts.append(f"{operand.sql(to, operand.shape)}{word}")
-                continue
-            is_id = isinstance(operand, Place) and operand.is_id(to)
-            has_id = has_id or is_id
-            shapes = _shapes_to_sort(operand)
-            parts += [f"{operand.sql(to, shape)}{word}" for shape in (shapes[:1] if is_id else shapes)]
-        if not has_id:
+            has_id = has_id or (isinstance(operand, Place) and operand.is_id(to))
+            for sql in self._order(to, asked, operand):
+                # Of equal results the least or the greatest counts.
+                of_many = f"{'max' if down else 'min'}({sql})" if asked.distinct and not asked.groups else sql
+                parts.append(f"{of_many}{word}")
+        if asked.groups:
+            parts += [group_sql(place, to) for place in asked.groups]
+        elif asked.distinct:
+            parts += columns
+        elif not has_id:
             parts.append("t.id DESC" if down else "t.id")
         return f" ORDER BY {', '.join(parts)}"
+
+    @staticmethod
+    def _order(to: Compilation, asked: Specification, operand: Operand) -> list[str]:
+        if isinstance(operand, Column):
+            return [operand.sql(to, operand.shape)]
+        if isinstance(operand, Aggregate):
+            return [operand.sql(to, Shape.NUMBER)]
+        if asked.groups:
+            if isinstance(operand, Place) and any(each.is_same(operand) for each in asked.groups):
+                return [group_sql(operand, to)]
+            raise InvalidArgumentException(
+                f"order_by(): {operand.label} differs inside a group; sort by what is grouped by, or by count()"
+            )
+        if isinstance(operand, Place) and operand.is_id(to):
+            return ["t.id"]
+        return [operand.sql(to, shape) for shape in _shapes_to_sort(operand)]
+
+
+def _walk_results(asked: Specification, key: list[object], values: list[Any]) -> None:
+    key.append(("groups", len(asked.groups)))
+    for place in asked.groups:
+        place.walk(key, values)
+    for condition in asked.having:
+        condition.walk(key, values)
+    if asked.projection is not None:
+        key.append(("columns", len(asked.projection.columns)))
+        for column in asked.projection.columns:
+            column.operand.walk(key, values)
 
 
 def _shapes_to_sort(operand: Operand) -> tuple[Shape, ...]:

@@ -26,6 +26,7 @@ from docsession._query._predicates import (
     StartsWith,
     as_predicate,
 )
+from docsession._query._projection import Aggregate, aggregate
 from docsession._query._recorder import Recorded, compare, item_form, operand_of, record_items
 from docsession._sql._values import Shape, text_at
 
@@ -209,6 +210,31 @@ class Value(Generic[S]):
 
     def _compare(self, operator: str, other: object) -> bool:
         return cast("bool", compare(operator, self._operand, other))
+
+
+def count() -> int:
+    """Return how many documents a group has, in `select`, `having` and `order_by` after `group_by`."""
+    return cast("int", Recorded(Aggregate("count", None)))
+
+
+def sum_(x: S | None, /) -> S:
+    """Return the sum of a field over a group; 0 where it has no numbers."""
+    return cast("S", aggregate("sum", x))
+
+
+def min_(x: S | None, /) -> S:
+    """Return the least value of a field in a group; None where it has none."""
+    return cast("S", aggregate("min", x))
+
+
+def max_(x: S | None, /) -> S:
+    """Return the greatest value of a field in a group; None where it has none."""
+    return cast("S", aggregate("max", x))
+
+
+def avg(x: S | None, /) -> S:
+    """Return the mean of a field over a group; None where it has no numbers."""
+    return cast("S", aggregate("avg", x))
 
 
 class Descending:

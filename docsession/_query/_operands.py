@@ -65,6 +65,10 @@ class Place(Operand):
     def sql(self, to: Compilation, shape: Shape) -> str:
         return to.value(self.scope, self.path, shape)
 
+    def is_same(self, other: Place) -> bool:
+        """Return True where *other* is the same place."""
+        return self._key == other._key
+
     def is_id(self, to: Compilation) -> bool:
         """Return True where it is no part of the document, but its id."""
         return self.scope is None and len(self.path) == 1 and self.path[0] == to.id_key

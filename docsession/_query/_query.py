@@ -10,11 +10,12 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 from typing_extensions import override
 
-from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
-from docsession._query._operands import Operand
+from docsession._query._operands import Operand, Place
 from docsession._query._predicates import Predicate, as_predicate
+from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
 
 T = TypeVar("T")
@@ -34,6 +35,10 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         collection: The collection, where it is not that of the class.
         conditions: All of them hold.
         orders: What is sorted by, each with True where from the greatest to the least.
+        groups: What the documents are put into groups by.
+        having: What groups fulfil.
+        projection: What is returned instead of documents.
+        distinct: True: equal results once.
         skip, take: How many are left out first, and returned at most.
         no_tracking: True: what is found is not tracked.
     """
@@ -43,6 +48,10 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     collection: str | None = None
     conditions: tuple[Predicate, ...] = ()
     orders: tuple[tuple[Operand, bool], ...] = ()
+    groups: tuple[Place, ...] = ()
+    having: tuple[Predicate, ...] = ()
+    projection: Projection | None = None
+    distinct: bool = False
     skip: int = 0
     take: int | None = None
     no_tracking: bool = False
@@ -74,7 +83,7 @@ class QueryBuilding(ABC, Generic[T]):
         Raises:
             InvalidArgumentException: The condition cannot be recorded, or no document could ever fulfil it.
         """
-        own = self.specification
+        own = self._unfinished("where")
         conditions = list(own.conditions)
         if predicate is not None:
             conditions.append(as_predicate(record(predicate, own.root, "where()")))
@@ -93,7 +102,7 @@ class QueryBuilding(ABC, Generic[T]):
         Raises:
             InvalidArgumentException: There is no such field, or it cannot be sorted by.
         """
-        own = self.specification
+        own = self._unfinished("order_by")
         added = [order for key in keys for order in _orders(own, key)]
         if not added:
             raise InvalidArgumentException("order_by() takes what to sort by: order_by(lambda o: o.name)")
@@ -101,9 +110,48 @@ class QueryBuilding(ABC, Generic[T]):
 
     def order_by_descending(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields, from the greatest to the least; what has no value comes first."""
-        own = self.specification
+        own = self._unfinished("order_by_descending")
         added = [(operand, not down) for key in keys for operand, down in _orders(own, key)]
         return self._with(but(own, orders=own.orders + tuple(added)))
+
+    def group_by(self, *keys: Callable[[T], object]) -> Self:
+        """Put the documents into groups by fields; null and missing are one group.
+
+        `select` says what is returned of each group: what it is grouped by, and `count()`, `sum_(x)`,
+        `min_(x)`, `max_(x)`, `avg(x)` over it.
+
+        Args:
+            keys: `lambda o: o.country`, or several fields in a tuple.
+        """
+        own = self._unfinished("group_by")
+        places = []
+        for key in keys:
+            made = record(key, own.root, "group_by()")
+            for each in made if isinstance(made, tuple) else (made,):
+                place = operand_of(each)
+                if not isinstance(place, Place) or not place.label:
+                    raise InvalidArgumentTypeException(f"group_by() takes fields of the documents, not {each!r:.60}")
+                places.append(place)
+        if not places:
+            raise InvalidArgumentException("group_by() takes what to group by: group_by(lambda o: o.country)")
+        return self._with(but(own, groups=own.groups + tuple(places)))
+
+    def having(self, predicate: Callable[[T], bool], /) -> Self:
+        """Keep the groups that fulfil a condition: `having(lambda o: count() > 5)`."""
+        own = self._unfinished("having")
+        if not own.groups:
+            raise InvalidArgumentException("having() follows group_by(); where() narrows the documents themselves")
+        return self._with(but(own, having=(*own.having, as_predicate(record(predicate, own.root, "having()")))))
+
+    def distinct(self) -> Self:
+        """Return equal results of `select` once."""
+        return self._with(but(self.specification, distinct=True))
+
+    def _unfinished(self, method: str) -> Specification:
+        own = self.specification
+        if own.projection is not None:
+            raise InvalidOperationException(f"{method}() comes before select(), which says what is returned of each")
+        return own
 
     def skip(self, count: int) -> Self:
         """Leave the first *count* documents out."""

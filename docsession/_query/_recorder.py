@@ -169,10 +169,14 @@ def root_of(cls: type) -> Recorded:
     """Return what stands for the documents of a class; `dict` stands for documents without one."""
     root = _roots.get(cls)
     if root is None:
-        form: Form = _forms.untyped if cls is dict else _forms.of_class(cls)
         with _lock:
-            root = _roots.setdefault(cls, Recorded(Place(None, (), form, "")))
+            root = _roots.setdefault(cls, Recorded(Place(None, (), form_of(cls), "")))
     return root
+
+
+def form_of(cls: type) -> Form:
+    """Return how the instances of a class are written."""
+    return _forms.untyped if cls is dict else _forms.of_class(cls)
 
 
 def record(function: Callable[[Any], object], root: Recorded, what: str) -> object:

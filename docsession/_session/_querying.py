@@ -10,7 +10,9 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
 from docsession._port import Row, Rows, Statement
 from docsession._query._compile import QueryCompiler
-from docsession._query._query import Specification
+from docsession._query._projection import Aggregate, project
+from docsession._query._query import Specification, but
+from docsession._query._recorder import Recorded, operand_of, record
 from docsession._session._context import SessionContext
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
@@ -63,14 +65,30 @@ class Querying:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
         return await self._guarded("page", lambda: self._page(asked))
 
+    async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
+        """Return what is computed over all documents that are asked for."""
+        if asked.take is not None or asked.skip or asked.groups or asked.projection is not None:
+            raise InvalidOperationException(
+                f"{function}_() is computed over all documents that fulfil the conditions: call it on a query without "
+                "skip, take, group_by and select"
+            )
+        made = Recorded(Aggregate(function, operand_of(record(of, asked.root, f"{function}_()"))))
+        computed = but(asked, projection=project(asked.root, lambda _: made, None))
+        rows = await self._guarded(function, lambda: self._ask(computed, QueryCompiler.aggregate))
+        if not rows:
+            return 0 if function == "sum" else None
+        assert computed.projection is not None  # noqa: S101  # made above
+        return computed.projection.read(rows[0])
+
     async def stream(self, asked: Specification) -> AsyncIterator[Any]:
         """Yield the documents as they come, in bounded memory, without tracking them."""
         found = await self._guarded("stream", lambda: self._prepare_stream(asked))
         if found is None:
             return
         statement, table, mapping = found
+        projection = asked.projection
         async for row in self._context.executor.stream(statement, _CHUNK):
-            yield self._loader.read(row, table, mapping)
+            yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
 
     async def _guarded(self, operation: str, ask: Callable[[], Awaitable[R]]) -> R:
         context = self._context
@@ -85,21 +103,23 @@ class Querying:
             context.leave()
 
     async def _all(self, asked: Specification) -> list[Any]:
+        _check_result(asked)
         found = await self._find(asked)
         if found is None:
             return []
         table, mapping = found
         (rows,) = await self._loader.request([self._compiler(table, mapping).documents(asked)])
-        return self._entities(rows, table, mapping, asked)
+        return self._results(rows, table, mapping, asked)
 
     async def _page(self, asked: Specification) -> Page[Any]:
+        _check_result(asked)
         found = await self._find(asked)
         if found is None:
             return Page([], 0)
         table, mapping = found
         (rows,) = await self._loader.request([self._compiler(table, mapping).page(asked)])
         # Where the page is empty there is one row, with the total alone.
-        return Page(self._entities([row[:5] for row in rows if row[0] is not None], table, mapping, asked), rows[0][5])
+        return Page(self._results([row[:-2] for row in rows if row[-2]], table, mapping, asked), rows[0][-1])
 
     async def _ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
         found = await self._find(asked)
@@ -111,6 +131,7 @@ class Querying:
     async def _prepare_stream(
         self, asked: Specification
     ) -> tuple[Statement, TableStatements, DocumentMapping[Any]] | None:
+        _check_result(asked)
         found = await self._find(asked)
         if found is None:
             return None
@@ -155,6 +176,14 @@ class Querying:
             known[table, mapping.entity_class] = compiler
         return compiler
 
+    def _results(
+        self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
+    ) -> list[Any]:
+        projection = asked.projection
+        if projection is not None:
+            return [projection.read(row) for row in rows]
+        return self._entities(rows, table, mapping, asked)
+
     def _entities(
         self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
     ) -> list[Any]:
@@ -174,3 +203,10 @@ class Querying:
             else:
                 entities.append(self._loader.read(row, table, mapping))
         return entities
+
+
+def _check_result(asked: Specification) -> None:
+    if asked.projection is None and (asked.groups or asked.distinct):
+        raise InvalidOperationException(
+            "group_by() and distinct() need a select(), which says what is returned of the documents"
+        )

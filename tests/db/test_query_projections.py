@@ -1,0 +1,256 @@
+"""What queries return other than documents: fields, groups, aggregates."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from pydantic import BaseModel
+
+from docsession import (
+    DocumentMismatchException,
+    InvalidArgumentException,
+    InvalidOperationException,
+    avg,
+    count,
+    desc,
+    id_,
+    len_,
+    max_,
+    min_,
+    sum_,
+)
+from tests.support.documents import Rows, save
+
+
+@dataclass
+class Sale:
+    country: str | None
+    amount: Decimal
+    items: int
+    on: dt.date
+    at: dt.datetime
+    tags: list[str]
+    id: str | None = None
+
+
+@dataclass
+class Short:
+    country: str | None
+    amount: Decimal
+    id: str
+
+
+class Model(BaseModel):
+    land: str | None
+    total: float
+
+
+def sale(i):
+    country = [None, "DE", "FR", "DE"][i % 4]
+    day = dt.date(2026, 1, 1) + dt.timedelta(days=i)
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=i)
+    return Sale(country, Decimal(i) + Decimal("0.50"), i, day, at, ["x"] * (i % 3), f"sales/{i:02}")
+
+
+@pytest.fixture
+async def sales():
+    return [sale(i) for i in range(8)]
+
+
+async def asked(store, ask):
+    await save(store, *(sale(i) for i in range(8)))
+    async with store.open_session() as session:
+        return await ask(session.query(Sale))
+
+
+class TestSelect:
+    async def test_a_field_gives_values(self, store):
+        found = await asked(store, lambda q: q.select(lambda s: s.amount).take(2).all())
+        assert found == [Decimal("0.50"), Decimal("1.50")]
+        assert all(type(each) is Decimal for each in found)
+
+    async def test_several_give_tuples_of_their_types(self, store):
+        found = await asked(store, lambda q: q.order_by("-at").select(lambda s: (s.id, s.country, s.on, s.at)).first())
+        last = sale(7)
+        assert found == ("sales/07", "DE", last.on, last.at)
+
+    async def test_names_give_dicts(self, store):
+        found = await asked(
+            store, lambda q: q.select(lambda s: {"key": id_(s), "n": len_(s.tags), "d": s.items * 2}).all()
+        )
+        assert found[2] == {"key": "sales/02", "n": 2, "d": 4}
+
+    async def test_into_a_class_with_fields_of_the_same_names(self, store):
+        found = await asked(store, lambda q: q.select(into=Short).take(2).all())
+        assert found == [Short(None, Decimal("0.50"), "sales/00"), Short("DE", Decimal("1.50"), "sales/01")]
+
+    async def test_into_a_model_with_other_names(self, store):
+        found = await asked(
+            store, lambda q: q.select(lambda s: {"land": s.country, "total": s.amount}, into=Model).all()
+        )
+        assert found[1] == Model(land="DE", total=1.5)
+
+    async def test_nothing_is_tracked(self, store):
+        await save(store, sale(1))
+        async with store.open_session() as session:
+            await session.query(Sale).select(lambda s: s.amount).all()
+            assert not session.advanced.is_loaded("sales/01")
+            assert session.advanced.number_of_requests == 1
+
+    async def test_page_stream_count_and_any(self, store):
+        page = await asked(store, lambda q: q.select(lambda s: s.items).skip(1).take(2).page())
+        assert (page.items, page.total) == ([1, 2], 8)
+
+    async def test_equal_results_once(self, store):
+        found = await asked(store, lambda q: q.select(lambda s: s.country).distinct().all())
+        assert sorted(found, key=str) == ["DE", "FR", None]
+
+    async def test_equal_results_once_in_order(self, store):
+        ask = lambda q: q.order_by("-amount").select(lambda s: s.country).distinct().all()
+        assert await asked(store, ask) == ["DE", "FR", None]
+        page = await asked(store, lambda q: q.select(lambda s: s.country).distinct().take(2).page())
+        assert page.total == 3
+        assert len(page.items) == 2
+
+    async def test_a_document_of_another_shape_is_told(self, store, postgres_url, database):
+        await save(store, sale(1))
+        rows = Rows(postgres_url, database)
+        rows.write("sales", "sales/01", {"country": 5, "amount": "x"})
+        rows.close()
+        async with store.open_session() as session:
+            with pytest.raises(DocumentMismatchException, match="country"):
+                await session.query(Sale).select(lambda s: s.country).all()
+
+    @pytest.mark.parametrize(
+        "function",
+        [lambda s: 5, lambda s: s, lambda s: (s.country, "x"), lambda s: [s.country], lambda s: s.country.upper()],
+    )
+    async def test_what_sql_does_not_compute_is_refused(self, store, function):
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException):
+                session.query(Sale).select(function)
+
+    async def test_into_a_class_without_that_field(self, store):
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException, match="nothing"):
+                session.query(Sale).select(lambda s: {"nothing": s.country}, into=Short)
+            with pytest.raises(InvalidArgumentException):
+                session.query(Sale).select()
+            with pytest.raises(InvalidOperationException, match="before select"):
+                session.query(Sale).select(lambda s: s.country).where(lambda s: s.items > 1)
+
+
+class TestGroups:
+    async def test_counts_per_country(self, store):
+        ask = lambda q: (
+            q.group_by(lambda s: s.country)
+            .order_by(lambda s: desc(count()))
+            .select(lambda s: (s.country, count()))
+            .all()
+        )
+        assert await asked(store, ask) == [("DE", 4), ("FR", 2), (None, 2)]
+
+    async def test_all_aggregates(self, store):
+        ask = lambda q: (
+            q.group_by(lambda s: s.country)
+            .select(
+                lambda s: {
+                    "country": s.country,
+                    "sum": sum_(s.amount),
+                    "items": sum_(s.items),
+                    "least": min_(s.on),
+                    "last": max_(s.at),
+                    "mean": avg(s.items),
+                    "exact": avg(s.amount),
+                }
+            )
+            .first()
+        )
+        rows = [sale(i) for i in (1, 3, 5, 7)]
+        assert await asked(store, ask) == {
+            "country": "DE",
+            "sum": sum(row.amount for row in rows),
+            "items": 16,
+            "least": rows[0].on,
+            "last": rows[-1].at,
+            "mean": 4.0,
+            "exact": Decimal("4.50"),
+        }
+
+    async def test_having(self, store):
+        ask = lambda q: (
+            q.group_by(lambda s: s.country)
+            .having(lambda s: (count() > 2) | (sum_(s.items) == 4))
+            .select(lambda s: s.country)
+            .all()
+        )
+        assert await asked(store, ask) == ["DE", None]
+
+    async def test_several_keys_and_a_page_of_groups(self, store):
+        ask = lambda q: (
+            q.where(lambda s: s.items < 6)
+            .group_by(lambda s: (s.country, s.items))
+            .select(lambda s: (s.country, s.items, count()))
+            .take(2)
+            .page()
+        )
+        page = await asked(store, ask)
+        assert page.items == [("DE", 1, 1), ("DE", 3, 1)]
+        assert page.total == 6
+
+    async def test_counting_groups(self, store):
+        assert await asked(store, lambda q: q.group_by(lambda s: s.country).count()) == 3
+
+    async def test_null_and_missing_are_one_group(self, store, postgres_url, database):
+        await save(store, sale(0), sale(4))
+        rows = Rows(postgres_url, database)
+        rows.write("sales", "sales/04", {"amount": 1})
+        rows.close()
+        async with store.open_session() as session:
+            groups = session.query(Sale).group_by(lambda s: s.country).select(lambda s: (s.country, count()))
+            assert await groups.all() == [(None, 2)]
+
+    async def test_what_differs_inside_a_group_is_refused(self, store):
+        await save(store, sale(0))
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException, match="differs inside a group"):
+                await session.query(Sale).group_by(lambda s: s.country).select(lambda s: s.items).all()
+            with pytest.raises(InvalidArgumentException, match="differs inside a group"):
+                groups = session.query(Sale).group_by(lambda s: s.country).order_by("items")
+                await groups.select(lambda s: s.country).all()
+            with pytest.raises(InvalidOperationException, match="select"):
+                await session.query(Sale).group_by(lambda s: s.country).all()
+            with pytest.raises(InvalidArgumentException, match="group_by"):
+                session.query(Sale).having(lambda s: count() > 1)
+
+
+class TestAggregates:
+    async def test_over_everything_that_is_found(self, store):
+        await save(store, *(sale(i) for i in range(8)))
+        async with store.open_session() as session:
+            query = session.query(Sale).where(country="DE")
+            assert await query.sum_(lambda s: s.amount) == Decimal("18.00")
+            assert await query.sum_(lambda s: s.items) == 16
+            assert await query.min_(lambda s: s.amount) == Decimal("1.50")
+            assert await query.max_(lambda s: s.at) == sale(7).at
+            assert await query.max_(lambda s: s.country) == "DE"
+            assert await query.avg(lambda s: s.items) == 4.0
+
+    async def test_over_nothing(self, store):
+        async with store.open_session() as session:
+            assert await session.query(Sale).sum_(lambda s: s.items) == 0
+        await save(store, sale(1))
+        async with store.open_session() as session:
+            query = session.query(Sale).where(country="XX")
+            assert await query.sum_(lambda s: s.items) == 0
+            assert await query.max_(lambda s: s.items) is None
+
+    async def test_what_has_no_sum_or_order_is_refused(self, store):
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException, match="no sum"):
+                await session.query(Sale).sum_(lambda s: s.country)
+            with pytest.raises(InvalidArgumentException, match="no order"):
+                await session.query(Sale).max_(lambda s: s.tags)
+            with pytest.raises(InvalidOperationException, match="take"):
+                await session.query(Sale).take(3).sum_(lambda s: s.items)
