@@ -117,6 +117,8 @@ async def run_unit(open_session: Callable[[], S], fn: Callable[[S], Any], patien
     for tries in range(1, patience.attempts + 1):
         session = open_session()
         core = session._core
+        # A standby that lags would let it lose again in the same way.
+        core.context.reads_latest = tries > 1
         try:
             result = await waiting.call(fn, session)
             await _save(core, session, patience, waiting)

@@ -101,6 +101,8 @@ class SessionContext:
         own_executor: What carries them outside a transaction.
         isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
         is_of_one_moment: True in a transaction whose requests all see what was committed when it began.
+        reads_latest: True where reads must not lag, though the session may read from a standby: what they bring is
+            to be written again at once.
         statement_timeout: How long the server may work on a statement; None is the database's or the convention's.
         journal: In a transaction that spans several requests, what its flushes did; else None.
         handlers: What is called at events; None where there is nothing.
@@ -137,6 +139,7 @@ class SessionContext:
         "no_tracking",
         "observer",
         "own_executor",
+        "reads_latest",
         "requests",
         "statement_timeout",
         "transaction_mode",
@@ -181,6 +184,7 @@ class SessionContext:
         self.attempts: list[Attempt] = []
         self.closed = False
         self.has_committed = False
+        self.reads_latest = False
         self._lazies: PendingLazies | None = None
         self._busy = threading.Lock()
         self._operation = ""
@@ -279,6 +283,8 @@ class SessionContext:
             timeout = self.database.request_timeout
         if timeout is None:
             timeout = self.conventions.request_timeout
+        if self.reads_latest:
+            request.may_lag = False
         if timeout is not None:
             request.settings = (*request.settings, timeout_setting(timeout))
         if self.observer is None:
@@ -360,6 +366,7 @@ class SessionContext:
         other._busy = threading.Lock()
         other._outer = ()
         other.no_tracking = other.unguarded = other.has_committed = False
+        other.reads_latest = True
         if self.transaction_mode is TransactionMode.SINGLE_NODE:
             other.mode = OptimisticConcurrencyMode.WRITES
         if shares_transaction:

@@ -24,6 +24,7 @@ from docsession._errors import (
 )
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._query._compile import QueryCompiler
+from docsession._session._apart import run_apart
 from docsession._session._cache import DocumentCache
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
@@ -122,14 +123,14 @@ class Database:
         if not self._is_checked:
             with_revision = Request([self.system.read(), self.system.revision()])
             try:
-                rows, revisions = await self.executor.run_apart(lambda: with_revision)
+                rows, revisions = await run_apart(self.executor, lambda: with_revision)
             except (TableDoesNotExistException, PermissionDeniedException):
                 pass  # the revision may be out of the role's reach, or not recorded; or there is no database
             else:
                 check_schema(self.name, revisions)
                 self._is_checked = True
                 return rows
-        (rows,) = await self.executor.run_apart(lambda: Request([self.system.read()]))
+        (rows,) = await run_apart(self.executor, lambda: Request([self.system.read()]))
         self._is_checked = True
         return rows
 
@@ -228,7 +229,7 @@ class Database:
         A rollback would undo them, and until the commit their locks would stop others. A pair whose
         documents are rolled back does no harm: there is one table more to look in.
         """
-        await self.executor.run_apart(lambda: Request(records, transaction=True, write=True))
+        await run_apart(self.executor, lambda: Request(records, transaction=True, write=True))
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -258,7 +259,7 @@ class Database:
     async def _run_apart(self, statements: Iterable[str]) -> None:
         for sql in statements:
             request = Request([Statement(sql.encode())], write=True)
-            await self.executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+            await run_apart(self.executor, lambda request=request: request)  # type: ignore[misc]  # bound per turn
 
     async def has_compare_exchange(self, *, make: bool = False) -> bool:
         """Return True where there is a table of compare-exchange values; *make* makes it where it is missing.
@@ -279,7 +280,7 @@ class Database:
         return self._has_compare_exchange
 
     async def _look_for_compare_exchange(self) -> bool:
-        (((there,),),) = await self.executor.run_apart(lambda: Request([self.compare_exchange.is_there()]))
+        (((there,),),) = await run_apart(self.executor, lambda: Request([self.compare_exchange.is_there()]))
         return bool(there)
 
     async def make_system_tables(self, error: TableDoesNotExistException | None) -> None:
@@ -331,7 +332,7 @@ class Database:
             return Request([self.system.take_range(collection, size)], write=True)
 
         try:
-            answer = await self.executor.run_apart(unless_somebody_did)
+            answer = await run_apart(self.executor, unless_somebody_did)
         except TableDoesNotExistException as error:
             if not self.conventions.auto_create:
                 raise self.missing() from error

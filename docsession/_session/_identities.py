@@ -8,13 +8,9 @@ taken and never saved is a gap.
 from __future__ import annotations
 
 from docsession._documents._ids import check_id, identity_name
-from docsession._errors import (
-    ConnectionLostException,
-    InvalidArgumentException,
-    TableDoesNotExistException,
-    UnknownOutcomeException,
-)
-from docsession._port import Request, Row, Statement
+from docsession._errors import InvalidArgumentException, TableDoesNotExistException
+from docsession._port import Request, Statement
+from docsession._session._apart import run_apart
 from docsession._session._database import Database
 from docsession._sql._identities import IdentityStatements
 
@@ -53,24 +49,12 @@ async def identities(database: Database) -> dict[str, int]:
 
 
 async def _number(database: Database, statement: Statement) -> int:
+    def take() -> Request:
+        return Request([statement], write=True)
+
     try:
-        (row,) = await _take(database, statement)
+        ((row,),) = await run_apart(database.executor, take)
     except TableDoesNotExistException as error:
         await database.make_system_tables(error)
-        (row,) = await _take(database, statement)
+        ((row,),) = await run_apart(database.executor, take)
     return int(row[0])
-
-
-async def _take(database: Database, statement: Statement) -> list[Row]:
-    """Run *statement* apart, and once more where the answer was lost: what the first try took is a gap."""
-    for is_last in (False, True):
-        try:
-            (rows,) = await database.executor.run_apart(lambda: Request([statement], write=True))
-        except UnknownOutcomeException as error:
-            if is_last:
-                raise ConnectionLostException(
-                    "the connection to PostgreSQL broke, twice in a row, before an identity's number came: repeat it"
-                ) from error
-        else:
-            return rows
-    raise AssertionError  # the last try returns or raises

@@ -13,6 +13,7 @@ from docsession import (
     DocumentConventions,
     InvalidArgumentException,
     InvalidArgumentTypeException,
+    OptimisticConcurrencyMode,
     ReadPreference,
     SessionOptions,
     UnknownOutcomeException,
@@ -343,3 +344,34 @@ def test_no_record_ends_in_the_header_of_a_page():
     assert [end_of_record(page + offset) for offset in (0, 24, 40)] == [page] * 3
     assert end_of_record(page + 48) == page + 48
     assert end_of_record(page - 8) == page - 8
+
+
+class TestUnitsOfWork:
+    """What is read to be written again comes from the primary, where a conflict would follow for certain."""
+
+    async def test_an_edit_reads_from_the_primary_and_is_read_afterwards(self, cluster, make, lag, unit):
+        store = make(patience=0.05)
+        await lag()
+
+        async def shout(company):
+            company.name += "!"
+
+        async with store.open_session() as session:
+            assert (await session.load(KEY, Company)).name == "old"
+            assert (await session.advanced.edit(KEY, Company, unit(shout), 1)).name == "new!"
+            session.advanced.clear()
+            assert (await session.load(KEY, Company)).name == "new!"
+
+    async def test_another_attempt_reads_from_the_primary(self, cluster, make, lag, unit, waits):
+        store = make()
+        await lag()
+        seen = []
+
+        async def shout(session):
+            company = await session.load(KEY, Company)
+            seen.append(company.name)
+            company.name += "!"
+
+        options = SessionOptions(optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES)
+        await store.run(unit(shout), session_options=options)
+        assert seen == ["old", "new"]
