@@ -63,10 +63,10 @@ def sql(setting: Setting, range_: str, down: bool) -> None:
     Run it with `psql --set ON_ERROR_STOP=1`, while no other process migrates the database: it takes no lock.
     """
     start, steps = range_of(range_, lines_of(setting.project.migrations))
-    for target in setting.targets:
-        click.echo(f"-- The database {target.database}.\n")
+    for database in setting.databases:
+        click.echo(f"-- The database {database}.\n")
         for step in steps:
-            click.echo(write_sql(target, start, step.revision, line=step.line, down=down), nl=False)
+            click.echo(write_sql(database, start, step.revision, line=step.line, down=down), nl=False)
 
 
 @click.command()

@@ -9,13 +9,13 @@ import weakref
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from sqlalchemy import MetaData
 from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._mapping import Mappings
+from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._documents._naming import check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import (
@@ -186,6 +186,31 @@ class StoreCommon(StoreEvents, DocumentEvents):
         for table in sorted(tables):
             collection_table(metadata, table)
         return metadata
+
+    def metadata_of(self, *models: type, database: str | None = None, into: MetaData | None = None) -> MetaData:
+        """Return SQLAlchemy's description of the system tables and of the tables of some classes' collections.
+
+        It is for an Alembic environment of your own that is to know docsession's tables beside yours. The store is not
+        started, and no server asked.
+
+        Args:
+            models: The classes.
+            database: The schema that the tables are in; None is the store's database.
+            into: MetaData that the tables are added to, so that foreign keys of yours may name them; None makes new.
+
+        Raises:
+            InvalidArgumentException: A name cannot be used.
+        """
+        schema = self._database if database is None else check_database(database)
+        mappings = Mappings(self._conventions)
+        described = build_metadata()
+        for model in models:
+            mapping: DocumentMapping[Any] = mappings.for_class(model)
+            collection_table(described, mapping.table)
+        placed = MetaData() if into is None else into
+        for table in described.tables.values():
+            table.to_metadata(placed, schema=schema)
+        return placed
 
     def _start(self) -> RequestExecutor:
         """Do what the first use needs, once."""

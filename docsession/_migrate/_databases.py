@@ -22,8 +22,8 @@ _NAMES = """
 """
 
 _READABLE = """
-    SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass(%s), 'SELECT'), false)
-           AND pg_catalog.has_schema_privilege(%s, 'USAGE')
+    SELECT CASE WHEN pg_catalog.has_schema_privilege(%s, 'USAGE')
+        THEN coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass(%s), 'SELECT'), false) ELSE false END
 """
 
 
@@ -70,7 +70,7 @@ def overview(conninfo: Mapping[str, str]) -> list[Overview]:
 def _overview(connection: psycopg.Connection[Any], name: str, size: str) -> Overview:
     def ask(query: str, table: str) -> Any:
         place = qualified(name, table)
-        [readable] = connection.execute(_READABLE, [place, name]).fetchone() or [False]
+        [readable] = connection.execute(_READABLE, [name, place]).fetchone() or [False]
         if not readable:
             return None
         row = connection.execute(query.replace("{table}", place).encode()).fetchone()

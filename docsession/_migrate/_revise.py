@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,30 +100,41 @@ def is_ours(_item: SchemaItem, _name: str | None, kind: str, reflected: bool, co
     return not (reflected and compared_with is None and kind != "column")
 
 
+_LEFT_TO_DOCSESSION = (
+    ops.AddColumnOp,
+    ops.AlterColumnOp,
+    ops.CreateTableCommentOp,
+    ops.DropColumnOp,
+    ops.DropTableCommentOp,
+)
+"""The columns of a collection are docsession's, and `docsession check` compares them; comments are the user's."""
+
+
 def _strip_schema(_context: object, _revision: object, directives: list[ops.MigrationScript]) -> None:
     """Let a revision name no schema, and make collections by docsession's own operation."""
     script = directives[0]
     assert script.upgrade_ops is not None  # noqa: S101  # of one database
     assert script.downgrade_ops is not None  # noqa: S101  # of one database
-    if script.upgrade_ops.is_empty():
-        directives[:] = []
-        return
     for container in (script.upgrade_ops, script.downgrade_ops):
-        container.ops = _stripped(container.ops)
+        container.ops = list(_stripped(container.ops))
+    if not script.upgrade_ops.ops:
+        directives[:] = []
 
 
-def _stripped(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    found: list[ops.MigrateOperation] = []
+def _stripped(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
     for operation in operations:
         match operation:
             case ops.CreateTableOp():
-                found.append(CreateCollectionTable(str(operation.table_name)))
+                yield CreateCollectionTable(str(operation.table_name))
             case ops.DropTableOp():
-                found.append(DropCollectionTable(str(operation.table_name)))
-            case _:
+                yield DropCollectionTable(str(operation.table_name))
+            case ops.OpContainer():
+                operation.ops = list(_stripped(operation.ops))
+                if isinstance(operation, ops.ModifyTableOps):
+                    operation.schema = None
+                if operation.ops:
+                    yield operation
+            case _ if not isinstance(operation, _LEFT_TO_DOCSESSION):
                 if hasattr(operation, "schema"):
                     operation.schema = None
-                if isinstance(operation, ops.OpContainer):
-                    operation.ops = _stripped(operation.ops)
-                found.append(operation)
-    return found
+                yield operation

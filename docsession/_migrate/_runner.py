@@ -126,11 +126,11 @@ def _run(run: Callable[..., None], connection: Connection, state: State, revisio
     return state_of(connection, state.target, state.line)
 
 
-def write_sql(target: Target, start: str, end: str, *, line: Line = LIBRARY, down: bool = False) -> str:
+def write_sql(database: str, start: str, end: str, *, line: Line = LIBRARY, down: bool = False) -> str:
     """Return the SQL that brings a database from one revision of a line to another; asks no server.
 
     Args:
-        target: The database; its server is not looked at.
+        database: The database.
         start: The revision that it is at, "base" for none.
         end: The revision that it shall be at, "head" for the newest.
         line: Whose revisions.
@@ -140,19 +140,25 @@ def write_sql(target: Target, start: str, end: str, *, line: Line = LIBRARY, dow
         MigrationException: There is no such way.
     """
     written = io.StringIO()
-    config = make_config(line, {"database": target.database}, written)
+    config = make_config(line, {"database": database}, written)
     run = command.downgrade if down else command.upgrade
+    state = State(Target({}, database), Standing.EMPTY, start, scripts(line).get_current_head() or "", line)
     try:
         run(config, f"{start}:{end}", sql=True)
     except CommandError as error:
-        state = State(target, Standing.EMPTY, start, scripts(line).get_current_head() or "", line)
         raise _refusal(state, run.__name__, end, error) from error
+    if "-- Running " not in written.getvalue():
+        raise _no_way(state, run.__name__, end)
     return written.getvalue()
 
 
 def _refusal(state: State, command_name: str, revision: str, error: CommandError) -> MigrationException:
     if not isinstance(error.__cause__, RevisionError):
         return MigrationException(f"{state.target.database}: {error}")
+    return _no_way(state, command_name, revision)
+
+
+def _no_way(state: State, command_name: str, revision: str) -> MigrationException:
     known = sorted(script.revision for script in scripts(state.line).walk_revisions())
     return MigrationException(
         f"{state.target.database}: {state.line.prefix}no {command_name} leads from {state.revision or 'base'} to "

@@ -17,6 +17,7 @@ from docsession._documents._naming import command_line
 from docsession._errors import ConnectionLostException, MigrationException, RavenException
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._translate import translate, translate_connect, without_secrets
+from docsession._migrate._schema_impl import find_in_schema
 from docsession._sql._schema import try_lock_statement
 
 _POLL_SECONDS = 0.1
@@ -72,7 +73,8 @@ def connected(target: Target) -> Iterator[Connection]:
     )
     try:
         with translated(), engine.connect() as connection:
-            yield connection.execution_options(schema_translate_map={None: target.database})
+            find_in_schema(engine.dialect, target.database)
+            yield connection
     finally:
         engine.dispose()
 
