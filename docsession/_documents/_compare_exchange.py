@@ -7,7 +7,8 @@ everything that holds for the fields of documents holds for it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 from typing_extensions import override
@@ -15,7 +16,7 @@ from typing_extensions import override
 from docsession._documents._identity import may_be_entity
 from docsession._documents._ids import MAX_ID_BYTES, check_id
 from docsession._documents._metadata import MetadataAsDictionary
-from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._errors import ConversionException, InvalidArgumentException, InvalidArgumentTypeException
 
 T = TypeVar("T")
 
@@ -67,7 +68,8 @@ def holder_of(annotation: object) -> type[Any]:
         raise InvalidArgumentTypeException(
             f"object_type is a class, or a type such as list[str], not {annotation!r:.80}"
         )
-    return dataclasses.make_dataclass("CompareExchange", [(FIELD, annotation)], slots=True)
+    name = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
+    return dataclasses.make_dataclass(name, [(FIELD, annotation)], slots=True)  # the name is for errors
 
 
 def annotation_for(declared: object, value: object) -> object:
@@ -83,6 +85,18 @@ def annotation_for(declared: object, value: object) -> object:
         return declared
     kind = type(value)
     return Any if kind is dict or not may_be_entity(kind) else kind
+
+
+@contextmanager
+def named(keys: Sequence[str]) -> Iterator[None]:
+    """Let the errors of codecs, which know of documents only, speak of the compare-exchange values *keys*."""
+    try:
+        yield
+    except ConversionException as error:
+        key = error.id if error.id in keys or len(keys) != 1 else keys[0]
+        error.id = key
+        error.args = (str(error).replace(f"document {key!r}", f"the compare-exchange value {key!r}", 1),)
+        raise
 
 
 def check_key(key: object) -> str:

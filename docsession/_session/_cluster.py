@@ -229,6 +229,7 @@ class ClusterTransactions:
         context.enter(operation)
         try:
             question = LazyValues(context, keys, object_type)
+            await context.settle()
             await ask(context, question)
             return question.found
         finally:
@@ -243,6 +244,7 @@ class ClusterTransactions:
         try:
             self.require()
             check_page(prefix, start, page_size)
+            await context.settle()
             context.requests.count(context.operation)
             rows: Rows = []
             if await context.database.has_compare_exchange():
@@ -306,13 +308,15 @@ class LazyValues(LazyOperation):
             context.mappings.for_value(object_type)  # refused now, if it is to be refused
 
     @override
-    async def statements(self) -> list[Statement]:
+    async def statements(self) -> list[Statement] | None:
         """See `LazyOperation.statements`."""
         context = self._context
         ClusterTransactions(context).require()
         values = context.make_exchange()
         self._asked = [key for key in self._keys if not values.knows(key)]
-        if not self._asked or not await context.database.has_compare_exchange():
+        if not self._asked:
+            return None
+        if not await context.database.has_compare_exchange():
             return []
         return [context.database.compare_exchange.load(self._asked)]
 
@@ -337,7 +341,7 @@ def take(context: SessionContext, row: Row, object_type: object) -> CompareExcha
 async def ask(context: SessionContext, question: LazyValues) -> None:
     """Ask *question* now, alone."""
     statements = await question.statements()
-    if statements:
+    if statements is not None:
         context.requests.count(context.operation)
     question.take(await context.run(Request(statements)) if statements else [])
 

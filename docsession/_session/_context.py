@@ -375,6 +375,13 @@ class SessionContext:
             other.executor = other.own_executor
         return other
 
+    def forget_seen(self) -> None:
+        """Forget what is not tracked: in a transaction that is rolled back it may have looked otherwise."""
+        self.map.missing.clear()
+        self.map.included.clear()
+        if self.exchange is not None:
+            self.exchange.missing.clear()
+
     def forget_everything(self) -> None:
         """Forget documents, compare-exchange values and questions."""
         self.map.clear()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from docsession._documents._compare_exchange import CompareExchangeValue, annotation_for, check_index, check_key
+from docsession._documents._compare_exchange import CompareExchangeValue, annotation_for, check_index, check_key, named
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._documents._metadata import TYPES, stored_metadata
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
@@ -134,11 +134,12 @@ class ExchangeMap:
             return []
         for tracked in self.by_key.values():
             self._follow(tracked)
-        return [
-            prepare_write(tracked, now, verify=verify)
-            for tracked, now in find_changed(self.by_key.values())
-            if differs(tracked, now)
-        ]
+        with named([*self.by_key]):
+            return [
+                prepare_write(tracked, now, verify=verify)
+                for tracked, now in find_changed(self.by_key.values())
+                if differs(tracked, now)
+            ]
 
     def has_changes(self) -> bool:
         """Return True where a save would write or delete one."""
@@ -210,7 +211,8 @@ def materialise(mappings: Mappings, row: Row, declared: object) -> TrackedValue:
     key, data, metadata, index = row
     mapping = mappings.for_value(Any if declared is None else declared)
     codec = mapping.codec
-    holder = codec.decode(key, data, types_of(metadata))
+    with named([key]):
+        holder = codec.decode(key, data, types_of(metadata))
     shown = CompareExchangeValue(key, index, holder.Object, stored_metadata(metadata))
     tracked = TrackedValue(key, holder, mapping, codec.snapshot, shown=shown, declared=declared)
     tracked.raw, tracked.stored_metadata, tracked.version = data, metadata or NULL_JSONB, index

@@ -161,9 +161,7 @@ class Joined:
     def _undo_to(self, mark: int) -> None:
         self._journal.undo_to(mark)
         context = self._context
-        # Others' documents that were looked for inside may have looked otherwise there.
-        context.map.missing.clear()
-        context.map.included.clear()
+        context.forget_seen()
         if isinstance(context.database, ForeignDatabase):
             context.database.forget()
 

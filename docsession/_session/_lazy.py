@@ -39,8 +39,8 @@ class LazyOperation:
         self.is_done = False
         self.error: Exception | None = None
 
-    async def statements(self) -> list[Statement]:
-        """Return what is to be asked; nothing where the session knows the answer already."""
+    async def statements(self) -> list[Statement] | None:
+        """Return what is to be asked; None where the session knows the answer already."""
         raise NotImplementedError
 
     def take(self, answers: Sequence[Rows]) -> None:
@@ -74,22 +74,23 @@ class PendingLazies:
         context = self._context
         context.enter("execute_all_pending_lazy_operations")
         try:
+            await context.settle()
             began = perf_counter()
             asked = [(operation, await operation.statements()) for operation in self._pending]
-            statements = [statement for _, own in asked for statement in own]
-            answers: list[Rows] = []
-            if statements:
+            statements = [statement for _, own in asked for statement in own or ()]
+            is_asking = any(own is not None for _, own in asked)
+            if is_asking:
                 context.requests.count(context.operation)
-                answers = await context.run(Request(statements))
+            answers = await context.run(Request(statements)) if statements else []
             del self._pending[: len(asked)]
             first = 0
             for operation, own in asked:
                 try:
-                    operation.take(answers[first : first + len(own)])
+                    operation.take(answers[first : first + len(own or ())])
                 except Exception as error:
                     operation.error = error
                 operation.is_done = True
-                first += len(own)
-            return ResponseTimeInformation(timedelta(seconds=perf_counter() - began if statements else 0))
+                first += len(own or ())
+            return ResponseTimeInformation(timedelta(seconds=perf_counter() - began if is_asking else 0))
         finally:
             context.leave()

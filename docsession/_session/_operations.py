@@ -14,6 +14,7 @@ from docsession._documents._compare_exchange import (
     annotation_for,
     check_index,
     check_key,
+    named,
 )
 from docsession._documents._mapping import Mappings
 from docsession._errors import DocumentMismatchException, InvalidArgumentException, UnknownOutcomeException
@@ -91,7 +92,8 @@ class PutCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[T]])
         shown = CompareExchangeValue(self._key, 0, self._value, self._metadata)
         holder = mapping.entity_class(self._value)
         tracked = TrackedValue(self._key, holder, mapping, mapping.codec.snapshot, metadata=shown.metadata, shown=shown)
-        write = prepare_write(tracked, snapshot_of(tracked), verify=verify)
+        with named([self._key]):
+            write = prepare_write(tracked, snapshot_of(tracked), verify=verify)
         return write.data, write.metadata
 
 

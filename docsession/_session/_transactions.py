@@ -234,9 +234,7 @@ class Transactions:
 
     def _undo(self, journal: Journal, mark: int) -> None:
         journal.undo_to(mark)
-        # Others' documents that were looked for inside may have looked otherwise there.
-        self._context.map.missing.clear()
-        self._context.map.included.clear()
+        self._context.forget_seen()
 
     def _lose(self, journal: Journal) -> None:
         """Leave the question whether the transaction was committed to the next save."""

@@ -4,9 +4,11 @@ import uuid
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from docsession._faces import _units
 from docsession._faces._run import run
+from docsession._migrate import Target, current, upgrade
 from tests.conftest import STORES
 from tests.support.documents import Rows
 from tests.support.executors import Table, executor_of, settings
@@ -143,3 +145,14 @@ def waits(monkeypatch):
     for kind in (_units.BlockingWaiting, _units.AsyncWaiting):
         monkeypatch.setattr(kind, "pause", pause)
     return asked
+
+
+@pytest.fixture
+def target(postgres_url, database):
+    """Bring the test's database to a revision, and return at which one it is: `target("0001")`, `target()`."""
+
+    def migrate(revision=None):
+        place = Target({name: str(value) for name, value in conninfo_to_dict(postgres_url).items()}, database)
+        return (current(place) if revision is None else upgrade(place, revision)).revision
+
+    return migrate
