@@ -214,13 +214,11 @@ class BlockingForeignExecutor:
         return [refuse_undone(xid) if request.write else status_of(xid) for xid in xids]
 
     def _frame(self, request: Request, begin: Sequence[Statement]) -> Frame:
-        """Return what keeps a refusal from failing the transaction, and settings from outliving the request."""
-        names = [name for name, _ in request.settings]
-        if "synchronous_commit" in names:
-            raise InvalidOperationException(
-                f"a cluster-wide save waits for its commit, and the commit is that of {self._host.name}, "
-                "later: use TransactionMode.SINGLE_NODE here, or a session of its own; nothing was sent"
-            )
+        """Return what keeps a refusal from failing the transaction, and settings from outliving the request.
+
+        What a commit waits for is a setting of the whole transaction: its owner's commit waits then.
+        """
+        names = [name for name, _ in request.settings if name != "synchronous_commit"]
         before = [*begin] if begin else [SAVEPOINT]
         before += [*map(keep_setting, names), *settings_of(request)]
         after = [*map(restore_setting, names)]

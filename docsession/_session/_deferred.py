@@ -79,7 +79,7 @@ def _take(context: SessionContext, command: object) -> Deferred:
             raise InvalidArgumentException(f"a command names its document, which {key!r:.120} does not")
         return _take_put(context, key, expected, command.document)
     if not isinstance(command, DeleteCommandData):
-        refuse_command(context, type(command).__qualname__)
+        refuse_command(context, type(command).__name__)
         raise InvalidArgumentTypeException(f"there is no command {type(command).__qualname__}")
     if expected == MUST_NOT_EXIST:
         raise InvalidArgumentException(

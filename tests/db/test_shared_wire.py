@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from docsession import ConcurrencyException, InvalidOperationException, TooManyRequestsException
+from docsession import ConcurrencyException, TooManyRequestsException
 from docsession._executors._foreign import AsyncForeignExecutor, BlockingForeignExecutor
 from docsession._executors._hosts import host_of
 from docsession._port import Fate, Request
@@ -163,14 +163,20 @@ class TestTheExecutor:
         assert await executor.run(Request(show, settings=[("statement_timeout", "7s")])) == [[("7s",)]]
         assert await executor.run(Request(show)) == [[("0",)]]
 
-    async def test_a_commit_that_somebody_else_sends_cannot_be_made_to_wait(self, connect, host_table):
+    async def test_what_a_commit_waits_for_holds_until_its_owner_commits(self, connect, host_table):
         connection, executor = await connect()
-        with pytest.raises(InvalidOperationException, match="cluster-wide"):
-            await executor.run(write(host_table, 1, settings=[("synchronous_commit", "remote_apply")]))
-        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        show = [statement("SELECT current_setting('synchronous_commit')")]
+        ((usual,),) = await finished((await finished(connection.execute("SHOW synchronous_commit"))).fetchall())
+        setting = [("synchronous_commit", "remote_apply"), ("statement_timeout", "7s")]
+        await executor.run(write(host_table, 1, settings=setting))
+        assert await executor.run(Request(show)) == [[("remote_apply",)]]
+        await finished(connection.commit())
+        assert await executor.run(Request(show)) == [[(usual,)]]
+        await finished(connection.rollback())
         await finished(connection.set_autocommit(True))
-        await executor.run(write(host_table, 1, settings=[("synchronous_commit", "local")]))
-        assert host_table.committed() == [1]
+        await executor.run(write(host_table, 2, settings=setting))
+        assert await executor.run(Request(show)) == [[(usual,)]]
+        assert host_table.committed() == [1, 2]
 
     async def test_statements_that_were_deallocated_are_prepared_again(self, connect, host_table):
         connection, executor = await connect()
