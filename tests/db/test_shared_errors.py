@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
 from docsession import (
+    AsyncDocumentStore,
     ConnectionFailedException,
     ConnectionLostException,
     DocumentStore,
@@ -83,9 +84,7 @@ class TestWrongConnections:
             RequestExecutor.for_connection(connection)
         engine.dispose()
 
-    def test_a_session_of_sqlalchemy_on_sqlite_is_refused_at_its_first_use(self, make_store, postgres_url, face):
-        if face.is_async:
-            return
+    def test_a_session_of_sqlalchemy_on_sqlite_is_refused_at_its_first_use(self, postgres_url):
         engine = sqlalchemy.create_engine("sqlite://")
         with sqlalchemy.orm.Session(engine) as owner, DocumentStore(postgres_url) as store:
             options = SessionOptions(request_executor=RequestExecutor.for_connection(owner))
@@ -139,14 +138,13 @@ class TestWrongConnections:
                 await connection.run_sync(use)
         await engine.dispose()
 
-    async def test_a_connection_of_sqlalchemy_that_was_not_started_is_told(self, make_store, postgres_url, face):
-        if not face.is_async:
-            return
+    async def test_a_connection_of_sqlalchemy_that_was_not_started_is_told(self, postgres_url):
         engine = create_async_engine(sqlalchemy_url(postgres_url))
         executor = RequestExecutor.for_connection(AsyncConnection(engine))
-        session = make_store().open_session(session_options=SessionOptions(request_executor=executor))
-        with refused(InvalidOperationException, "was not started"):
-            await session.load("items/1", Item)
+        async with AsyncDocumentStore(postgres_url) as store:
+            session = store.open_session(session_options=SessionOptions(request_executor=executor))
+            with refused(InvalidOperationException, "was not started"):
+                await session.load("items/1", Item)
         await engine.dispose()
 
 

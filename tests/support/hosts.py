@@ -176,13 +176,19 @@ class DjangoHost:
     face = "blocking"
     tells_savepoints = True
 
-    async def open(self, url, *, autocommit=False):
-        from django.db import connection, connections
+    @staticmethod
+    def configure(url):
+        from django.db import connections
 
         info = conninfo_to_dict(url)
         connections.databases["default"].update(
             NAME=info["dbname"], USER=info["user"], PASSWORD=info["password"], HOST=info["host"], PORT=info["port"]
         )
+
+    async def open(self, url, *, autocommit=False):
+        from django.db import connection
+
+        self.configure(url)
         self.owner = connection
         self.blocks = contextlib.ExitStack()
         self.autocommit = autocommit
