@@ -75,6 +75,7 @@ from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
+from docsession._query._facets import FacetValue
 from docsession._query._functions import (
     Value,
     all_,
@@ -127,7 +128,7 @@ from docsession._session._operations import (
     GetCompareExchangeValuesOperation,
     PutCompareExchangeValueOperation,
 )
-from docsession._session._querying import Page
+from docsession._session._querying import Page, QueryPlan, QuerySql
 from docsession._session._statistics import StoreStatistics
 
 __all__ = [
@@ -183,6 +184,7 @@ __all__ = [
     "EmbeddedServer",
     "EmbeddedServerException",
     "EventLoopException",
+    "FacetValue",
     "FailedRequestEventArgs",
     "GetCompareExchangeValueOperation",
     "GetCompareExchangeValuesOperation",
@@ -209,6 +211,8 @@ __all__ = [
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "Query",
+    "QueryPlan",
+    "QuerySql",
     "RavenException",
     "ReadPreference",
     "Ref",

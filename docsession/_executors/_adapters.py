@@ -28,6 +28,7 @@ from typing_extensions import override
 from docsession._port import TextArray, Timestamp
 
 BOOL, CHAR, NAME, INT8, INT2, INT4, TEXT, OID, UNKNOWN = 16, 18, 19, 20, 21, 23, 25, 26, 705
+JSON = 114
 TEXT_ARRAY, BPCHAR, VARCHAR, TIMESTAMPTZ, VOID, JSONB = 1009, 1042, 1043, 1184, 2278, 3802
 
 OIDS: dict[type, int] = {str: TEXT, bytes: JSONB, int: INT8, Timestamp: TIMESTAMPTZ, TextArray: TEXT_ARRAY}
@@ -121,7 +122,7 @@ def make_adapters() -> AdaptersMap:
     adapters.register_dumper(bytes, JsonbDumper)
     adapters.register_dumper(Timestamp, TimestampDumper)
     adapters.register_dumper(TextArray, TextArrayDumper)
-    for oid in (TEXT, VARCHAR, BPCHAR, CHAR, NAME, UNKNOWN, VOID):
+    for oid in (JSON, TEXT, VARCHAR, BPCHAR, CHAR, NAME, UNKNOWN, VOID):
         adapters.register_loader(oid, TextBinaryLoader)
     adapters.register_loader(INT8, Int8BinaryLoader)
     adapters.register_loader(INT4, Int4BinaryLoader)

@@ -8,9 +8,10 @@ from typing import Any, Self, TypeVar, overload
 from typing_extensions import override
 
 from docsession._faces._query_results import described, first_of, one_of
+from docsession._query._facets import FacetValue
 from docsession._query._projection import project
 from docsession._query._query import QueryBuilding, Specification, but
-from docsession._session._querying import Page, Querying
+from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -144,6 +145,28 @@ class AsyncDocumentQuery(QueryBuilding[T]):
     async def page(self) -> Page[T]:
         """Return the documents that `skip` and `take` leave, and how many there are without them. One request."""
         return await self._querying.page(self._specification)
+
+    async def facets(self, **facets: Any) -> dict[str, list[FacetValue]]:
+        """Return how many documents have which values of fields, or lie in which ranges. One request.
+
+        Args:
+            facets: By name a field, `country=lambda o: o.country`, for its values, of which the 1,000 most
+                frequent are returned, the most frequent first; or a field and ranges,
+                `freight=(lambda o: o.freight, [(None, 10), (10, 50), (50, None)])`, low included, high not.
+        """
+        return await self._querying.facets(self._specification, facets)
+
+    async def sql(self) -> QuerySql:
+        """Return the SQL that `all` would send, and what it binds; nothing is sent."""
+        return await self._querying.sql(self._specification)
+
+    async def explain(self, *, analyze: bool = False) -> QueryPlan:
+        """Return how the server would find the documents. One request.
+
+        Args:
+            analyze: True runs the query, too, and shows what really happened.
+        """
+        return await self._querying.explain(self._specification, analyze=analyze)
 
     def stream(self) -> AsyncIterator[T]:
         """Yield the documents as they come from the server, in bounded memory; they are not tracked."""

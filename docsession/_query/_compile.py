@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from docsession._errors import InvalidArgumentException
 from docsession._port import Statement, TextArray
 from docsession._query._compilation import Compilation, Convert
+from docsession._query._facets import Facet
 from docsession._query._kinds import is_datetime, shape_of_form
 from docsession._query._operands import Column, Operand, Place
 from docsession._query._projection import Aggregate, group_sql
@@ -76,6 +77,37 @@ class QueryCompiler:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
 
+    def facets(self, asked: Specification, facets: Sequence[Facet]) -> Statement:
+        """Return the statement for how many documents have which values, as `Facet.rows_sql` says."""
+        key: list[object] = ["facets"]
+        values: list[Any] = []
+        for condition in asked.conditions:
+            condition.walk(key, values)
+        if self._aliases is not None:
+            values.append(self._aliases)
+        for facet in facets:
+            facet.walk(key, values)
+        compiled = self._known(tuple(key), lambda: self._write_facets(asked, facets))
+        return compiled.statement(values)
+
+    def _write_facets(self, asked: Specification, facets: Sequence[Facet]) -> Compiled:
+        to = Compilation(self._schema, self._id_key)
+        source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
+        columns, rows = [], []
+        for number, facet in enumerate(facets):
+            columns.append(f"{facet.value_sql(to)} AS f{number}")
+            rows.append(facet.rows_sql(to, number))
+        found = f"SELECT {', '.join(columns)} {source}"
+        return Compiled(f"WITH m AS MATERIALIZED ({found}) {' UNION ALL '.join(rows)}", to.binds)
+
+    def _known(self, form: tuple[object, ...], write: Callable[[], Compiled]) -> Compiled:
+        compiled = self._compiled.get(form)
+        if compiled is None:
+            if len(self._compiled) >= _MOST:
+                self._compiled.clear()
+            compiled = self._compiled[form] = write()
+        return compiled
+
     def _compile(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Statement:
         key: list[object] = [kind, asked.distinct]
         values: list[Any] = []
@@ -93,12 +125,7 @@ class QueryCompiler:
         if limited:
             key += ("limit", asked.take is None, asked.skip == 0)
             values += (asked.take, asked.skip)
-        form = tuple(key)
-        compiled = self._compiled.get(form)
-        if compiled is None:
-            if len(self._compiled) >= _MOST:
-                self._compiled.clear()
-            compiled = self._compiled[form] = self._write(kind, asked, ordered=ordered, limited=limited)
+        compiled = self._known(tuple(key), lambda: self._write(kind, asked, ordered=ordered, limited=limited))
         return compiled.statement(values)
 
     def _write(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Compiled:

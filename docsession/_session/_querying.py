@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
+from typing_extensions import override
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
 from docsession._port import Row, Rows, Statement
 from docsession._query._compile import QueryCompiler
+from docsession._query._facets import FacetValue, facets_of, read_facets
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
@@ -36,6 +40,40 @@ class Page(Generic[T]):
 
     items: list[T]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySql:
+    """The statement of a query.
+
+    Attributes:
+        text: The SQL, `$1` style; "" where there is no table to ask yet.
+        parameters: What is bound, as it is sent: numbers as text, times as microseconds since 2000.
+    """
+
+    text: str
+    parameters: tuple[object, ...]
+
+    @override
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """How the server finds what a query asks for.
+
+    Attributes:
+        text: The plan as psql shows it; "" where there is no table to ask yet.
+        plan: The same as PostgreSQL's JSON has it: the topmost node.
+    """
+
+    text: str
+    plan: dict[str, Any]
+
+    @override
+    def __str__(self) -> str:
+        return self.text
 
 
 class Querying:
@@ -67,11 +105,7 @@ class Querying:
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
         """Return what is computed over all documents that are asked for."""
-        if asked.take is not None or asked.skip or asked.groups or asked.projection is not None:
-            raise InvalidOperationException(
-                f"{function}_() is computed over all documents that fulfil the conditions: call it on a query without "
-                "skip, take, group_by and select"
-            )
+        _check_whole(asked, function)
         made = Recorded(Aggregate(function, operand_of(record(of, asked.root, f"{function}_()"))))
         computed = but(asked, projection=project(asked.root, lambda _: made, None))
         rows = await self._guarded(function, lambda: self._ask(computed, QueryCompiler.aggregate))
@@ -79,6 +113,39 @@ class Querying:
             return 0 if function == "sum" else None
         assert computed.projection is not None  # noqa: S101  # made above
         return computed.projection.read(rows[0])
+
+    async def facets(self, asked: Specification, given: Mapping[str, Any]) -> dict[str, list[FacetValue]]:
+        """Return how the documents spread over values and ranges of fields."""
+        _check_whole(asked, "facets")
+        facets = facets_of(asked.root, given)
+        rows = await self._guarded("facets", lambda: self._ask(asked, lambda own, query: own.facets(query, facets)))
+        return read_facets(facets, rows)
+
+    async def sql(self, asked: Specification) -> QuerySql:
+        """Return the statement that `all` would send."""
+        statement = await self._guarded("sql", lambda: self._statement(asked))
+        return QuerySql("", ()) if statement is None else QuerySql(statement.sql.decode(), tuple(statement.params))
+
+    async def explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
+        """Return the server's plan for the statement that `all` would send."""
+        return await self._guarded("explain", lambda: self._explain(asked, analyze=analyze))
+
+    async def _statement(self, asked: Specification) -> Statement | None:
+        _check_result(asked)
+        found = await self._find(asked, counts=False)
+        return None if found is None else self._compiler(*found).documents(asked)
+
+    async def _explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
+        statement = await self._statement(asked)
+        if statement is None:
+            return QueryPlan("", {})
+        options = b"ANALYZE, BUFFERS, " if analyze else b""
+        plans = [
+            Statement(b"EXPLAIN (%bFORMAT %b) %b" % (options, form, statement.sql), statement.params)
+            for form in (b"TEXT", b"JSON")
+        ]
+        text, json = await self._loader.request(plans, may_lag=False)
+        return QueryPlan("\n".join(row[0] for row in text), msgspec.json.decode(json[0][0])[0]["Plan"])
 
     async def stream(self, asked: Specification) -> AsyncIterator[Any]:
         """Yield the documents as they come, in bounded memory, without tracking them."""
@@ -138,7 +205,9 @@ class Querying:
         self._context.requests.count("stream")
         return self._compiler(*found).documents(asked), *found
 
-    async def _find(self, asked: Specification) -> tuple[TableStatements, DocumentMapping[Any]] | None:
+    async def _find(
+        self, asked: Specification, *, counts: bool = True
+    ) -> tuple[TableStatements, DocumentMapping[Any]] | None:
         """Return where the documents are; None where nobody has stored one, which counts as a request, too."""
         context = self._context
         mapping = self._mapping(asked)
@@ -148,7 +217,8 @@ class Querying:
         if table is None:
             table = (await database.refresh()).by_collection.get(mapping.collection)
         if table is None:
-            context.requests.count(context.operation)
+            if counts:
+                context.requests.count(context.operation)
             return None
         return table, mapping
 
@@ -209,4 +279,12 @@ def _check_result(asked: Specification) -> None:
     if asked.projection is None and (asked.groups or asked.distinct):
         raise InvalidOperationException(
             "group_by() and distinct() need a select(), which says what is returned of the documents"
+        )
+
+
+def _check_whole(asked: Specification, function: str) -> None:
+    if asked.take is not None or asked.skip or asked.groups or asked.projection is not None:
+        raise InvalidOperationException(
+            f"{function} is computed over all documents that fulfil the conditions: call it on a query without skip, "
+            "take, group_by and select"
         )

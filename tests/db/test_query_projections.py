@@ -254,3 +254,71 @@ class TestAggregates:
                 await session.query(Sale).max_(lambda s: s.tags)
             with pytest.raises(InvalidOperationException, match="take"):
                 await session.query(Sale).take(3).sum_(lambda s: s.items)
+
+
+class TestFacets:
+    async def test_values_and_ranges_in_one_request(self, store):
+        await save(store, *(sale(i) for i in range(8)))
+        async with store.open_session() as session:
+            found = (
+                await session.query(Sale)
+                .where(lambda s: s.items > 0)
+                .facets(
+                    country=lambda s: s.country,
+                    amount=(lambda s: s.amount, [(None, 2), (2, Decimal("5.5")), (5.5, None)]),
+                    at=(lambda s: s.at, [(None, sale(4).at), (sale(4).at, None)]),
+                )
+            )
+            assert session.advanced.number_of_requests == 1
+        assert [(each.value, each.count) for each in found["country"]] == [("DE", 4), ("FR", 2), (None, 1)]
+        assert [(each.value, each.count) for each in found["amount"]] == [
+            ((None, 2), 1),
+            ((2, Decimal("5.5")), 3),
+            ((5.5, None), 3),
+        ]
+        assert [each.count for each in found["at"]] == [3, 4]
+
+    async def test_nothing_stored(self, store):
+        async with store.open_session() as session:
+            assert await session.query(Sale).facets(country=lambda s: s.country) == {"country": []}
+
+    @pytest.mark.parametrize(
+        "facets",
+        [
+            {},
+            {"x": 5},
+            {"x": lambda s: 5},
+            {"x": (lambda s: s.amount, [])},
+            {"x": (lambda s: s.amount, [5])},
+            {"x": (lambda s: s.amount, [("a", None)])},
+            {"x": (lambda s: s.tags, [(["a"], None)])},
+        ],
+    )
+    async def test_what_is_no_facet_is_refused(self, store, facets):
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException):
+                await session.query(Sale).facets(**facets)
+
+
+class TestLookingAtTheStatement:
+    async def test_its_text_and_values(self, store, database):
+        await save(store, sale(1))
+        async with store.open_session() as session:
+            sql = await session.query(Sale).where(country="DE").take(3).sql()
+            assert str(sql) == (
+                "SELECT t.id, t.data, t.metadata, t.version, t.last_modified "
+                f'FROM "{database}"."sales" AS t WHERE ((t.data ->> \'country\') COLLATE "C") = $1 '
+                "ORDER BY t.id LIMIT $2"
+            )
+            assert sql.parameters == ("DE", 3)
+            assert session.advanced.number_of_requests == 0
+
+    @pytest.mark.parametrize("analyze", [False, True])
+    async def test_its_plan(self, store, analyze):
+        await save(store, sale(1))
+        async with store.open_session() as session:
+            plan = await session.query(Sale).where(lambda s: s.items > 3).explain(analyze=analyze)
+            assert "sales" in str(plan)
+            assert ("actual" in plan.text) is analyze
+            assert "Node Type" in plan.plan
+            assert session.advanced.number_of_requests == 1
