@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hosts import django_settings
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,4 +56,5 @@ def test_the_examples_run(page, monkeypatch, data_home):
     monkeypatch.setattr(tempfile, "tempdir", str(data_home))
     module = types.ModuleType(f"page_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    run(page, module.__dict__)
+    with django_settings():
+        run(page, module.__dict__)
