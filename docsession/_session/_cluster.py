@@ -89,11 +89,14 @@ def plan_cluster_wide(context: SessionContext, flush: Flush) -> None:
         InvalidArgumentException: Change vectors were given before the session was made cluster-wide.
     """
     seconds = timeout_of(context.conventions)
+    flush.is_cluster_wide = True
     flush.settings = REMOTE_APPLY
     if context.journal is None:
         flush.commit_timeout = seconds
     else:
-        context.journal.commit_timeout = seconds  # what waits is the transaction's own commit
+        # What waits is the transaction's own commit.
+        context.journal.is_cluster_wide = True
+        context.journal.commit_timeout = seconds
     for key in flush.checked:
         refuse_change_vector(context, key)
     for write in flush.puts:

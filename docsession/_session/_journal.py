@@ -42,13 +42,15 @@ class Journal:
     """The flushes of a session that are not known to be committed, in order.
 
     Attributes:
-        commit_timeout: Seconds that the commit waits for a standby, where there was a cluster-wide flush.
+        is_cluster_wide: True where one of them was a cluster-wide one, for which the commit waits for a standby.
+        commit_timeout: Seconds that it does so; None waits for ever.
     """
 
-    __slots__ = ("commit_timeout", "entries")
+    __slots__ = ("commit_timeout", "entries", "is_cluster_wide")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.is_cluster_wide = False
         self.commit_timeout: float | None = None
 
     def mark(self) -> int:

@@ -18,12 +18,13 @@ from docsession._documents._compare_exchange import (
 )
 from docsession._documents._mapping import Mappings
 from docsession._errors import DocumentMismatchException, InvalidArgumentException, UnknownOutcomeException
-from docsession._port import Request, Rows, Statement
+from docsession._port import Request, Rows, Settings, Statement
 from docsession._session._changes import prepare_write, snapshot_of
 from docsession._session._cluster import REMOTE_APPLY, check_keys, check_page, timeout_of, unconfirmed
 from docsession._session._database import Database
 from docsession._session._exchange import TrackedValue, materialise
 from docsession._session._planning import current_moment
+from docsession._session._timeouts import timeout_setting
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -202,8 +203,16 @@ class GetCompareExchangeValuesOperation(StoreOperation[dict[str, CompareExchange
 async def _read(database: Database, statement: Statement) -> Rows:
     if not await database.has_compare_exchange():
         return []
-    (rows,) = await database.executor.run(Request([statement]))
+    (rows,) = await database.executor.run(Request([statement], settings=_timeout_of(database)))
     return rows
+
+
+def _timeout_of(database: Database) -> Settings:
+    """Return the setting that bounds a request's time, if there is one; as for the requests of sessions."""
+    timeout = database.request_timeout
+    if timeout is None:
+        timeout = database.conventions.request_timeout
+    return () if timeout is None else (timeout_setting(timeout),)
 
 
 async def _write(database: Database, key: str, statements: list[Statement]) -> list[Rows]:
@@ -216,7 +225,7 @@ async def _write(database: Database, key: str, statements: list[Statement]) -> l
         statements,
         transaction=True,
         write=True,
-        settings=REMOTE_APPLY,
+        settings=(*REMOTE_APPLY, *_timeout_of(database)),
         commit_timeout=timeout_of(database.conventions),
     )
     try:

@@ -71,6 +71,7 @@ class Flush:
         guards: Statements that go first: catalogue entries and refusals.
         checked: Ids with a check of their own, which holds for one save.
         values, deleted_values: The compare-exchange values written and deleted, among the operations too.
+        is_cluster_wide: True where its commit waits for a synchronous standby.
         settings: The server's settings for this transaction.
         commit_timeout: Seconds that its commit waits for a standby; None waits for ever.
         conflicts: What is in conflict already, since there is no table that could hold it.
@@ -86,6 +87,7 @@ class Flush:
         "deleted_values",
         "deletions",
         "guards",
+        "is_cluster_wide",
         "moment",
         "operations",
         "puts",
@@ -109,6 +111,7 @@ class Flush:
         self.conflicts: list[Conflict] = []
         self.values: list[Write] = []
         self.deleted_values: list[Delete] = []
+        self.is_cluster_wide = False
         self.settings: Settings = ()
         self.commit_timeout: float | None = None
 

@@ -175,7 +175,7 @@ class Saver:
             raise await self._conflicts.look(flush.operations)
         if context.journal is None:
             context.has_committed = True
-        late = unconfirmed() if request.unconfirmed and flush.commit_timeout is not None else None
+        late = unconfirmed() if request.unconfirmed and flush.is_cluster_wide else None
         _deliver_cancellation(request, late)
         if late is not None:
             raise late

@@ -159,7 +159,7 @@ class Transactions:
         self._leave()
         journal.clear()
         self._context.has_committed = True
-        if request.unconfirmed and journal.commit_timeout is not None:
+        if request.unconfirmed and journal.is_cluster_wide:
             raise unconfirmed()
 
     async def rollback(self) -> None:
