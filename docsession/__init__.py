@@ -105,6 +105,7 @@ from docsession._query._functions import (
 )
 from docsession._query._query import Query
 from docsession._session._core import ConditionalLoadResult
+from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
     AfterConversionToEntityEventArgs,
@@ -152,6 +153,7 @@ __all__ = [
     "BeforeConversionToDocumentEventArgs",
     "BeforeConversionToEntityEventArgs",
     "BeforeDeleteEventArgs",
+    "BeforeQueryEventArgs",
     "BeforeRequestEventArgs",
     "BeforeStoreEventArgs",
     "ChangeType",
@@ -177,6 +179,7 @@ __all__ = [
     "DocumentDoesNotExistException",
     "DocumentMismatchException",
     "DocumentQuery",
+    "DocumentQueryCustomization",
     "DocumentSession",
     "DocumentStore",
     "DocumentsChanges",

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, TypeVar
 from typing_extensions import override
 
 from docsession._session._core import SessionCore
+from docsession._session._customization import BeforeQueryEventArgs
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
     AfterConversionToEntityEventArgs,
@@ -116,6 +117,28 @@ class DocumentEvents(HandlerOwner):
             InvalidArgumentException: It was not added here.
         """
         self._remove_handler("before_delete", event)
+
+    def add_before_query(self, event: Callable[[BeforeQueryEventArgs], R]) -> Callable[[BeforeQueryEventArgs], R]:
+        """Call *event* before a query is asked.
+
+        It may change the query, and let the session not track what is found. What it raises stops the query.
+
+        Returns:
+            *event*, so that this may stand above it as a decorator.
+
+        Raises:
+            InvalidArgumentTypeException: It cannot be called, or not awaited.
+        """
+        self._add_handler("before_query", event)
+        return event
+
+    def remove_before_query(self, event: Callable[[BeforeQueryEventArgs], object]) -> None:
+        """Call *event* no more at `before_query`.
+
+        Raises:
+            InvalidArgumentException: It was not added here.
+        """
+        self._remove_handler("before_query", event)
 
     def add_before_conversion_to_document(
         self, event: Callable[[BeforeConversionToDocumentEventArgs], R]

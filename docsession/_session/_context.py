@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
-from docsession._port import Carrier, Request, RequestExecutor, Rows
+from docsession._port import Carrier, Request, RequestExecutor, Row, Rows, Statement
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._exchange import ExchangeMap
@@ -290,6 +290,11 @@ class SessionContext:
         if self.observer is None:
             return self.executor.run(request)
         return self.observer.watch(self._operation, request, self.executor.run)
+
+    def stream(self, operation: str, statement: Statement, size: int) -> AsyncIterator[Row]:
+        """Send a request of the session whose rows are read as they come."""
+        rows = self.executor.stream(statement, size)
+        return rows if self.observer is None else self.observer.watch_stream(operation, rows)
 
     async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Call the handlers of *event* with `make(*args)`; they may use the session."""

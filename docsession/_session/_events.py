@@ -25,6 +25,7 @@ class Handlers:
     before_store: tuple[Handler, ...] = ()
     after_save_changes: tuple[Handler, ...] = ()
     before_delete: tuple[Handler, ...] = ()
+    before_query: tuple[Handler, ...] = ()
     before_conversion_to_document: tuple[Handler, ...] = ()
     after_conversion_to_document: tuple[Handler, ...] = ()
     before_conversion_to_entity: tuple[Handler, ...] = ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 
-from docsession._port import Request, Rows
+from docsession._port import Request, Row, Rows
 from docsession._session._event_args import (
     BeforeRequestEventArgs,
     FailedRequestEventArgs,
@@ -44,9 +44,7 @@ class Observer:
         answer is applied; what one of `on_failed_request` raises becomes a note of the failure.
         """
         description = RequestDescription(operation, len(request.statements), request.write)
-        for handler in self._handlers.on_before_request:
-            args = BeforeRequestEventArgs(self._database, self._url, description, 1)
-            await call("on_before_request", handler, args, awaits=self._awaits)
+        await self._tell_beginning(description)
         began = perf_counter()
         try:
             results = await send(request)
@@ -55,16 +53,40 @@ class Observer:
             raise
         seconds = perf_counter() - began
         try:
-            for handler in self._handlers.on_succeed_request:
-                rows = sum(map(len, results))
-                sent = max(request.sent, 1)
-                answered = SucceedRequestEventArgs(self._database, self._url, description, sent, rows, seconds)
-                await call("on_succeed_request", handler, answered, awaits=self._awaits)
+            await self._tell_success(request, description, sum(map(len, results)), seconds)
         except BaseException as error:
             if not request.write:
                 raise
             request.interrupted = error
         return results
+
+    async def watch_stream(self, operation: str, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+        """Do the same for rows that are read as they come; one that is not read to its end has no outcome."""
+        request = Request(())
+        request.sent = 1
+        description = RequestDescription(operation, 1, is_write=False)
+        await self._tell_beginning(description)
+        began = perf_counter()
+        count = 0
+        try:
+            async for row in rows:
+                count += 1
+                yield row
+        except (Exception, asyncio.CancelledError) as error:
+            await self._tell_failure(request, description, error, perf_counter() - began)
+            raise
+        await self._tell_success(request, description, count, perf_counter() - began)
+
+    async def _tell_beginning(self, description: RequestDescription) -> None:
+        for handler in self._handlers.on_before_request:
+            args = BeforeRequestEventArgs(self._database, self._url, description, 1)
+            await call("on_before_request", handler, args, awaits=self._awaits)
+
+    async def _tell_success(self, request: Request, description: RequestDescription, rows: int, seconds: float) -> None:
+        for handler in self._handlers.on_succeed_request:
+            sent = max(request.sent, 1)
+            args = SucceedRequestEventArgs(self._database, self._url, description, sent, rows, seconds)
+            await call("on_succeed_request", handler, args, awaits=self._awaits)
 
     async def _tell_failure(
         self, request: Request, description: RequestDescription, error: BaseException, seconds: float

@@ -18,6 +18,7 @@ from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
 from docsession._session._context import SessionContext
+from docsession._session._customization import customize
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
 
@@ -87,28 +88,28 @@ class Querying:
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
-        return await self._guarded("query", lambda: self._all(asked))
+        return await self._guarded("query", asked, self._all)
 
     async def count(self, asked: Specification) -> int:
         """Return how many there are, whatever `skip` and `take` say."""
-        rows = await self._guarded("count", lambda: self._ask(asked, QueryCompiler.count))
+        rows = await self._guarded("count", asked, lambda asked: self._ask(asked, QueryCompiler.count))
         return rows[0][0] if rows else 0
 
     async def any(self, asked: Specification) -> bool:
         """Return True where there is one."""
-        rows = await self._guarded("any", lambda: self._ask(asked, QueryCompiler.any))
+        rows = await self._guarded("any", asked, lambda asked: self._ask(asked, QueryCompiler.any))
         return bool(rows and rows[0][0])
 
     async def page(self, asked: Specification) -> Page[Any]:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
-        return await self._guarded("page", lambda: self._page(asked))
+        return await self._guarded("page", asked, self._page)
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
         """Return what is computed over all documents that are asked for."""
         _check_whole(asked, function)
         made = Recorded(Aggregate(function, operand_of(record(of, asked.root, f"{function}_()"))))
         computed = but(asked, projection=project(asked.root, lambda _: made, None))
-        rows = await self._guarded(function, lambda: self._ask(computed, QueryCompiler.aggregate))
+        rows = await self._guarded(function, computed, lambda asked: self._ask(asked, QueryCompiler.aggregate))
         if not rows:
             return 0 if function == "sum" else None
         assert computed.projection is not None  # noqa: S101  # made above
@@ -118,17 +119,19 @@ class Querying:
         """Return how the documents spread over values and ranges of fields."""
         _check_whole(asked, "facets")
         facets = facets_of(asked.root, given)
-        rows = await self._guarded("facets", lambda: self._ask(asked, lambda own, query: own.facets(query, facets)))
+        rows = await self._guarded(
+            "facets", asked, lambda asked: self._ask(asked, lambda own, query: own.facets(query, facets))
+        )
         return read_facets(facets, rows)
 
     async def sql(self, asked: Specification) -> QuerySql:
         """Return the statement that `all` would send."""
-        statement = await self._guarded("sql", lambda: self._statement(asked))
+        statement = await self._guarded("sql", asked, self._statement)
         return QuerySql("", ()) if statement is None else QuerySql(statement.sql.decode(), tuple(statement.params))
 
     async def explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
         """Return the server's plan for the statement that `all` would send."""
-        return await self._guarded("explain", lambda: self._explain(asked, analyze=analyze))
+        return await self._guarded("explain", asked, lambda asked: self._explain(asked, analyze=analyze))
 
     async def _statement(self, asked: Specification) -> Statement | None:
         _check_result(asked)
@@ -149,19 +152,21 @@ class Querying:
 
     async def stream(self, asked: Specification) -> AsyncIterator[Any]:
         """Yield the documents as they come, in bounded memory, without tracking them."""
-        found = await self._guarded("stream", lambda: self._prepare_stream(asked))
+        found = await self._guarded("stream", asked, self._prepare_stream)
         if found is None:
             return
         statement, table, mapping = found
         projection = asked.projection
-        async for row in self._context.executor.stream(statement, _CHUNK):
+        async for row in self._context.stream("stream", statement, _CHUNK):
             yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
 
-    async def _guarded(self, operation: str, ask: Callable[[], Awaitable[R]]) -> R:
+    async def _guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         context = self._context
         context.enter(operation)
         try:
-            return await context.database.up_to_date(ask)
+            if context.handlers is not None:
+                asked = await customize(context, asked)
+            return await context.database.up_to_date(lambda: ask(asked))
         except RavenException as error:
             if error.sqlstate == _INVALID_REGEX:
                 raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error

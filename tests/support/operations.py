@@ -47,6 +47,7 @@ SESSION_EVENTS = (
     "before_store",
     "after_save_changes",
     "before_delete",
+    "before_query",
     "before_conversion_to_document",
     "after_conversion_to_document",
     "before_conversion_to_entity",
