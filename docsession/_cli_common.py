@@ -152,7 +152,11 @@ class Setting:
 
     @contextmanager
     def open_store(self) -> Iterator[DocumentStore]:
-        """Open a blocking store on the server, with the conventions of the project's store."""
+        """Open a blocking store on the server: the project's own where it is one, else one with its conventions."""
+        if isinstance(self.store, DocumentStore) and self.server.is_of_store:
+            with self.store:
+                yield self.store
+            return
         with DocumentStore(
             make_conninfo("", **self.conninfo), self.databases[0], conventions=self.conventions
         ) as store:

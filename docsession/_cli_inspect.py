@@ -14,7 +14,7 @@ from docsession._cli_common import Setting, on_databases
 from docsession._errors import InvalidArgumentException
 from docsession._executors._psycopg import PoolSettings
 from docsession._migrate._databases import Overview, overview
-from docsession._migrate._scripts import lines_of
+from docsession._migrate._project import lines_of
 
 _UNKNOWN = "?"
 
@@ -31,7 +31,7 @@ def databases(setting: Setting) -> None:
     if not found:
         click.echo("there is no database of docsession on this server", err=True)
         return
-    has_project = len(lines_of(setting.project.migrations)) > 1 or any(each.project_revision for each in found)
+    has_project = len(lines_of(setting.project)) > 1 or any(each.project_revision for each in found)
     header = ["database", "revision", *(["project"] if has_project else []), "collections", "size"]
     rows = [header, *(_row(each, has_project=has_project) for each in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -52,7 +52,7 @@ def config(setting: Setting) -> None:
     project = setting.project
     server = setting.server
     place = PoolSettings(conninfo=server.conninfo).place if server.conninfo is not None else "started when needed"
-    lines = lines_of(project.migrations)
+    lines = lines_of(project)
     shown: dict[str, object] = {
         "file": project.file or "none",
         "server": f"{place} (from {server.source})",
@@ -78,7 +78,7 @@ def shell(setting: Setting, command: str | None) -> None:
         raise click.UsageError("the shell needs a terminal; run code without one by --command CODE")
     if len(setting.databases) > 1:
         raise InvalidArgumentException("the shell works on one database: name it with --database")
-    with setting.open_store() as store, store.open_session() as session:
+    with setting.open_store() as store, store.open_session(setting.databases[0]) as session:
         names: dict[str, Any] = {cls.__name__: cls for cls in setting.models()}
         names |= {"store": store, "session": session}
         if command is None:

@@ -13,8 +13,8 @@ from docsession._migrate import Standing, State, Target, create_collections, run
 from docsession._migrate import current as current_state
 from docsession._migrate import downgrade as downgrade_database
 from docsession._migrate import upgrade as upgrade_database
-from docsession._migrate._project import Project
-from docsession._migrate._scripts import lines_of, scripts
+from docsession._migrate._project import Project, lines_of
+from docsession._migrate._scripts import scripts
 from docsession._migrate._steps import Step, steps_to
 
 
@@ -39,7 +39,7 @@ def upgrade(
     REVISION may also be "+1", the next one. Where the project has revisions of its own, they follow docsession's;
     "docsession@…" and "project@…" name those of one of them.
     """
-    steps = steps_to(revision, lines_of(setting.project.migrations))
+    steps = steps_to(revision, lines_of(setting.project))
     wanted = _wanted_collections(setting, collections, all_collections=all_collections)
 
     def work(target: Target) -> None:
@@ -79,7 +79,7 @@ def downgrade(setting: Setting, revision: str, lock_timeout: float) -> None:
     A database that holds collections does not go back to "base". Where the project has revisions of its own, say whose:
     "project@-1", "docsession@0001".
     """
-    steps = steps_to(revision, lines_of(setting.project.migrations), down=True)
+    steps = steps_to(revision, lines_of(setting.project), down=True)
     with _one_run(setting, lock_timeout):
         setting.for_each(lambda target: _migrate(downgrade_database, target, steps, lock_timeout))
 
@@ -107,7 +107,7 @@ def _one_run(setting: Setting, lock_timeout: float) -> Iterator[None]:
 @click.pass_context
 def current(ctx: click.Context, setting: Setting, check_heads: bool, verbose: bool) -> None:
     """Show at which revision databases are; exit with 1 where one is missing."""
-    lines = lines_of(setting.project.migrations)
+    lines = lines_of(setting.project)
     states: list[State] = []
 
     def work(target: Target) -> None:
@@ -137,7 +137,7 @@ def _show_revision(state: State) -> None:
 @click.option("--verbose", "-v", is_flag=True, help="Show the files too.")
 def history(project: Project, verbose: bool) -> None:
     """List the revisions there are, the newest first; asks no server."""
-    for line in lines_of(project.migrations):
+    for line in lines_of(project):
         click.echo(line.label if line.folder is None else f"{line.label} ({line.folder})")
         directory = scripts(line)
         heads = set(directory.get_heads())

@@ -11,8 +11,9 @@ from docsession._documents._naming import command_line
 from docsession._errors import InvalidArgumentException
 from docsession._migrate import Standing, Target, current, drift, write_sql
 from docsession._migrate._drift import missing_collections
+from docsession._migrate._project import lines_of
 from docsession._migrate._revise import Written, autogenerate, write_revision
-from docsession._migrate._scripts import LIBRARY, lines_of
+from docsession._migrate._scripts import LIBRARY
 from docsession._migrate._steps import range_of
 
 
@@ -21,7 +22,7 @@ from docsession._migrate._steps import range_of
 @click.pass_context
 def check(ctx: click.Context, setting: Setting) -> None:
     """Compare databases with what docsession and the project's models would make; exit with 1 where they differ."""
-    lines = lines_of(setting.project.migrations)
+    lines = lines_of(setting.project)
     collections = setting.collections()
     differs = False
 
@@ -44,7 +45,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
 
 
 def _missing(setting: Setting, target: Target, collection: str, table: str) -> str:
-    has_revisions = len(lines_of(setting.project.migrations)) > 1
+    has_revisions = len(lines_of(setting.project)) > 1
     command = "docsession revision --autogenerate" if has_revisions else None
     command = command or command_line("upgrade", target.database, [collection])
     return f"table {table}: is missing, for the collection {collection} of the models; run `{command}`"
@@ -62,7 +63,7 @@ def sql(setting: Setting, range_: str, down: bool) -> None:
 
     Run it with `psql --set ON_ERROR_STOP=1`, while no other process migrates the database: it takes no lock.
     """
-    start, steps = range_of(range_, lines_of(setting.project.migrations))
+    start, steps = range_of(range_, lines_of(setting.project))
     for database in setting.databases:
         click.echo(f"-- The database {database}.\n")
         for step in steps:

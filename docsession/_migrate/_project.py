@@ -16,6 +16,7 @@ from docsession._documents._naming import check_database
 from docsession._errors import InvalidArgumentException
 from docsession._executors._url import parse_url
 from docsession._faces._store_common import StoreCommon
+from docsession._migrate._scripts import LIBRARY, Line, project_line
 
 FILE_NAME: Final = "docsession.toml"
 PYPROJECT: Final = "pyproject.toml"
@@ -37,6 +38,7 @@ class Project:
         databases: The databases; `("*",)` is every one that exists, `()` leaves it to the store.
         models: Modules whose classes are documents, or `package.module:Class`.
         migrations: The folder of the project's own revisions.
+        names_migrations: True where it names that folder, so that it has to be there.
         python_path: Folders in which modules are looked for first.
     """
 
@@ -47,6 +49,7 @@ class Project:
     databases: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     migrations: Path | None = None
+    names_migrations: bool = False
     python_path: tuple[Path, ...] = ()
 
     @property
@@ -109,6 +112,7 @@ def _project(file: Path, section: Mapping[str, Any]) -> Project:
         databases=tuple(_database(file, name) for name in databases),
         models=_texts(file, section, "models"),
         migrations=folder / (_text(file, section, "migrations") or DEFAULT_MIGRATIONS),
+        names_migrations="migrations" in section,
         python_path=tuple(folder / entry for entry in _texts(file, section, "python_path") or (".",)),
     )
 
@@ -118,6 +122,21 @@ def _database(file: Path, name: str) -> str:
         return name if name == EVERY_DATABASE else check_database(name)
     except InvalidArgumentException as error:
         raise InvalidArgumentException(f"{file.name}: {error}") from error
+
+
+def lines_of(project: Project) -> tuple[Line, ...]:
+    """Return docsession's line of revisions, and the project's where its folder holds some.
+
+    Raises:
+        InvalidArgumentException: The folder that the project names is not there. Somebody has forgotten to deploy it,
+            and an upgrade that leaves out its revisions would seem to have succeeded.
+    """
+    folder = project.migrations
+    if folder is not None and any(not file.name.startswith("__") for file in folder.glob("*.py")):
+        return (LIBRARY, project_line(folder))
+    if folder is not None and project.names_migrations and not folder.is_dir():
+        raise InvalidArgumentException(f"{project.place}: the folder of the revisions, {folder}, does not exist")
+    return (LIBRARY,)
 
 
 def _text(file: Path, section: Mapping[str, Any], name: str) -> str | None:
@@ -225,10 +244,12 @@ class Server:
     Attributes:
         conninfo: Connection parameters by libpq's names; None is the embedded server.
         source: Who named it, for people.
+        is_of_store: True where the project's store would come to the same one by itself.
     """
 
     conninfo: Mapping[str, str] | None
     source: str
+    is_of_store: bool = False
 
 
 def find_server(project: Project, store: StoreCommon | None, url: str | None, variable: str) -> Server:
@@ -247,10 +268,10 @@ def find_server(project: Project, store: StoreCommon | None, url: str | None, va
     if project.url is not None:
         return Server(parse_url(project.url), project.place)
     if store is not None and store._conninfo is not None:
-        return Server(store._conninfo, f"the store {project.store}")
+        return Server(store._conninfo, f"the store {project.store}", is_of_store=True)
     if variable in os.environ:
-        return Server(_parse_variable(variable), f"the variable {variable}")
-    return Server(None, "the embedded server")
+        return Server(_parse_variable(variable), f"the variable {variable}", is_of_store=True)
+    return Server(None, "the embedded server", is_of_store=True)
 
 
 def _parse_variable(name: str) -> dict[str, str]:

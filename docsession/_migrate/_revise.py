@@ -16,7 +16,7 @@ from sqlalchemy.schema import SchemaItem
 from docsession._errors import MigrationException
 from docsession._migrate._collection_operations import CreateCollectionTable, DropCollectionTable
 from docsession._migrate._environment import placed_in
-from docsession._migrate._scripts import Line, lines_of, make_config, project_line, scripts
+from docsession._migrate._scripts import LIBRARY, Line, make_config, project_line, scripts
 from docsession._migrate._state import head_of, state_of
 from docsession._migrate._target import Target, connected
 from docsession._sql._revisions import Standing
@@ -71,9 +71,10 @@ def autogenerate(
     for table in tables:
         collection_table(metadata, table)
     with connected(target) as connection:
-        for known in {*lines_of(folder)}:
+        for known in (LIBRARY, line):
             state = state_of(connection, target, known)
-            if state.standing not in {Standing.CURRENT, Standing.NEWER}:
+            is_ready = state.standing in {Standing.CURRENT, Standing.NEWER} or state.revision == (state.head or None)
+            if not is_ready:
                 raise MigrationException(f"{target.database}: {state}; then compare again")
         attributes = {
             "connection": connection,

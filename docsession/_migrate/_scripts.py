@@ -49,13 +49,6 @@ def project_line(folder: Path) -> Line:
     return Line("project", PROJECT_VERSION_TABLE, folder)
 
 
-def lines_of(folder: Path | None) -> tuple[Line, ...]:
-    """Return docsession's line, and the project's where *folder* holds revisions."""
-    if folder is None or not any(folder.glob("*.py")):
-        return (LIBRARY,)
-    return (LIBRARY, project_line(folder))
-
-
 def script_location(package: Path = _PACKAGE) -> Path:
     """Return the folder of the revisions: in the package as it is installed, or beside it in a checkout.
 

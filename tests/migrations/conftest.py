@@ -263,12 +263,13 @@ class Project:
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result.exit_code, result.output
 
-    def start(self, *arguments, **options):
+    def start(self, *arguments, environment=(), **options):
         """Start the command as a process of its own."""
+        own = {"DOCSESSION_URL": self.url, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
             [sys.executable, "-m", "docsession", *arguments],
             cwd=self.folder,
-            env=os.environ | {"DOCSESSION_URL": self.url, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)},
+            env=os.environ | own | dict(environment),
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options,
         )

@@ -1,5 +1,6 @@
 """Which databases a command works on, and what is said where one of them fails."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -10,7 +11,7 @@ import pytest
 from docsession import DocumentStore
 from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import HEAD_REVISION, PROJECT_VERSION_TABLE, VERSION_TABLE
-from tests.migrations.conftest import DIFFERENT, DONE, FAILED, USAGE
+from tests.migrations.conftest import DIFFERENT, DONE, FAILED, ROOT, USAGE
 
 
 @pytest.fixture
@@ -202,24 +203,45 @@ class TestShell:
     def test_without_a_terminal_it_says_so(self, project, database):
         assert project("shell", "-d", database)[0] == USAGE
 
+    def test_the_store_of_the_project_is_the_one_that_is_opened(self, project, database, monkeypatch, url_of):
+        project.write(
+            f"{project.package}/db.py",
+            f"from docsession import DocumentStore\nstore = DocumentStore({project.url!r}, 'other')\nstore.ours = 1\n",
+        )
+        project.configure(database, store=f"{project.package}.db:store")
+        code = "print(hasattr(store, 'ours'), session.advanced.number_of_requests)"
+        assert project("shell", "-c", code) == (DONE, "True 0\n")
+        assert project("shell", "-c", code, "--url", url_of()) == (DONE, "False 0\n")
+
+    def test_ipython_is_taken_where_it_is_installed(self, project, database):
+        project.write("IPython.py", "def start_ipython(argv, user_ns):\n    print(argv, sorted(user_ns))\n")
+        project.configure(database)
+        assert "[] ['Order', 'Person', 'session', 'store']" in self.typed(project, b"", PYTHONPATH=f".:{ROOT}")
+
     def test_on_a_terminal_it_is_python(self, project, database):
         project.configure(database)
+        shown = self.typed(project, b"print('It', 'is', Order.__name__, session.advanced.number_of_requests)\nexit()\n")
+        assert "There are: Order, Person, store, session" in shown
+        assert "It is Order 0" in shown
+
+    def typed(self, project, text, **environment):
+        """Open the shell on a terminal, type *text*, and return what the terminal shows."""
         terminal, other_end = pty.openpty()
         try:
-            process = project.start("shell", stdin=other_end, stdout=other_end, stderr=other_end)
+            process = project.start(
+                "shell", stdin=other_end, stdout=other_end, stderr=other_end, environment=environment
+            )
             os.close(other_end)
-            os.write(terminal, b"print('It', 'is', Order.__name__, session.advanced.number_of_requests)\nexit()\n")
+            os.write(terminal, text)
             shown = b""
-            try:
+            # Linux says by an error that the other end is closed.
+            with contextlib.suppress(OSError):
                 while chunk := os.read(terminal, 1024):
                     shown += chunk
-            except OSError:
-                pass  # Linux says so when the other end is closed
             assert process.wait(60) == 0, shown.decode()
         finally:
             os.close(terminal)
-        assert "There are: Order, Person, store, session" in shown.decode()
-        assert "It is Order 0" in shown.decode()
+        return shown.decode()
 
 
 def test_the_project_s_version_table_goes_with_its_database(project, database, server):

@@ -270,6 +270,17 @@ class TestLines:
         assert "zz, which is not among the revisions in docsession_migrations: a newer version of the project" in output
         assert shop("check")[0] == DIFFERENT
 
+    def test_a_folder_that_was_forgotten_is_told(self, shop, database):
+        """An upgrade without its revisions would seem to have succeeded."""
+        shop.configure(database, migrations="db/revisions")
+        for command in (["upgrade"], ["check"], ["history"]):
+            code, output = shop(*command)
+            assert code == FAILED
+            assert "docsession.toml: the folder of the revisions, " in output
+            assert "db/revisions, does not exist" in output
+        assert shop("revision", "-m", "first")[0] == DONE
+        assert shop("upgrade")[0] == DONE
+
     def test_two_heads_are_told(self, shop):
         shop.revision("a1", "pass")
         shop.revision("a2", "pass")

@@ -105,6 +105,18 @@ class TestTransactions:
 
 
 class TestDowngrade:
+    def test_each_revision_goes_back_to_what_was_before(self, server, database, target_of):
+        upgrade(target_of(database), "0001")
+        for script in reversed([script for script in scripts().walk_revisions() if script.down_revision]):
+            before = catalog_of(server, database)
+            upgrade(target_of(database), script.revision)
+            after = catalog_of(server, database)
+            assert after != before
+            downgrade(target_of(database), "-1")
+            assert catalog_of(server, database) == before
+            upgrade(target_of(database), script.revision)
+            assert catalog_of(server, database) == after
+
     def test_back_and_forth_leaves_the_same(self, server, database, target_of):
         upgrade(target_of(database))
         before = catalog_of(server, database)
