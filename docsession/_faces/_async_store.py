@@ -81,7 +81,7 @@ class AsyncDocumentStore(StoreCommon):
 
     async def run(
         self,
-        fn: Callable[[AsyncDocumentSession], Awaitable[T] | T],
+        fn: Callable[[AsyncDocumentSession], Awaitable[T]],
         attempts: int = 3,
         *,
         backoff: float = 0.05,

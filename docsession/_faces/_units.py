@@ -165,6 +165,7 @@ async def edit(
                 with context.outside("the function given to edit()"):
                     result = await waiting.call(fn, entity)
                 if result is not None and result is not entity:
+                    _check_replacement(entity, result)
                     session._core.replace(entity, result)
                 await _save(session._core, session, patience, waiting)
                 context.has_committed |= beside.has_committed
@@ -214,6 +215,15 @@ async def _load(core: SessionCore, key: str, object_type: type | None) -> object
     if entity is None:
         raise DocumentDoesNotExistException(f"there is no document {key!r} that could be edited")
     return entity
+
+
+def _check_replacement(entity: object, result: object) -> None:
+    if type(result) is not type(entity):
+        raise InvalidArgumentTypeException(
+            "the function given to edit() changes the entity in place and returns nothing, or returns another "
+            f"{type(entity).__qualname__} to be saved in its stead, not {type(result).__qualname__} ({result!r:.60}); "
+            "nothing was saved"
+        )
 
 
 def _is_in_doubt(context: SessionContext) -> bool:

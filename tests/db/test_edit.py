@@ -351,7 +351,7 @@ class TestRefusals:
             return 5
 
         async with store.open_session() as session:
-            with pytest.raises(InvalidArgumentTypeException, match="two instances of one class"):
+            with pytest.raises(InvalidArgumentTypeException, match=r"another Account.*not int"):
                 await session.advanced.edit("accounts/1", Account, unit(wrong))
 
     @pytest.mark.parametrize(("key", "attempts"), [("", 3), ("accounts/1", 0)])

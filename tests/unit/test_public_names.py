@@ -265,6 +265,7 @@ def public_members(cls):
 def twin_of(text):
     """An annotation of the async face, in the blocking face's words."""
     text = re.sub(r"Awaitable\[[^][]*\] \| ", "", text)  # a function of the user's that may be awaited
+    text = re.sub(r"(Callable\[\[\w+\], )Awaitable\[(\w+)\]", r"\1\2", text)  # one that is awaited
     return re.sub(r"^Awaitable\[(.*)\]$", r"\1", text).replace("Async", "")
 
 

@@ -26,6 +26,16 @@ async def advanced(session: AsyncDocumentSession, company: Company) -> None:
     assert_type(await session.advanced.load_starting_with("companies/", Company), list[Company])
     assert_type(await session.advanced.conditional_load("companies/1-A", "7", Company), ConditionalLoadResult[Company])
     assert_type(session.advanced.has_changes(), bool)
+    assert_type(await session.advanced.edit("companies/1-A", Company, rename), Company)
+
+
+async def rename(company: Company) -> None:
+    company.name = "b"
+
+
+async def name_of(session: AsyncDocumentSession) -> str | None:
+    company = await session.load("companies/1-A", Company)
+    return None if company is None else company.name
 
 
 async def stores() -> None:
@@ -35,6 +45,8 @@ async def stores() -> None:
             assert_type(session, AsyncDocumentSession)
             await session.store(Company("a"))
             await session.save_changes()
+        assert_type(await store.run(name_of), str | None)
+        assert_type(await store.maintenance.get_identities(), dict[str, int])
 
 
 async def mistakes(session: AsyncDocumentSession) -> None:

@@ -1,10 +1,19 @@
 """What a type checker makes of the blocking face; checked, never run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
 
-from docsession import ConditionalLoadResult, DocumentsChanges, DocumentSession, DocumentStore, Ref
+from docsession import (
+    ConditionalLoadResult,
+    DeleteCommandData,
+    DocumentsChanges,
+    DocumentSession,
+    DocumentStore,
+    PutCommandDataWithJson,
+    Ref,
+)
 
 
 @dataclass
@@ -49,6 +58,19 @@ def advanced(session: DocumentSession, company: Company) -> None:
     assert_type(session.advanced.get_change_vector_for(company), str | None)
     assert_type(session.advanced.get_last_modified_for(company), datetime | None)
     assert_type(session.advanced.number_of_requests, int)
+    assert_type(session.advanced.edit("companies/1-A", Company, rename), Company)
+    assert_type(session.advanced.edit("companies/1-A", Company, lambda company: setattr(company, "name", "b")), Company)
+    assert_type(session.advanced.edit("companies/1-A", None, print), Any)
+    session.advanced.defer(PutCommandDataWithJson("a/1", "", {"name": "a"}), DeleteCommandData("a/2"))
+
+
+def rename(company: Company) -> None:
+    company.name = "b"
+
+
+def name_of(session: DocumentSession) -> str | None:
+    company = session.load("companies/1-A", Company)
+    return None if company is None else company.name
 
 
 def stores() -> None:
@@ -58,6 +80,9 @@ def stores() -> None:
         with store.open_session() as session:
             assert_type(session, DocumentSession)
         assert_type(store.maintenance.get_collection_statistics(), dict[str, int])
+        assert_type(store.maintenance.next_identity_for("invoices|"), int)
+        assert_type(store.run(name_of, attempts=5), str | None)
+        assert_type(store.set_request_timeout(timedelta(seconds=5)), Callable[[], None])
 
 
 def mistakes(session: DocumentSession) -> None:
