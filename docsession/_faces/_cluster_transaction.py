@@ -195,11 +195,25 @@ class LazyClusterTransactionOperations:
         self._context = context
         self._values = values
 
+    @overload
+    def get_compare_exchange_value(self, key: str, object_type: type[T]) -> Lazy[CompareExchangeValue[T] | None]: ...
+    @overload
+    def get_compare_exchange_value(
+        self, key: str, object_type: Any = None
+    ) -> Lazy[CompareExchangeValue[Any] | None]: ...
     def get_compare_exchange_value(self, key: str, object_type: Any = None) -> Lazy[CompareExchangeValue[Any] | None]:
         """Return what will be the value of *key*; see `ClusterTransactionOperations.get_compare_exchange_value`."""
         asked = self._values.lazily([check_key(key)], object_type)
         return Lazy(self._context.lazies, asked, lambda: asked.found[key])
 
+    @overload
+    def get_compare_exchange_values(
+        self, keys: Iterable[str], object_type: type[T]
+    ) -> Lazy[dict[str, CompareExchangeValue[T] | None]]: ...
+    @overload
+    def get_compare_exchange_values(
+        self, keys: Iterable[str], object_type: Any = None
+    ) -> Lazy[dict[str, CompareExchangeValue[Any] | None]]: ...
     def get_compare_exchange_values(
         self, keys: Iterable[str], object_type: Any = None
     ) -> Lazy[dict[str, CompareExchangeValue[Any] | None]]:
@@ -217,6 +231,14 @@ class AsyncLazyClusterTransactionOperations:
         self._context = context
         self._values = values
 
+    @overload
+    def get_compare_exchange_value(
+        self, key: str, object_type: type[T]
+    ) -> AsyncLazy[CompareExchangeValue[T] | None]: ...
+    @overload
+    def get_compare_exchange_value(
+        self, key: str, object_type: Any = None
+    ) -> AsyncLazy[CompareExchangeValue[Any] | None]: ...
     def get_compare_exchange_value(
         self, key: str, object_type: Any = None
     ) -> AsyncLazy[CompareExchangeValue[Any] | None]:
@@ -224,6 +246,14 @@ class AsyncLazyClusterTransactionOperations:
         asked = self._values.lazily([check_key(key)], object_type)
         return AsyncLazy(self._context.lazies, asked, lambda: asked.found[key])
 
+    @overload
+    def get_compare_exchange_values(
+        self, keys: Iterable[str], object_type: type[T]
+    ) -> AsyncLazy[dict[str, CompareExchangeValue[T] | None]]: ...
+    @overload
+    def get_compare_exchange_values(
+        self, keys: Iterable[str], object_type: Any = None
+    ) -> AsyncLazy[dict[str, CompareExchangeValue[Any] | None]]: ...
     def get_compare_exchange_values(
         self, keys: Iterable[str], object_type: Any = None
     ) -> AsyncLazy[dict[str, CompareExchangeValue[Any] | None]]:

@@ -284,8 +284,10 @@ class Planner:
         expected = deletion.expected
         if expected is None:
             expected = context.map.checks.get(deletion.id)
-        if expected is None and context.checks_writes:
-            expected = deletion.seen if tracked is None else tracked.version
+        if expected is None and tracked is None and context.guards_writes:
+            expected = deletion.seen
+        elif expected is None and tracked is not None and context.checks_writes:
+            expected = tracked.version
         if tracked is not None and tracked.table is not None:
             flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
             return

@@ -145,9 +145,27 @@ class TestGuards:
         async with cluster_wide(store) as session:
             await session.store(user := User("Ayende"))
             await session.store(other := User("Oren"), "users/")
+            await session.store(third := User("Rahien"), "users|")
             await session.save_changes()
+        assert third.id == "users/1"
+        assert (await read(store, third.id, User)).name == "Rahien"
         assert (await read(store, user.id, User)).name == "Ayende"
         assert (await read(store, other.id, User)).name == "Oren"
+
+
+async def test_without_a_cluster_what_was_seen_is_no_guard(store):
+    await save(store, (User("Ayende"), "users/1"), (Account("users/1"), "accounts/1"))
+    options = SessionOptions(optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES)
+    async with store.open_session(session_options=options) as session:
+        await session.include("owner").load("accounts/1", Account)
+        await session.load("users/2", User)
+        session.delete("users/1")
+        session.delete("users/2")
+        await change(store, "users/1", User, name="Oren")
+        await save(store, (User("Oren"), "users/2"))
+        await session.save_changes()
+    assert await read(store, "users/1") is None
+    assert await read(store, "users/2") is None
 
 
 class TestWhatRavenDbDoesOtherwise:

@@ -6,6 +6,7 @@ import pytest
 
 from docsession import (
     ClusterTransactionConcurrencyException,
+    ConnectionLostException,
     DeleteCommandData,
     InvalidArgumentException,
     PutCommandDataWithJson,
@@ -122,6 +123,32 @@ class TestLostAnswers:
         await session.save_changes()
         assert await value_of(near, "deleted") is None
         assert not session.advanced.has_changes()
+
+    @pytest.mark.parametrize("stage", [Stage.BEFORE_BYTE, Stage.BEFORE_ANSWER])
+    async def test_that_of_a_transaction_of_several_saves(self, make_store, proxy, stage):
+        near, far = make_store(), make_store(proxy.url)
+        (index,) = await put(near, changed=1)
+        session = cluster_wide(far)
+        values = session.cluster_transaction
+        changed = await values.get_compare_exchange_value("changed")
+        await session.advanced.begin()
+        for number in (2, 3):
+            changed.value = number
+            await session.save_changes()
+        created = values.create_compare_exchange_value("created", 1)
+        await session.save_changes()
+        proxy.cut_next(stage, containing=b"COMMIT")
+        with pytest.raises(UnknownOutcomeException):
+            await session.advanced.commit()
+        if stage is Stage.BEFORE_ANSWER:
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+        else:
+            with pytest.raises(ConnectionLostException, match="not committed"):
+                await session.save_changes()
+            assert (changed.index, created.index) == (index, 0)
+            await session.save_changes()
+        assert await state(near) == [3, 1, None]
 
     async def test_what_others_did_meanwhile_is_a_conflict(self, make_store, proxy):
         near, far = make_store(), make_store(proxy.url)

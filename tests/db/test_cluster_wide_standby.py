@@ -100,6 +100,20 @@ async def test_while_the_standby_is_down_the_waiting_ends_and_the_session_counts
         assert await value_of(standby, "changed") == 3
 
 
+async def test_handlers_are_told_of_a_save_that_nobody_confirmed(stores, cluster):
+    primary, _ = stores()
+    await save(primary, (User("first"), "users/0"))
+    cluster.set_synchronous(True)
+    cluster.stop_standby()
+    saved = []
+    async with cluster_wide(primary) as session:
+        session.advanced.add_after_save_changes(lambda args: saved.append(args.document_id))
+        await session.store(User("Ayende"), "users/1")
+        with pytest.raises(ReplicationTimeoutException):
+            await session.save_changes()
+    assert saved == ["users/1"]
+
+
 async def test_a_standby_that_comes_back_in_time_ends_the_waiting(stores, cluster):
     primary, standby = stores(60)
     await save(primary, (User("first"), "users/1"))
