@@ -6,9 +6,10 @@ changed in place, so that threads need no lock to read it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from docsession._conventions import DocumentConventions
@@ -38,6 +39,8 @@ from docsession._sql._schema import (
 from docsession._sql._tables import TableStatements
 
 R = TypeVar("R")
+
+NO_TABLES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class Database:
                     f"name one of them otherwise, with @document(collection=…)"
                 )
         if new and self.conventions.auto_create:
-            await self._create([tables[collection] for collection in new])
+            await self._create({collection: tables[collection] for collection in new})
         rows = [(prefix, collection, tables[collection]) for prefix, collection in catalogue.pairs]
         added = [(prefix, collection, tables[collection]) for prefix, collection in sorted(missing)]
         return self._build(rows + added), [self.system.record(*row) for row in added]
@@ -244,22 +247,34 @@ class Database:
             catalogue = self._build(sorted(rows))
         self.catalogue = catalogue
 
-    async def _create(self, tables: Sequence[str] = ()) -> None:
-        """Make the database, where it is missing, and *tables*, on the connection apart from the pool.
+    async def _create(self, tables: Mapping[str, str] = NO_TABLES) -> None:
+        """Make the database, where it is missing, and *tables* (by collection), on the connection apart from the pool.
 
         Inside a session's transaction a rollback would undo them, and their locks would stop others.
+
+        Raises:
+            PermissionDeniedException: The role may not; the message names the command for one that may.
         """
         statements = []
         if self.catalogue is None or not self.catalogue.exists:
             statements += create_database_statements(self.name)
-        for table in tables:
+        for table in tables.values():
             statements += create_collection_statements(self.name, table)
-        await self._run_apart(statements)
+        await self._run_apart(statements, tables)
 
-    async def _run_apart(self, statements: Iterable[str]) -> None:
-        for sql in statements:
-            request = Request([Statement(sql.encode())], write=True)
-            await run_apart(self.executor, lambda request=request: request)  # type: ignore[misc]  # bound per turn
+    async def _run_apart(self, statements: Iterable[str], collections: Iterable[str] = ()) -> None:
+        try:
+            for sql in statements:
+                request = Request([Statement(sql.encode())], write=True)
+                await run_apart(self.executor, lambda request=request: request)  # type: ignore[misc]  # bound per turn
+        except PermissionDeniedException as error:
+            refused = PermissionDeniedException(
+                f"the role of the URL may make no tables in the database {self.name!r}; nothing was written. Run "
+                f"`{command_line('upgrade', self.name, collections)}` as a role that may, or grant this one CREATE "
+                f"({error})"
+            )
+            refused.sqlstate = error.sqlstate
+            raise refused from error
 
     async def has_compare_exchange(self, *, make: bool = False) -> bool:
         """Return True where there is a table of compare-exchange values; *make* makes it where it is missing.

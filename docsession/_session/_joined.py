@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ from docsession._errors import ConnectionLostException, DocSessionError, TableDo
 from docsession._port import Fate, ForeignExecutor, Place, Request, Row, Rows, Statement, Transaction
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import SessionContext
-from docsession._session._database import Database
+from docsession._session._database import NO_TABLES, Database
 from docsession._session._journal import Entry, Journal
 from docsession._session._planning import OutdatedError, UndoneError
 from docsession._sql._flush import Delete, Put
@@ -202,8 +202,8 @@ class ForeignDatabase(Database):
         raise self._elsewhere(()) from error
 
     @override
-    async def _create(self, tables: Sequence[str] = ()) -> None:
-        raise self._elsewhere(tables)
+    async def _create(self, tables: Mapping[str, str] = NO_TABLES) -> None:
+        raise self._elsewhere(tuple(tables.values()))
 
     def _elsewhere(self, tables: Sequence[str]) -> TableDoesNotExistException:
         lacking = f"the tables {', '.join(map(repr, tables))}" if tables else "its system tables"

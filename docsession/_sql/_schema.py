@@ -206,7 +206,10 @@ def create_collection_statement(database: str, table: str) -> str:
 def _create_collection(database: str, table: str) -> str:
     name = qualified(database, table)
     return (
+        # CREATE TABLE IF NOT EXISTS wants the right to make tables even where there is nothing to do.
+        f"IF pg_catalog.to_regclass({quote_literal(name)}) IS NULL THEN\n"
         f"{_create_table(collection_table(MetaData(), table), database)};\n"
+        "END IF;\n"
         f"IF NOT {_is_collection(f'{quote_literal(name)}::pg_catalog.regclass')} THEN\n"
         "RAISE EXCEPTION 'there is a table % already, and it is not one of docsession', "
         f"{quote_literal(name)} USING ERRCODE = 'duplicate_table';\n"
