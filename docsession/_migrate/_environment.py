@@ -16,7 +16,7 @@ from sqlalchemy import Connection, MetaData, text
 from docsession._documents._naming import check_database
 from docsession._errors import MigrationException
 from docsession._executors._url import parse_url
-from docsession._migrate import _collection_operations  # noqa: F401  # it registers op.create_collection_table
+from docsession._migrate._directives import write_without_schema
 from docsession._migrate._schema_impl import place_in_database
 from docsession._migrate._scripts import LIBRARY, Line
 from docsession._migrate._target import Target, connected, locked
@@ -60,7 +60,7 @@ def run_environment() -> None:
             transaction_per_migration=True,
             on_version_apply=attributes.get("on_version_apply"),
             include_object=attributes.get("include_object"),
-            process_revision_directives=attributes.get("process_revision_directives"),
+            process_revision_directives=attributes.get("process_revision_directives", write_without_schema),
             **_compared(connection, database, metadata, line),
         )
         place_in_database(context.get_context(), database, line.version_table)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alembic import command
-from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import MetaData
-from sqlalchemy.schema import SchemaItem
 
 from docsession._errors import MigrationException
-from docsession._migrate._collection_operations import CreateCollectionTable, DropCollectionTable
+from docsession._migrate._directives import is_ours, write_for_collections
 from docsession._migrate._environment import placed_in
 from docsession._migrate._scripts import LIBRARY, Line, make_config, project_line, scripts
 from docsession._migrate._state import head_of, state_of
@@ -81,7 +79,7 @@ def autogenerate(
             "database": target.database,
             "metadata": placed_in(metadata, target.database),
             "include_object": is_ours,
-            "process_revision_directives": _strip_schema,
+            "process_revision_directives": write_for_collections,
         }
         return _write(line, attributes, message=message, rev_id=revision, head="head", autogenerate=True)
 
@@ -94,48 +92,3 @@ def _write(line: Line, attributes: dict[str, Any], **options: Any) -> Written | 
     if isinstance(made, list) or made is None:
         return None
     return Written(made.revision, Path(made.path))
-
-
-def is_ours(_item: SchemaItem, _name: str | None, kind: str, reflected: bool, compared_with: object) -> bool:
-    """Return False for what a user has added to a table of docsession: Alembic's `include_object`."""
-    return not (reflected and compared_with is None and kind != "column")
-
-
-_LEFT_TO_DOCSESSION = (
-    ops.AddColumnOp,
-    ops.AlterColumnOp,
-    ops.CreateTableCommentOp,
-    ops.DropColumnOp,
-    ops.DropTableCommentOp,
-)
-"""The columns of a collection are docsession's, and `docsession check` compares them; comments are the user's."""
-
-
-def _strip_schema(_context: object, _revision: object, directives: list[ops.MigrationScript]) -> None:
-    """Let a revision name no schema, and make collections by docsession's own operation."""
-    script = directives[0]
-    assert script.upgrade_ops is not None  # noqa: S101  # of one database
-    assert script.downgrade_ops is not None  # noqa: S101  # of one database
-    for container in (script.upgrade_ops, script.downgrade_ops):
-        container.ops = list(_stripped(container.ops))
-    if not script.upgrade_ops.ops:
-        directives[:] = []
-
-
-def _stripped(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
-    for operation in operations:
-        match operation:
-            case ops.CreateTableOp():
-                yield CreateCollectionTable(str(operation.table_name))
-            case ops.DropTableOp():
-                yield DropCollectionTable(str(operation.table_name))
-            case ops.OpContainer():
-                operation.ops = list(_stripped(operation.ops))
-                if isinstance(operation, ops.ModifyTableOps):
-                    operation.schema = None
-                if operation.ops:
-                    yield operation
-            case _ if not isinstance(operation, _LEFT_TO_DOCSESSION):
-                if hasattr(operation, "schema"):
-                    operation.schema = None
-                yield operation

@@ -1,6 +1,7 @@
 """Alembic's own command line, with the alembic.ini of the project."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,25 @@ def test_scripts_of_sql_name_the_database(alembic, database):
     name = quote_identifier(database)
     assert f"CREATE TABLE {name}.docsession_hilo (" in output
     assert f"INSERT INTO {name}.docsession_alembic_version " in output
+
+
+def test_a_revision_that_it_writes_names_no_schema(database, target_of, run, url_of, tmp_path):
+    upgrade(target_of(database))
+    run([f"DROP TABLE {qualified(database, 'docsession_hilo')}"])
+    run([f"ALTER TABLE {qualified(database, 'docsession_identities')} ALTER value DROP NOT NULL"])
+    shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+    shutil.copy(ROOT / "alembic.ini", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-x", f"database={database}", "revision", "--autogenerate", "-m", "hilo"],
+        cwd=tmp_path,
+        env=os.environ | {"DOCSESSION_URL": url_of(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [file] = (tmp_path / "migrations" / "versions").glob("*_hilo.py")
+    text = file.read_text(encoding="utf-8")
+    assert "op.create_table('docsession_hilo'" in text
+    assert "op.alter_column('docsession_identities', 'value'" in text
+    assert "schema" not in text
