@@ -23,7 +23,7 @@ from typing import TypeAlias
 from cachetools import LRUCache
 
 from docsession._conventions import DocumentConventions
-from docsession._port import Row
+from docsession._port import Row, Statement
 from docsession._session._statistics import StoreStatistics
 from docsession._sql._tables import TableStatements
 
@@ -36,6 +36,9 @@ OVERHEAD = 500
 WORTH_ALONE = 2048
 WORTH_TOGETHER = 4000
 COST_OF_EACH = 300
+
+PAGES = 16
+"""The part of the bound that may be taken by pages: what `load_starting_with` found, by ids."""
 
 Key: TypeAlias = tuple[TableStatements, str]
 Kept: TypeAlias = Mapping[str, Row]
@@ -64,8 +67,9 @@ class DocumentCache:
         self._shelves: dict[TableStatements, dict[str, Row]] = {}
         self._once: OrderedDict[Key, Row] = OrderedDict()
         self._once_size = 0
-        # The bound is that of both together, and may be set anew at any time.
+        # The bound is that of all together, and may be set anew at any time.
         self._often: LRUCache[Key, Row] = LRUCache(math.inf, getsizeof=_size_of)
+        self._pages: LRUCache[tuple[object, ...], tuple[str, ...]] = LRUCache(math.inf, getsizeof=_size_of_page)
 
     # before a request
 
@@ -92,7 +96,21 @@ class DocumentCache:
                 known.update({key: row for key in keys if (row := get(key)) is not None})
         return known
 
+    def page(self, statement: Statement) -> Sequence[str]:
+        """Return the ids of the documents that *statement* found the last time."""
+        with self._lock:
+            return self._pages.get((statement.sql, *statement.params), ())
+
     # after it
+
+    def keep_page(self, statement: Statement, rows: Iterable[Row]) -> None:
+        """Keep which documents *statement* found."""
+        key = (statement.sql, *statement.params)
+        ids = tuple([row[0] for row in rows])
+        with self._lock:
+            if not self._is_closed and self._pages.get(key) != ids:
+                self._pages[key] = ids
+                self._shrink()
 
     def keep(self, rows: Sequence[Row], tables: Sequence[TableStatements]) -> None:
         """Keep what the server has sent, one row at least; see `settle`."""
@@ -180,8 +198,10 @@ class DocumentCache:
     def _shrink(self) -> None:
         """Let go of rows until they are in the bound; those that were read once may have a quarter of it."""
         limit = self._conventions.max_cache_size
-        once, often = self._once, self._often
-        while self._once_size + often.currsize > limit and (once or often):
+        once, often, pages = self._once, self._often, self._pages
+        while pages.currsize * PAGES > limit:
+            pages.popitem()
+        while self._once_size + often.currsize + pages.currsize > limit and (once or often):
             # The newest of them stays in any case, or a large document would never get in.
             if not often or (len(once) > 1 and self._once_size * 4 > limit):
                 key, row = once.popitem(last=False)
@@ -212,7 +232,7 @@ class DocumentCache:
     def clear(self) -> None:
         """Let go of everything."""
         with self._lock:
-            old = (self._shelves, self._once, self._often)
+            old = (self._shelves, self._once, self._often, self._pages)
             self._begin()
         del old  # which takes its time, and not under the lock
 
@@ -236,7 +256,7 @@ class DocumentCache:
                 cache_hits=self._hits,
                 cache_misses=self._misses,
                 cache_documents=len(self._once) + len(self._often),
-                cache_size=self._once_size + int(self._often.currsize),
+                cache_size=self._once_size + int(self._often.currsize + self._pages.currsize),
                 cache_max_size=self._conventions.max_cache_size,
             )
 
@@ -249,3 +269,8 @@ def pays(rows: Iterable[Row]) -> bool:
 
 def _size_of(row: Row) -> int:
     return len(row[0]) + len(row[1]) + OVERHEAD + (len(row[2]) if row[2] else 0)
+
+
+def _size_of_page(ids: Sequence[str]) -> int:
+    # The statement is one of a few long texts and of parameters; the ids may be all that is left of their rows.
+    return 2 * OVERHEAD + sum(map(len, ids)) + 60 * len(ids)

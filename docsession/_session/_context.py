@@ -325,13 +325,13 @@ class SessionContext:
 
     @property
     def reads_committed(self) -> bool:
-        """True where requests see nothing but what is committed: they go to the pool.
+        """True where requests see nothing but what is committed: each is a transaction by itself.
 
         What is read inside a transaction may be rolled back. If the clock of this machine is behind, the next
         write of the document could be given the same version (one chance in 1024), so such rows are not kept.
         To name the version of a kept row there is safe, since that one was committed.
         """
-        return self.executor is self.database.executor
+        return not self.is_in_transaction
 
     @property
     def checks_writes(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from docsession._documents._ids import check_id, prefix_of
@@ -10,6 +11,7 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._documents._polymorphism import became_another, is_special
 from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
+from docsession._session._cache import Kept
 from docsession._session._changes import metadata_of, types_of
 from docsession._session._conversions import converted
 from docsession._session._database import Catalogue
@@ -308,7 +310,7 @@ class Loader(Reader):
         context = self._context
         database = context.database
 
-        def among(tables: Sequence[TableStatements]) -> Statement:
+        def among(tables: Sequence[TableStatements], known: Kept = MappingProxyType({})) -> Statement:
             return load_starting_with(
                 tables,
                 prefix,
@@ -317,6 +319,7 @@ class Loader(Reader):
                 start=start,
                 page_size=page_size,
                 start_after=start_after,
+                known=known,
             )
 
         def tables_of(catalogue: Catalogue) -> tuple[TableStatements, ...]:
@@ -327,10 +330,14 @@ class Loader(Reader):
             if not tables:
                 context.requests.count(context.operation)
                 return []
-            rows = self.complete(await self._request_and_catch_up(among(tables)), tables, {})
+            plain = among(tables)
+            known = self.expected_page(plain, tables)
+            sent = await self._request_and_catch_up(among(tables, known) if known else plain)
             later = tables if database.catalogue is None else tables_of(database.catalogue)
             later = tuple(dict.fromkeys((*tables, *later)))
-            if later != tables:
+            if later == tables:
+                rows = self.complete_page(plain, sent, tables, known)
+            else:
                 tables = later
                 (rows,) = await context.run(Request([among(tables)], may_lag=True))
             return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]

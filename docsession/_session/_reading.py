@@ -83,6 +83,25 @@ class Reader:
                 known |= cache.known([(table, ids) for table in include.tables])
         return (known, decoded) if known and pays(known.values()) else ({}, {})
 
+    def expected_page(self, plain: Statement, tables: Sequence[TableStatements]) -> Kept:
+        """Return what is kept of the documents that *plain* found the last time, none where it does not pay."""
+        cache = self._context.cache
+        ids = () if cache is None else cache.page(plain)
+        if cache is None or not ids:
+            return {}
+        known = cache.known([(table, ids) for table in tables])
+        return known if pays(known.values()) else {}
+
+    def complete_page(
+        self, plain: Statement, rows: Sequence[Row], tables: Sequence[TableStatements], known: Kept
+    ) -> Sequence[Row]:
+        """As `complete`; and the ids that *plain* found are kept."""
+        rows = self.complete(rows, tables, known)
+        context = self._context
+        if context.cache is not None and context.reads_committed and pays(rows):
+            context.cache.keep_page(plain, rows)
+        return rows
+
 
 def strings_at(document: object, path: Iterable[str]) -> list[str]:
     """Return the strings at *path*, through lists on the way, as the statement's SQL finds them."""

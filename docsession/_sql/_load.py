@@ -182,8 +182,9 @@ def load_starting_with(
     start: int,
     page_size: int | None,
     start_after: str | None,
+    known: Mapping[str, Row] = MappingProxyType({}),
 ) -> Statement:
-    """Documents whose id begins with *prefix*, in the order of their ids.
+    """Documents whose id begins with *prefix*, in the order of their ids; see `load_with_includes` for *known*.
 
     *matches* and *exclude* are regular expressions on the whole rest of the id.
     """
@@ -202,13 +203,18 @@ def load_starting_with(
             conditions.append(f"substr(id, ${len(params) - 1}::int) {operator} ${len(params)}")
     where = " AND ".join(conditions)
     branches = (f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE {where}" for i, table in enumerate(tables))
-    sql = f"SELECT {COLUMNS}, part FROM ({' UNION ALL '.join(branches)}) AS found ORDER BY id"
+    end_of_page = ""
     if page_size is not None:
         params.append(page_size)
-        sql += f" LIMIT ${len(params)}"
+        end_of_page += f" LIMIT ${len(params)}"
     if start:
         params.append(start)
-        sql += f" OFFSET ${len(params)}"
+        end_of_page += f" OFFSET ${len(params)}"
+    columns = COLUMNS
+    if known:
+        params.append(_versions(known))
+        columns = _unless_known(len(params))
+    sql = f"SELECT {columns}, part FROM ({' UNION ALL '.join(branches)}) AS found ORDER BY id{end_of_page}"
     return Statement(sql.encode(), params)
 
 

@@ -203,3 +203,45 @@ class TestIncludes:
         found, partner, request = self.ask(store, executor, (*moved, 0), (*third, 1))
         assert request.params[0][-1] == versions(companies_1=7, companies_2=7)
         assert (found.partner, partner.Id) == ("companies/3", "companies/3")
+
+
+class TestByPrefix:
+    BRANCH = (
+        'SELECT id, data, metadata, version, last_modified, 0 AS part FROM "db"."companies" WHERE id >= $1 AND id < $2'
+    )
+
+    def ask(self, store, executor, *rows, **options):
+        executor.add([[(*each, 0) for each in rows], [(len(CATALOGUE),)]])
+        with store.open_session() as session:
+            found = session.advanced.load_starting_with("companies/", Company, **options)
+        return [each.name for each in found], executor.requests[-1].statements[0]
+
+    def test_what_was_found_the_last_time_is_named(self, store, executor):
+        one, two, three = (row(f"companies/{i}") for i in range(3))
+        first, asked = self.ask(store, executor, one, two, page_size=2)
+        columns = "id, data, metadata, version, last_modified"
+        rest = f", part FROM ({self.BRANCH}) AS found ORDER BY id LIMIT $3"
+        assert asked == (f"SELECT {columns}{rest}", ("companies/", "companies0", 2))
+        again, asked = self.ask(store, executor, not_modified(one), three, page_size=2)
+        columns = (
+            "id, CASE WHEN version = ($4 ->> id)::bigint THEN NULL ELSE data END, metadata, version, last_modified"
+        )
+        assert asked == (
+            f"SELECT {columns}{rest}",
+            ("companies/", "companies0", 2, versions(companies_0=7, companies_1=7)),
+        )
+        assert again == first
+        _, (_, parameters) = self.ask(store, executor, not_modified(one), not_modified(three), page_size=2)
+        assert parameters[-1] == versions(companies_0=7, companies_2=7)
+
+    def test_another_page_is_another_matter(self, store, executor):
+        one, two = (row(f"companies/{i}") for i in range(2))
+        self.ask(store, executor, one, page_size=1)
+        _, asked = self.ask(store, executor, two, page_size=1, start=1)
+        assert "->>" not in asked[0]
+
+    def test_what_was_read_so_is_known_by_id(self, store, executor):
+        one = row("companies/1")
+        self.ask(store, executor, one, row("companies/2"))
+        load(store, executor, "companies/1", [not_modified(one)])
+        assert executor.requests[-1].sql == [KNOWN_ONE]

@@ -375,3 +375,19 @@ class TestUnitsOfWork:
         options = SessionOptions(optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES)
         await store.run(unit(shout), session_options=options)
         assert seen == ["old", "new"]
+
+
+async def test_what_a_standby_sent_is_kept_and_named(make, primary):
+    """The cache is the store's: the same rows, wherever they were read."""
+    store = make()
+    text = "long " * 1000
+    await save(primary, (Company(text), KEY))
+    for turn in range(4):
+        async with store.open_session() as session:
+            assert (await session.load(KEY, Company)).name == text
+        assert store.statistics.cache_hits == turn
+    await change(primary, KEY, Company, name=text + "!")
+    preference = SessionOptions(read_preference=ReadPreference.PRIMARY)
+    async with store.open_session(session_options=preference) as session:
+        assert (await session.load(KEY, Company)).name == text + "!"
+    assert store.statistics.cache_hits == 3

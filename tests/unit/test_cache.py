@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from docsession import DocumentConventions, StoreStatistics
+from docsession._port import Statement
 from docsession._session._cache import OVERHEAD, WORTH_ALONE, DocumentCache, pays
 from docsession._sql._tables import TableStatements
 
@@ -49,6 +50,7 @@ def check(cache):
     assert len(inside) == len(cache._once) + len(cache._often)
     assert {(table, key): row for table, shelf in cache._shelves.items() for key, row in shelf.items()} == inside
     size = sum(len(key) + len(data) + len(metadata or b"") + OVERHEAD for key, data, metadata, *_ in inside.values())
+    size += cache._pages.currsize
     assert statistics.cache_size == size <= statistics.cache_max_size
     assert statistics.cache_documents == len(inside)
 
@@ -224,6 +226,40 @@ class TestTheBound:
             tracemalloc.stop()
         assert 0.9 * limit < cache.statistics().cache_size <= limit
         assert 0.85 * limit < taken < 1.1 * limit
+
+
+class TestPages:
+    def statement(self, number):
+        return Statement(b"SELECT " + bytes(600), (f"companies/{number}", 25))
+
+    def test_the_ids_that_a_statement_found_are_kept(self):
+        cache = make(10**6)
+        assert cache.page(self.statement(1)) == ()
+        cache.keep_page(self.statement(1), [row("a/1"), row("a/2")])
+        cache.keep_page(self.statement(2), [row("a/3")])
+        assert cache.page(self.statement(1)) == ("a/1", "a/2")
+        cache.keep_page(self.statement(1), [row("a/2")])
+        assert cache.page(self.statement(1)) == ("a/2",)
+        check(cache)
+
+    def test_they_take_a_small_part_of_the_bound(self):
+        limit = 1024 * 1024
+        cache = make(limit)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for i in range(500):
+                cache.keep_page(self.statement(i), [(f"companies/{i}-{n}", b"") for n in range(25)])
+            gc.collect()
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert limit / 20 < cache.statistics().cache_size <= limit / 16
+        assert taken < 1.3 * cache.statistics().cache_size
+        keep(cache, *(row(f"a/{i}") for i in range(1000)))
+        check(cache)
+        cache.close()
+        assert cache.page(self.statement(499)) == ()
 
 
 class TestForgetting:
