@@ -56,7 +56,7 @@ from docsession._errors import (
 )
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._async_advanced import AsyncAdvancedSession
-from docsession._faces._async_document_query import AsyncDocumentQuery
+from docsession._faces._async_document_query import AsyncDocumentQuery, AsyncReturningQuery
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
 from docsession._faces._cluster_transaction import (
@@ -65,7 +65,7 @@ from docsession._faces._cluster_transaction import (
     ClusterTransactionOperations,
     LazyClusterTransactionOperations,
 )
-from docsession._faces._document_query import DocumentQuery
+from docsession._faces._document_query import DocumentQuery, ReturningQuery
 from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
@@ -103,6 +103,7 @@ from docsession._query._functions import (
     sum_,
     value,
 )
+from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
@@ -148,6 +149,7 @@ __all__ = [
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
     "AsyncOperationExecutor",
+    "AsyncReturningQuery",
     "AsyncSessionTransaction",
     "AuthenticationException",
     "BeforeConversionToDocumentEventArgs",
@@ -209,6 +211,7 @@ __all__ = [
     "OperationExecutor",
     "OptimisticConcurrencyMode",
     "Page",
+    "PatchOperation",
     "PermissionDeniedException",
     "PoolTimeoutException",
     "PutCommandDataWithJson",
@@ -224,6 +227,7 @@ __all__ = [
     "RequestExecutor",
     "RequestTimeoutException",
     "ResponseTimeInformation",
+    "ReturningQuery",
     "SessionBusyException",
     "SessionClosedException",
     "SessionClosingEventArgs",
@@ -244,6 +248,7 @@ __all__ = [
     "all_",
     "all_of",
     "any_",
+    "append",
     "avg",
     "between",
     "contains",
@@ -257,12 +262,16 @@ __all__ = [
     "given",
     "id_",
     "in_",
+    "increment",
     "len_",
     "matches",
     "max_",
     "meta",
     "min_",
     "not_",
+    "remove",
+    "rename",
+    "set_",
     "starts_with",
     "sum_",
     "upcaster",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import override
 
@@ -11,6 +11,8 @@ from docsession._faces._query_results import described, first_of, one_of
 from docsession._query._facets import FacetValue
 from docsession._query._projection import project
 from docsession._query._query import QueryBuilding, Specification, but
+from docsession._session._changing import Changing
+from docsession._session._context import SessionContext
 from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
 
 T = TypeVar("T")
@@ -25,10 +27,11 @@ class AsyncDocumentQuery(QueryBuilding[T]):
     with their unsaved changes.
     """
 
-    __slots__ = ("_querying", "_specification")
+    __slots__ = ("_context", "_querying", "_specification")
 
-    def __init__(self, querying: Querying, specification: Specification) -> None:
-        self._querying = querying
+    def __init__(self, context: SessionContext, specification: Specification) -> None:
+        self._context = context
+        self._querying = Querying(context)
         self._specification = specification
 
     @override
@@ -43,7 +46,7 @@ class AsyncDocumentQuery(QueryBuilding[T]):
 
     @override
     def _with(self, specification: Specification) -> Self:
-        return type(self)(self._querying, specification)
+        return type(self)(self._context, specification)
 
     @overload
     def select(self, function: Callable[[T], R], /) -> AsyncDocumentQuery[R]: ...
@@ -65,7 +68,7 @@ class AsyncDocumentQuery(QueryBuilding[T]):
         """
         own = self._specification
         projection = project(own.root, function, into)
-        return AsyncDocumentQuery(self._querying, but(own, projection=projection))
+        return AsyncDocumentQuery(self._context, but(own, projection=projection))
 
     async def sum_(self, of: Callable[[T], R], /) -> R:
         """Return the sum of a field; 0 where there are no numbers. One request."""
@@ -168,6 +171,57 @@ class AsyncDocumentQuery(QueryBuilding[T]):
         """
         return await self._querying.explain(self._specification, analyze=analyze)
 
+    async def delete(self) -> int:
+        """Delete the documents on the server, in one request and transaction, and return how many there were.
+
+        It happens at once, not with `save_changes`. The session forgets those that it tracks.
+
+        Raises:
+            InvalidOperationException: The session has unsaved changes of documents of this collection.
+        """
+        changed = await Changing(self._context, self._querying).delete(self._specification, returning=False)
+        return len(changed)
+
+    async def patch(self, operations: Callable[[T], object], /) -> int:
+        """Change the documents on the server, in one request and transaction, and return how many there were.
+
+        It happens at once, not with `save_changes`. Their versions grow, and those that the session tracks
+        are brought up to date in place.
+
+        Args:
+            operations: `lambda o: [set_(o.status, "late"), increment(o.count, 1), append(o.tags, "x"),
+                remove(o.legacy), rename(o.a, "b")]`, done in that order.
+
+        Raises:
+            InvalidOperationException: The session has unsaved changes of documents of this collection.
+            InvalidArgumentException: The function returns something else.
+        """
+        return len(
+            await Changing(self._context, self._querying).patch(self._specification, operations, returning=False)
+        )
+
+    def returning(self) -> AsyncReturningQuery[T]:
+        """Return what deletes or patches the documents and returns them instead of their number."""
+        return AsyncReturningQuery(Changing(self._context, self._querying), self._specification)
+
     def stream(self) -> AsyncIterator[T]:
         """Yield the documents as they come from the server, in bounded memory; they are not tracked."""
         return self._querying.stream(self._specification)
+
+
+class AsyncReturningQuery(Generic[T]):
+    """Deletes or patches the documents of a query, and returns them."""
+
+    __slots__ = ("_changing", "_specification")
+
+    def __init__(self, changing: Changing, specification: Specification) -> None:
+        self._changing = changing
+        self._specification = specification
+
+    async def delete(self) -> list[T]:
+        """Do what `delete` of the query does, and return the documents as they were, in the order of their ids."""
+        return await self._changing.delete(self._specification, returning=True)
+
+    async def patch(self, operations: Callable[[T], object], /) -> list[T]:
+        """Do what `patch` of the query does, and return the documents as they are then, in the order of their ids."""
+        return await self._changing.patch(self._specification, operations, returning=True)

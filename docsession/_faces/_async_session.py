@@ -18,7 +18,6 @@ from docsession._faces._session import Keys
 from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
-from docsession._session._querying import Querying
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
             InvalidArgumentTypeException: It is neither.
         """
         specification = source.specification if isinstance(source, Query) else specification_of(source, collection)
-        return AsyncDocumentQuery(Querying(self._core.context), specification)
+        return AsyncDocumentQuery(self._core.context, specification)
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document; see `DocumentSession.delete`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import override
 
@@ -12,6 +12,8 @@ from docsession._faces._run import run
 from docsession._query._facets import FacetValue
 from docsession._query._projection import project
 from docsession._query._query import QueryBuilding, Specification, but
+from docsession._session._changing import Changing
+from docsession._session._context import SessionContext
 from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
 
 T = TypeVar("T")
@@ -26,10 +28,11 @@ class DocumentQuery(QueryBuilding[T]):
     with their unsaved changes.
     """
 
-    __slots__ = ("_querying", "_specification")
+    __slots__ = ("_context", "_querying", "_specification")
 
-    def __init__(self, querying: Querying, specification: Specification) -> None:
-        self._querying = querying
+    def __init__(self, context: SessionContext, specification: Specification) -> None:
+        self._context = context
+        self._querying = Querying(context)
         self._specification = specification
 
     @override
@@ -44,7 +47,7 @@ class DocumentQuery(QueryBuilding[T]):
 
     @override
     def _with(self, specification: Specification) -> Self:
-        return type(self)(self._querying, specification)
+        return type(self)(self._context, specification)
 
     @overload
     def select(self, function: Callable[[T], R], /) -> DocumentQuery[R]: ...
@@ -66,7 +69,7 @@ class DocumentQuery(QueryBuilding[T]):
         """
         own = self._specification
         projection = project(own.root, function, into)
-        return DocumentQuery(self._querying, but(own, projection=projection))
+        return DocumentQuery(self._context, but(own, projection=projection))
 
     def sum_(self, of: Callable[[T], R], /) -> R:
         """Return the sum of a field; 0 where there are no numbers. One request."""
@@ -168,6 +171,38 @@ class DocumentQuery(QueryBuilding[T]):
         """
         return run(self._querying.explain(self._specification, analyze=analyze))
 
+    def delete(self) -> int:
+        """Delete the documents on the server, in one request and transaction, and return how many there were.
+
+        It happens at once, not with `save_changes`. The session forgets those that it tracks.
+
+        Raises:
+            InvalidOperationException: The session has unsaved changes of documents of this collection.
+        """
+        changed = run(Changing(self._context, self._querying).delete(self._specification, returning=False))
+        return len(changed)
+
+    def patch(self, operations: Callable[[T], object], /) -> int:
+        """Change the documents on the server, in one request and transaction, and return how many there were.
+
+        It happens at once, not with `save_changes`. Their versions grow, and those that the session tracks
+        are brought up to date in place.
+
+        Args:
+            operations: `lambda o: [set_(o.status, "late"), increment(o.count, 1), append(o.tags, "x"),
+                remove(o.legacy), rename(o.a, "b")]`, done in that order.
+
+        Raises:
+            InvalidOperationException: The session has unsaved changes of documents of this collection.
+            InvalidArgumentException: The function returns something else.
+        """
+        changing = Changing(self._context, self._querying)
+        return len(run(changing.patch(self._specification, operations, returning=False)))
+
+    def returning(self) -> ReturningQuery[T]:
+        """Return what deletes or patches the documents and returns them instead of their number."""
+        return ReturningQuery(Changing(self._context, self._querying), self._specification)
+
     def stream(self) -> Iterator[T]:
         """Yield the documents as they come from the server, in bounded memory; they are not tracked."""
         return _iterate(self._querying.stream(self._specification))
@@ -183,3 +218,21 @@ def _iterate(rows: AsyncIterator[Any]) -> Iterator[Any]:
                 return
     finally:
         run(rows.aclose())  # type: ignore[attr-defined]  # as above
+
+
+class ReturningQuery(Generic[T]):
+    """Deletes or patches the documents of a query, and returns them."""
+
+    __slots__ = ("_changing", "_specification")
+
+    def __init__(self, changing: Changing, specification: Specification) -> None:
+        self._changing = changing
+        self._specification = specification
+
+    def delete(self) -> list[T]:
+        """Do what `delete` of the query does, and return the documents as they were, in the order of their ids."""
+        return run(self._changing.delete(self._specification, returning=True))
+
+    def patch(self, operations: Callable[[T], object], /) -> list[T]:
+        """Do what `patch` of the query does, and return the documents as they are then, in the order of their ids."""
+        return run(self._changing.patch(self._specification, operations, returning=True))

@@ -19,7 +19,6 @@ from docsession._faces._run import run
 from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
-from docsession._session._querying import Querying
 
 T = TypeVar("T")
 
@@ -138,7 +137,7 @@ class DocumentSession(SessionEvents, DocumentEvents):
             InvalidArgumentTypeException: It is neither.
         """
         specification = source.specification if isinstance(source, Query) else specification_of(source, collection)
-        return DocumentQuery(Querying(self._core.context), specification)
+        return DocumentQuery(self._core.context, specification)
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document (RavenDB: session.delete).

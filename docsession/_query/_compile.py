@@ -11,6 +11,7 @@ from docsession._query._compilation import Compilation, Convert
 from docsession._query._facets import Facet
 from docsession._query._kinds import is_datetime, shape_of_form
 from docsession._query._operands import Column, Operand, Place
+from docsession._query._patches import PatchOperation
 from docsession._query._projection import Aggregate, group_sql
 from docsession._query._query import Specification
 from docsession._sql._tables import TableStatements
@@ -76,6 +77,66 @@ class QueryCompiler:
     def aggregate(self, asked: Specification) -> Statement:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
+
+    def delete(self, asked: Specification, *, returning: bool) -> Statement:
+        """Return the statement that deletes the documents; it returns their rows, or their ids alone."""
+        return self._change("delete", asked, (), [None] if returning else [])
+
+    def patch(self, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]) -> Statement:
+        """Return the statement that patches the documents.
+
+        It returns their ids and, of those that *last* names, or of all, the row.
+
+        Args:
+            asked: Which.
+            operations: What is done to each, in order.
+            last: The version, the step, the moment, and the ids whose row is wanted; None: of all.
+        """
+        return self._change("patch", asked, operations, last)
+
+    def _change(
+        self, kind: str, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]
+    ) -> Statement:
+        key: list[object] = [kind, len(operations)]
+        values: list[Any] = []
+        for condition in asked.conditions:
+            condition.walk(key, values)
+        if self._aliases is not None:
+            values.append(self._aliases)
+        for operation in operations:
+            operation.walk(key, values)
+        values += last
+        key.append(bool(last) and last[-1] is None)
+        return self._known(tuple(key), lambda: self._write_change(kind, asked, operations, last)).statement(values)
+
+    def _write_change(
+        self, kind: str, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]
+    ) -> Compiled:
+        to = Compilation(self._schema, self._id_key)
+        table = self.table.name
+        where = self._where(to, asked)
+        # Locked in the order of the ids, as every flush does it, so that two of them never wait for each other.
+        locked = f"SELECT t.id, t.data AS d0 FROM {table} AS t{where} ORDER BY t.id FOR UPDATE OF t"
+        if kind == "delete":
+            gone = f"DELETE FROM {table} AS t USING p0 WHERE t.id = p0.id RETURNING {COLUMNS if last else 't.id'}"
+            return Compiled(f"WITH p0 AS MATERIALIZED ({locked}) {gone}", to.binds)
+        steps = [f"p0 AS MATERIALIZED ({locked})"]
+        for number, operation in enumerate(operations):
+            changed = operation.sql(to, f"d{number}")
+            steps.append(f"p{number + 1} AS (SELECT id, {changed} AS d{number + 1} FROM p{number})")
+        count = len(operations)
+        version, step, moment = (to.bind(to.take(), _same) for _ in range(3))
+        wanted = to.take()
+        row = [f"t.{name}" for name in ("data", "metadata", "version", "last_modified")]
+        if last[-1] is not None:
+            asked_for = to.bind(wanted, _same)
+            row = [f"CASE WHEN t.id = ANY({asked_for}) THEN {column} END" for column in row]
+        sql = (
+            f"WITH {', '.join(steps)} UPDATE {table} AS t SET data = p.d{count}, "
+            f"version = greatest(t.version + {step}, {version}), last_modified = {moment} "
+            f"FROM p{count} AS p WHERE t.id = p.id RETURNING t.id, {', '.join(row)}"
+        )
+        return Compiled(sql, to.binds)
 
     def facets(self, asked: Specification, facets: Sequence[Facet]) -> Statement:
         """Return the statement for how many documents have which values, as `Facet.rows_sql` says."""

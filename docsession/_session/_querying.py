@@ -88,28 +88,28 @@ class Querying:
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
-        return await self._guarded("query", asked, self._all)
+        return await self.guarded("query", asked, self._all)
 
     async def count(self, asked: Specification) -> int:
         """Return how many there are, whatever `skip` and `take` say."""
-        rows = await self._guarded("count", asked, lambda asked: self._ask(asked, QueryCompiler.count))
+        rows = await self.guarded("count", asked, lambda asked: self._ask(asked, QueryCompiler.count))
         return rows[0][0] if rows else 0
 
     async def any(self, asked: Specification) -> bool:
         """Return True where there is one."""
-        rows = await self._guarded("any", asked, lambda asked: self._ask(asked, QueryCompiler.any))
+        rows = await self.guarded("any", asked, lambda asked: self._ask(asked, QueryCompiler.any))
         return bool(rows and rows[0][0])
 
     async def page(self, asked: Specification) -> Page[Any]:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
-        return await self._guarded("page", asked, self._page)
+        return await self.guarded("page", asked, self._page)
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
         """Return what is computed over all documents that are asked for."""
         _check_whole(asked, function)
         made = Recorded(Aggregate(function, operand_of(record(of, asked.root, f"{function}_()"))))
         computed = but(asked, projection=project(asked.root, lambda _: made, None))
-        rows = await self._guarded(function, computed, lambda asked: self._ask(asked, QueryCompiler.aggregate))
+        rows = await self.guarded(function, computed, lambda asked: self._ask(asked, QueryCompiler.aggregate))
         if not rows:
             return 0 if function == "sum" else None
         assert computed.projection is not None  # noqa: S101  # made above
@@ -119,24 +119,24 @@ class Querying:
         """Return how the documents spread over values and ranges of fields."""
         _check_whole(asked, "facets")
         facets = facets_of(asked.root, given)
-        rows = await self._guarded(
+        rows = await self.guarded(
             "facets", asked, lambda asked: self._ask(asked, lambda own, query: own.facets(query, facets))
         )
         return read_facets(facets, rows)
 
     async def sql(self, asked: Specification) -> QuerySql:
         """Return the statement that `all` would send."""
-        statement = await self._guarded("sql", asked, self._statement)
+        statement = await self.guarded("sql", asked, self._statement)
         return QuerySql("", ()) if statement is None else QuerySql(statement.sql.decode(), tuple(statement.params))
 
     async def explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
         """Return the server's plan for the statement that `all` would send."""
-        return await self._guarded("explain", asked, lambda asked: self._explain(asked, analyze=analyze))
+        return await self.guarded("explain", asked, lambda asked: self._explain(asked, analyze=analyze))
 
     async def _statement(self, asked: Specification) -> Statement | None:
         _check_result(asked)
-        found = await self._find(asked, counts=False)
-        return None if found is None else self._compiler(*found).documents(asked)
+        found = await self.find(asked, counts=False)
+        return None if found is None else self.compiler(*found).documents(asked)
 
     async def _explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
         statement = await self._statement(asked)
@@ -152,7 +152,7 @@ class Querying:
 
     async def stream(self, asked: Specification) -> AsyncIterator[Any]:
         """Yield the documents as they come, in bounded memory, without tracking them."""
-        found = await self._guarded("stream", asked, self._prepare_stream)
+        found = await self.guarded("stream", asked, self._prepare_stream)
         if found is None:
             return
         statement, table, mapping = found
@@ -160,10 +160,12 @@ class Querying:
         async for row in self._context.stream("stream", statement, _CHUNK):
             yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
 
-    async def _guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
+    async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
+        """Await `ask(asked)` as an operation of the session."""
         context = self._context
         context.enter(operation)
         try:
+            await context.settle()
             if context.handlers is not None:
                 asked = await customize(context, asked)
             return await context.database.up_to_date(lambda: ask(asked))
@@ -176,41 +178,41 @@ class Querying:
 
     async def _all(self, asked: Specification) -> list[Any]:
         _check_result(asked)
-        found = await self._find(asked)
+        found = await self.find(asked)
         if found is None:
             return []
         table, mapping = found
-        (rows,) = await self._loader.request([self._compiler(table, mapping).documents(asked)])
+        (rows,) = await self._loader.request([self.compiler(table, mapping).documents(asked)])
         return self._results(rows, table, mapping, asked)
 
     async def _page(self, asked: Specification) -> Page[Any]:
         _check_result(asked)
-        found = await self._find(asked)
+        found = await self.find(asked)
         if found is None:
             return Page([], 0)
         table, mapping = found
-        (rows,) = await self._loader.request([self._compiler(table, mapping).page(asked)])
+        (rows,) = await self._loader.request([self.compiler(table, mapping).page(asked)])
         # Where the page is empty there is one row, with the total alone.
         return Page(self._results([row[:-2] for row in rows if row[-2]], table, mapping, asked), rows[0][-1])
 
     async def _ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
-        found = await self._find(asked)
+        found = await self.find(asked)
         if found is None:
             return []
-        (rows,) = await self._loader.request([compile_(self._compiler(*found), asked)])
+        (rows,) = await self._loader.request([compile_(self.compiler(*found), asked)])
         return rows
 
     async def _prepare_stream(
         self, asked: Specification
     ) -> tuple[Statement, TableStatements, DocumentMapping[Any]] | None:
         _check_result(asked)
-        found = await self._find(asked)
+        found = await self.find(asked)
         if found is None:
             return None
         self._context.requests.count("stream")
-        return self._compiler(*found).documents(asked), *found
+        return self.compiler(*found).documents(asked), *found
 
-    async def _find(
+    async def find(
         self, asked: Specification, *, counts: bool = True
     ) -> tuple[TableStatements, DocumentMapping[Any]] | None:
         """Return where the documents are; None where nobody has stored one, which counts as a request, too."""
@@ -240,7 +242,8 @@ class Querying:
             )
         return mapping
 
-    def _compiler(self, table: TableStatements, mapping: DocumentMapping[Any]) -> QueryCompiler:
+    def compiler(self, table: TableStatements, mapping: DocumentMapping[Any]) -> QueryCompiler:
+        """Return what compiles the queries of a class."""
         known = self._context.database.compilers
         compiler = known.get((table, mapping.entity_class))
         if compiler is None:
@@ -257,11 +260,12 @@ class Querying:
         projection = asked.projection
         if projection is not None:
             return [projection.read(row) for row in rows]
-        return self._entities(rows, table, mapping, asked)
+        return self.entities(rows, table, mapping, asked)
 
-    def _entities(
+    def entities(
         self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
     ) -> list[Any]:
+        """Return the entities of rows, tracked unless the query or the session says otherwise."""
         if asked.no_tracking or self._context.no_tracking:
             return [self._loader.read(row, table, mapping) for row in rows]
         deleted = self._context.map.deleted

@@ -1,0 +1,218 @@
+"""What a set-based patch does to each document: the list that the function of `patch` returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from typing_extensions import override
+
+from docsession._documents._form import Form
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._query._compilation import Compilation
+from docsession._query._kinds import CASTS, bare, binder, shape_of_form, shape_of_value
+from docsession._query._operands import NUMBERS, Place
+from docsession._query._recorder import Recorded, item_form, operand_of, record
+from docsession._sql._values import Shape, json_at, path_literal
+
+
+class PatchOperation(ABC):
+    """One change of a field."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    @abstractmethod
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
+
+    @abstractmethod
+    def sql(self, to: Compilation, document: str) -> str:
+        """Return the document after the change as SQL, *document* being that before."""
+
+
+class Set(PatchOperation):
+    """The field gets a value, whatever it had; a field whose parent is missing stays missing."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, place: Place, value: object) -> None:
+        super().__init__(place)
+        self._value = value
+        if value is not None:
+            shape_of_value(place.form, value, place.label)
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("set")
+        self.place.walk(key, values)
+        values.append(self._value)
+
+    @override
+    def sql(self, to: Compilation, document: str) -> str:
+        value = to.bind(to.take(), _json_or_null(self.place.form))
+        return f"jsonb_set({document}, {path_literal(self.place.path)}, {value})"
+
+
+class Increment(PatchOperation):
+    """A number grows; a missing or null one counts as 0, and what is no number stays as it is."""
+
+    __slots__ = ("_by",)
+
+    def __init__(self, place: Place, by: object) -> None:
+        super().__init__(place)
+        if shape_of_form(place.form) is not Shape.NUMBER and not bare(place.form).untyped:
+            raise InvalidArgumentTypeException(
+                f"increment(): {place.label} holds {place.form.label}, which is no number"
+            )
+        shape_of_value(NUMBERS, by, "increment()")
+        self._by = by
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("increment")
+        self.place.walk(key, values)
+        values.append(self._by)
+
+    @override
+    def sql(self, to: Compilation, document: str) -> str:
+        by = to.bind(to.take(), binder(NUMBERS, Shape.NUMBER), CASTS[Shape.NUMBER])
+        now = json_at(document, self.place.path)
+        return (
+            f"CASE WHEN coalesce(jsonb_typeof({now}), 'null') IN ('number', 'null') "
+            f"THEN jsonb_set({document}, {path_literal(self.place.path)}, "
+            f"to_jsonb(coalesce((nullif({now}, 'null'))::numeric, 0) + {by})) ELSE {document} END"
+        )
+
+
+class Append(PatchOperation):
+    """A list gets one more item; a missing or null one begins with it, and what is no list stays as it is."""
+
+    __slots__ = ("_item", "_value")
+
+    def __init__(self, place: Place, value: object) -> None:
+        super().__init__(place)
+        self._item = item_form(place)
+        self._value = value
+        if value is not None:
+            shape_of_value(self._item, value, f"an item of {place.label}")
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("append")
+        self.place.walk(key, values)
+        values.append(self._value)
+
+    @override
+    def sql(self, to: Compilation, document: str) -> str:
+        value = to.bind(to.take(), _json_or_null(self._item))
+        now = json_at(document, self.place.path)
+        return (
+            f"CASE WHEN coalesce(jsonb_typeof({now}), 'null') IN ('array', 'null') "
+            f"THEN jsonb_set({document}, {path_literal(self.place.path)}, "
+            f"coalesce(nullif({now}, 'null'), '[]') || jsonb_build_array({value})) ELSE {document} END"
+        )
+
+
+class Remove(PatchOperation):
+    """The field is removed."""
+
+    __slots__ = ()
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append("remove")
+        self.place.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, document: str) -> str:
+        return f"({document} #- {path_literal(self.place.path)})"
+
+
+class Rename(PatchOperation):
+    """The field gets another name, beside the one that it had; a document without it stays as it is."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, place: Place, name: str) -> None:
+        super().__init__(place)
+        if not name or not isinstance(place.path[-1], str):
+            raise InvalidArgumentException(f"rename({place.label}, …) takes the new name of a field, not {name!r:.60}")
+        self._name = name
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        key.append(("rename", self._name))
+        self.place.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, document: str) -> str:
+        path = self.place.path
+        now = json_at(document, path)
+        moved = f"jsonb_set({document} #- {path_literal(path)}, {path_literal((*path[:-1], self._name))}, {now})"
+        return f"CASE WHEN {now} IS NULL THEN {document} ELSE {moved} END"
+
+
+def set_(field: Any, value: object, /) -> PatchOperation:
+    """Give a field a value."""
+    return Set(_place(field, "set_"), value)
+
+
+def increment(field: Any, by: object = 1, /) -> PatchOperation:
+    """Add to a number; a missing one counts as 0."""
+    return Increment(_place(field, "increment"), by)
+
+
+def append(field: Any, value: object, /) -> PatchOperation:
+    """Put one more item at the end of a list; a missing one is begun."""
+    return Append(_place(field, "append"), value)
+
+
+def remove(field: Any, /) -> PatchOperation:
+    """Remove a field from the document."""
+    return Remove(_place(field, "remove"))
+
+
+def rename(field: Any, name: str, /) -> PatchOperation:
+    """Give a field another name, at the same place."""
+    return Rename(_place(field, "rename"), name)
+
+
+def operations_of(root: Recorded, function: Callable[[Any], object], id_key: str | None) -> list[PatchOperation]:
+    """Return what the function of a patch has returned.
+
+    Raises:
+        InvalidArgumentException: It is no list of operations, or one changes the id.
+    """
+    made = record(function, root, "patch()")
+    found: list[PatchOperation] = []
+    for each in made if isinstance(made, (list, tuple)) else (made,):
+        if not isinstance(each, PatchOperation):
+            raise InvalidArgumentTypeException(
+                "patch() takes a function that returns operations, as in lambda o: [set_(o.status, 'late')], "
+                f"not {type(each).__qualname__}"
+            )
+        if each.place.path == (id_key,):
+            raise InvalidArgumentException("patch() changes documents, and the id is no part of them")
+        found.append(each)
+    if not found:
+        raise InvalidArgumentException("patch() takes a function that returns one operation at least")
+    return found
+
+
+_NULL: Final = b"\x01null"
+
+
+def _json_or_null(form: Form) -> Callable[[Any], object]:
+    bind = binder(form, Shape.JSON)
+    return lambda value: _NULL if value is None else bind(value)
+
+
+def _place(field: object, function: str) -> Place:
+    place = operand_of(field)
+    if not isinstance(place, Place) or not place.label or place.scope is not None:
+        raise InvalidArgumentTypeException(f"{function}() takes a field of the document first, not {field!r:.60}")
+    return place

@@ -1,0 +1,144 @@
+"""Set-based operations: documents that a query finds are deleted or patched on the server, in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from docsession._documents._mapping import DocumentMapping
+from docsession._errors import InvalidOperationException, UnknownOutcomeException
+from docsession._port import Request, Row, Rows, Statement, TextArray
+from docsession._query._patches import PatchOperation, operations_of
+from docsession._query._query import Specification, but
+from docsession._session._changes import is_changed, renew
+from docsession._session._context import SessionContext
+from docsession._session._journal import Entry, undo_write
+from docsession._session._planning import current_moment
+from docsession._session._querying import Querying
+from docsession._session._tracked import Tracked
+from docsession._sql._tables import TableStatements
+
+
+class Changing:
+    """Changes documents by queries, for one session."""
+
+    __slots__ = ("_context", "_querying")
+
+    def __init__(self, context: SessionContext, querying: Querying) -> None:
+        self._context = context
+        self._querying = querying
+
+    async def delete(self, asked: Specification, *, returning: bool) -> list[Any]:
+        """Delete the documents, and return them as they were, or their ids."""
+        return await self._querying.guarded("delete", asked, lambda asked: self._delete(asked, returning=returning))
+
+    async def patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
+        """Patch the documents, and return them, or their ids."""
+        return await self._querying.guarded(
+            "patch", asked, lambda asked: self._patch(asked, function, returning=returning)
+        )
+
+    async def _delete(self, asked: Specification, *, returning: bool) -> list[Any]:
+        found = await self._prepare(asked, "delete")
+        if found is None:
+            return []
+        table, mapping = found
+        rows = await self._send(self._querying.compiler(table, mapping).delete(asked, returning=returning))
+        known = self._context.map
+        for key, *_ in rows:
+            tracked = known.by_id.get(key)
+            if tracked is not None and tracked.table is table:
+                known.forget(tracked)
+            known.deleted.pop(key, None)
+            known.included.pop(key, None)
+            known.missing.add(key)
+        if not returning:
+            return [row[0] for row in rows]
+        rows.sort(key=_id_of)
+        return self._querying.entities(rows, table, mapping, but(asked, no_tracking=True))
+
+    async def _patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
+        found = await self._prepare(asked, "patch")
+        if found is None:
+            return []
+        table, mapping = found
+        operations = operations_of(asked.root, function, mapping.codec.id_key)
+        rows = await self._send(self._statement(asked, table, mapping, operations, returning=returning))
+        known = self._context.map
+        for key, *row in rows:
+            known.included.pop(key, None)
+            tracked = known.by_id.get(key)
+            if tracked is not None and tracked.table is table and row[0] is not None:
+                self._renew(tracked, row)
+        if not returning:
+            return [row[0] for row in rows]
+        rows.sort(key=_id_of)
+        return self._querying.entities(rows, table, mapping, asked)
+
+    def _statement(
+        self,
+        asked: Specification,
+        table: TableStatements,
+        mapping: DocumentMapping[Any],
+        operations: list[PatchOperation],
+        *,
+        returning: bool,
+    ) -> Statement:
+        moment = current_moment()
+        tracked = TextArray(key for key, each in self._context.map.by_id.items() if each.table is table)
+        wanted = None if returning else tracked
+        last = (moment.version, moment.step, moment.last_modified, wanted)
+        return self._querying.compiler(table, mapping).patch(asked, operations, last)
+
+    async def _prepare(
+        self, asked: Specification, operation: str
+    ) -> tuple[TableStatements, DocumentMapping[Any]] | None:
+        """Return where the documents are; None where there is none.
+
+        Raises:
+            InvalidOperationException: The query cannot change documents, or the session has changed some itself.
+        """
+        context = self._context
+        if asked.take is not None or asked.skip or asked.groups or asked.projection is not None or asked.distinct:
+            raise InvalidOperationException(
+                f"{operation}() is done to all documents that fulfil the conditions: call it on a query without skip, "
+                "take, group_by, select and distinct"
+            )
+        found = await self._querying.find(asked)
+        if found is None:
+            return None
+        table, _ = found
+        changed = [each.id for each in context.map.by_id.values() if each.table is table and is_changed(each)]
+        if changed:
+            names = ", ".join(map(repr, changed[:10]))
+            raise InvalidOperationException(
+                f"{operation}() of a query may meet documents that this session has changed and not saved ({names}): "
+                "save, refresh or evict them first"
+            )
+        return found
+
+    async def _send(self, statement: Statement) -> Rows:
+        context = self._context
+        context.requests.count(context.operation)
+        try:
+            (rows,) = await context.run(Request([statement], transaction=True, write=True))
+        except UnknownOutcomeException as error:
+            raise UnknownOutcomeException(
+                f"the connection to PostgreSQL broke before the {context.operation} of a query was acknowledged: "
+                "whether it was committed is not known. Ask for the documents, and repeat it where it was not"
+            ) from error
+        return rows
+
+    def _renew(self, tracked: Tracked, row: list[Any]) -> None:
+        data, stored, version, modified = row
+        undo = undo_write(tracked)
+        renew(tracked, data, stored, version, modified)
+        journal = self._context.journal
+        if journal is not None:
+            entry = Entry([], current_moment())
+            entry.remember(undo)
+            journal.entries.append(entry)
+
+
+def _id_of(row: Row) -> str:
+    return str(row[0])
