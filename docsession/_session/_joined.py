@@ -11,18 +11,18 @@ from typing_extensions import override
 from docsession._documents._ids import time_ordered_id
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._naming import command_line
-from docsession._errors import ConnectionLostException, DocSessionError, TableDoesNotExistException
-from docsession._port import Fate, ForeignExecutor, Place, Request, Row, Rows, Statement, Transaction
+from docsession._errors import ConnectionLostException, DocSessionError, TableDoesNotExistException, _GuardFailed
+from docsession._port import Fate, ForeignExecutor, Place, Request, RequestExecutor, Row, Rows, Statement, Transaction
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import SessionContext
 from docsession._session._database import NO_TABLES, Database
 from docsession._session._journal import Entry, Journal
-from docsession._session._planning import OutdatedError, UndoneError
+from docsession._session._planning import Flush, OutdatedError, UndoneError
 from docsession._sql._flush import Delete, Put
 from docsession._sql._joining import status_of
 from docsession._sql._tables import TableStatements
 
-Find: TypeAlias = Callable[[Place, ForeignExecutor], Awaitable[Database]]
+Find: TypeAlias = Callable[[Place, RequestExecutor], Awaitable[Database]]
 """Finds what is known of the database at a place of PostgreSQL."""
 
 
@@ -32,15 +32,19 @@ class Joined:
     A flush in their transaction counts as saved, on the premise that they commit. Each flush has an entry in
     the session's journal and a premise, in the same order. Where a premise turns out not to hold the
     journal is undone from there on: a rollback takes away what came last.
+
+    Attributes:
+        rollbacks: How often something was undone.
     """
 
-    __slots__ = ("_context", "_find", "_foreign", "_is_settled")
+    __slots__ = ("_context", "_find", "_foreign", "_is_settled", "rollbacks")
 
     def __init__(self, context: SessionContext, foreign: ForeignExecutor, find: Find) -> None:
         self._context = context
         self._foreign = foreign
         self._find = find
         self._is_settled = False
+        self.rollbacks = 0
         context.joined = self
         context.executor = context.own_executor = self
         context.journal = Journal()
@@ -54,7 +58,7 @@ class Joined:
         """Find out which database the connection leads to, before the session relies on what is known of it."""
         if not self._is_settled:
             place = await self._foreign.place()
-            self._context.database = await self._find(place, self._foreign)
+            self._context.database = await self._find(place, self)
             self._is_settled = True
 
     # requests
@@ -79,8 +83,18 @@ class Joined:
             yield row
 
     async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
-        """See `RequestExecutor.run_apart`; only a database of which the store has no connection comes here."""
-        return await self._foreign.run_apart(make)
+        """See `RequestExecutor.run_apart`: only a `ForeignDatabase` comes here, and there is no other connection.
+
+        Raises:
+            UndoneError: An earlier flush was rolled back; that is undone.
+        """
+        request = make()
+        if request is None:
+            return []
+        try:
+            return await self.run(request)
+        except _GuardFailed as error:
+            raise UndoneError from error.__cause__
 
     def begin(self, isolation_level: str | None = None) -> Transaction:
         """Refuse, as `ForeignExecutor.begin` does."""
@@ -104,6 +118,7 @@ class Joined:
         foreign.review()
         undone = next((i for i, premise in enumerate(premises) if premise.fate is Fate.UNDONE), None)
         if undone is not None:
+            self.rollbacks += 1
             self._undo_to(premises[undone].mark)
             del premises[undone:]
         while premises and premises[0].fate is Fate.COMMITTED:
@@ -115,14 +130,20 @@ class Joined:
                 premise.mark -= settled
         return undone is not None
 
-    async def refuse_undone(self) -> None:
-        """Ask the server about flushes that may have been rolled back, as a save with nothing to save must.
+    async def confirm(self, flush: Flush | None, rollbacks: int) -> None:
+        """See to it that a plan is made on what is true; one with nothing to save asks the server first.
+
+        Args:
+            flush: The plan.
+            rollbacks: How many were known when it was begun.
 
         Raises:
-            UndoneError: One was, and is undone.
+            UndoneError: A flush was rolled back, and is undone: there is more to save.
         """
-        await self._foreign.ask()
-        if self.review():
+        if flush is None:
+            await self._foreign.ask()
+            self.review()
+        if self.rollbacks != rollbacks:
             raise UndoneError
 
     async def rolled_back(self) -> None:

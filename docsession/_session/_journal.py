@@ -32,6 +32,10 @@ class Entry:
         """Have *undo* called, last one first, where the flush turns out not to be committed."""
         self._undos.append(undo)
 
+    def forget(self) -> None:
+        """Let a rollback leave the session as it is: what the flush was about is forgotten there."""
+        self._undos.clear()
+
     def undo(self) -> None:
         """Bring the session back to the state before the flush."""
         for undo in reversed(self._undos):

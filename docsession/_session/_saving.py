@@ -115,14 +115,15 @@ class Saver:
         sent = context.requests.number
         for is_last in (False, False, True) if context.joined is not None else (False, True):
             known = context.database.catalogue
+            rollbacks = 0 if context.joined is None else context.joined.rollbacks
             try:
                 flush = await self._planner.plan(session, news)
+                if context.joined is not None:
+                    await context.joined.confirm(flush, rollbacks)
                 if flush is not None:
                     if context.requests.number == sent:
                         context.requests.count("save_changes")
                     await self._execute(flush)
-                elif context.joined is not None:
-                    await context.joined.refuse_undone()
             except UndoneError:
                 raise
             except (TableDoesNotExistException, OutdatedError) as error:

@@ -54,6 +54,10 @@ def there(host, elsewhere_url, database, request):
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(database)))
 
 
+SOME = ["psycopg", "sqlalchemy-async-session", "django"]
+
+
+@pytest.mark.parametrize("host", SOME, indirect=True)
 class TestAnotherDatabase:
     async def test_documents_are_written_and_read_there(self, host, store, there, elsewhere_url):
         await save(there, (Item(1), "items/1"))
@@ -119,6 +123,33 @@ class TestAnotherDatabase:
             await host.commit()
         assert (await read(there, "things/1"))["value"] == 1
 
+    async def test_a_rollback_that_only_a_new_prefix_finds_out_is_undone_first(self, host, store, there, elsewhere_url):
+        await save(there, (Item(1), "items/1"))
+        await host.open(elsewhere_url)
+        async with session_on(store, host) as session:
+            item = await session.load("items/1", Item)
+            item.value = 2
+            await session.save_changes()
+            await host.rollback()
+            await session.store(Item(3), "things/3")
+            await session.save_changes()
+            await session.store(Item(4), "more/4")
+            await session.save_changes()
+            await host.commit()
+        assert [(await read(there, key, Item)).value for key in ("items/1", "things/3", "more/4")] == [2, 3, 4]
+
+    async def test_identities_are_a_part_of_the_transaction(self, host, store, there, elsewhere_url):
+        await save(there, (Item(1), "items|"))
+        await host.open(elsewhere_url)
+        async with session_on(store, host) as session:
+            for i in range(2):
+                await session.store(item := Item(i), "items|")
+                assert item.id == "items/2"
+                await session.save_changes()
+                await host.rollback()
+                session.advanced.clear()
+                await session.load(f"items/40{i}", Item)
+
     async def test_without_auto_create_a_missing_database_is_told_at_once(
         self, host, elsewhere_url, postgres_url, database
     ):
@@ -133,6 +164,7 @@ class TestAnotherDatabase:
         await store.close()
 
 
+@pytest.mark.parametrize("host", SOME, indirect=True)
 class TestTheStoresOwnDatabase:
     async def test_a_server_that_was_started_anew_is_still_the_stores(self, host, store, postgres_url):
         await save(store, (Item(1), "items/1"))

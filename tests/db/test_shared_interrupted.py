@@ -27,7 +27,7 @@ def store(host_store):
 
 @pytest.mark.parametrize("host", [name for name, kind in HOSTS.items() if kind.face == "async"], indirect=True)
 class TestCancellation:
-    @pytest.mark.parametrize("steps", range(0, 24, 2))
+    @pytest.mark.parametrize("steps", range(0, 24, 4))
     async def test_a_cancelled_save_agrees_with_the_transaction(self, host, store, host_table, postgres_url, steps):
         await save(store, (Item(1), "items/1"), (Item(1), "items/2"))
         await host.open(postgres_url)
@@ -51,7 +51,7 @@ class TestCancellation:
         assert [(await read(store, f"items/{i}", Item)).value for i in (1, 2)] == [2, 3]
         assert host_table.committed() == [1]
 
-    @pytest.mark.parametrize("steps", range(0, 12, 2))
+    @pytest.mark.parametrize("steps", range(0, 12, 4))
     async def test_a_cancelled_load_leaves_the_transaction_usable(self, host, store, host_table, postgres_url, steps):
         await save(store, (Item(1), "items/1"))
         await host.open(postgres_url)

@@ -191,6 +191,21 @@ class TestRollback:
             await host.commit()
         assert (await value_of(store), await value_of(store, "items/2")) == (2, 2)
 
+    async def test_what_the_session_has_forgotten_does_not_come_back(self, host, store, postgres_url):
+        await save(store, (Item(1), "items/1"), (Item(2), "items/2"))
+        await host.open(postgres_url)
+        async with session_on(store, host) as session:
+            (await session.load("items/1", Item)).value = 5
+            session.delete("items/2")
+            await session.save_changes()
+            session.advanced.clear()
+            await host.rollback()
+            await session.load("items/404", Item)
+            assert not session.advanced.has_changes()
+            await session.save_changes()
+            await host.commit()
+        assert (await value_of(store), await value_of(store, "items/2")) == (1, 2)
+
     async def test_metadata_and_deletions_are_unsaved_again(self, host, store, postgres_url):
         await save(store, (Item(1), "items/1"), (Item(2), "items/2"))
         await host.open(postgres_url)
