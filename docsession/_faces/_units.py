@@ -240,7 +240,7 @@ def _may_be_repeated(context: SessionContext, error: DocSessionError) -> bool:
 
 def _tell(error: DocSessionError, context: SessionContext, tries: int, what: str) -> None:
     """Say with *error* how often it was tried, and why no further time."""
-    if _is_in_doubt(context):
+    if _is_in_doubt(context) or isinstance(error, UnknownOutcomeException):
         error.add_note(
             f"{what} does not repeat the work, since it may be committed: the connection broke before the answer came. "
             "Look whether it is there before you run it again."

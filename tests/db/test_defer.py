@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from docsession import (
     CollectionMismatchException,
@@ -21,7 +23,7 @@ from docsession import (
     UnsupportedValueException,
 )
 from tests.support.answers import Answers
-from tests.support.documents import change, read, remove, save
+from tests.support.documents import change, driven, read, remove, save
 from tests.support.proxy import CountingProxy
 
 
@@ -461,3 +463,77 @@ async def test_overlapping_flushes_do_not_deadlock(store):
 
     await asyncio.gather(*(write(turn) for turn in range(10)))
     await remove(store, "users/0")
+
+
+KEYS = [f"users/{n}" for n in range(4)] + [f"companies/{n}" for n in range(2)]
+CLASSES = {"users": User, "companies": Company}
+
+
+@st.composite
+def scenarios(draw):
+    """What there is, what the session has loaded, which commands it defers, and what it does about a transaction."""
+    there = draw(st.sets(st.sampled_from(KEYS)))
+    loaded = draw(st.lists(st.sampled_from(KEYS), unique=True))
+    commands = draw(st.dictionaries(st.sampled_from(KEYS), st.none() | st.text("ab", max_size=2), max_size=5))
+    checked = draw(st.sets(st.sampled_from(KEYS)))
+    return there, loaded, commands, checked, draw(st.sampled_from(["none", "commit", "rollback", "rollback, again"]))
+
+
+def test_commands_do_to_database_and_session_what_they_say(face, postgres_url, database, rows):
+    """Any documents, any of them loaded, any commands, saved by themselves or in a transaction."""
+
+    async def play(store, scenario):
+        there, loaded, commands, checked, transaction = scenario
+        async with store.open_session() as cleaner:
+            for key in KEYS:
+                cleaner.delete(key)
+            await cleaner.save_changes()
+        before = {key: f"old {key}" for key in there}
+        if before:
+            await save(store, *((CLASSES[key.partition("/")[0]](name), key) for key, name in before.items()))
+        async with store.open_session() as session:
+            session.advanced.max_number_of_requests_per_session = 1000
+            entities = {key: await session.load(key, CLASSES[key.partition("/")[0]]) for key in loaded}
+            if transaction != "none":
+                await session.advanced.begin()
+            for key, name in commands.items():
+                table = key.partition("/")[0]
+                vector = str(rows.version(table, key)) if key in there else ""
+                vector = vector if key in checked and (vector or name is not None) else None
+                session.defer(
+                    DeleteCommandData(key, vector) if name is None else put(key, {"name": name}, vector)
+                )  # fmt: skip
+            await session.save_changes()
+            after = {key: name for key, name in (before | commands).items() if name is not None}
+            await compare(session, after, entities)
+            if transaction.startswith("rollback"):
+                await session.advanced.rollback()
+                assert session.advanced.has_changes() is bool(commands)
+                await compare(session, before, entities)
+                if transaction == "rollback, again":
+                    await session.save_changes()
+                    await compare(session, after, entities)
+                else:
+                    after = before
+            elif transaction == "commit":
+                await session.advanced.commit()
+        async with store.open_session() as fresh:
+            await compare(fresh, after, {})
+
+    async def compare(session, expected, entities):
+        """Each document is as expected, and an entity that was tracked is the one that is there."""
+        for key in KEYS:
+            found = await session.load(key, CLASSES[key.partition("/")[0]])
+            assert (None if found is None else found.name) == expected.get(key), key
+            if found is not None and entities.get(key) is not None:
+                assert found is entities[key]
+
+    with driven(face, postgres_url, database) as (store, run):
+        run(save(store, (User(""), "users/first"), (Company(""), "companies/first")))
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(scenarios())
+        def check(scenario):
+            run(play(store, scenario))
+
+        check()
