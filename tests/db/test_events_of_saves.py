@@ -1,13 +1,8 @@
 """Events before a save: what handlers are told, in which order, and what they may do."""
 
-import dataclasses
-
 import pytest
 
 from docsession import (
-    AfterSaveChangesEventArgs,
-    BeforeDeleteEventArgs,
-    BeforeStoreEventArgs,
     DocumentConventions,
     InvalidOperationException,
     UnsupportedValueException,
@@ -62,14 +57,6 @@ class TestOrder:
             await session.store(User("a"), "users/1")
             await session.save_changes()
         assert log == ["store", "store, too", "session"]
-
-    async def test_the_arguments_are_ravendbs(self):
-        def names(cls):
-            return [each.name for each in dataclasses.fields(cls) if not each.name.startswith("_")]
-
-        assert names(BeforeStoreEventArgs) == ["session", "document_id", "entity"]
-        assert names(AfterSaveChangesEventArgs) == ["session", "document_id", "entity"]
-        assert names(BeforeDeleteEventArgs) == ["session", "key", "entity"]
 
     async def test_no_repr_shows_a_document(self, store):
         shown = []
