@@ -195,5 +195,5 @@ def sqlalchemy_host(given: object) -> Host | None:
 
 
 def _in_scope(owner: Any) -> Any:
-    """Return the session that a scoped session stands for, here and now."""
-    return owner() if type(owner).__name__ in {"scoped_session", "async_scoped_session"} else owner
+    """Return the session that a scoped session, which alone has a registry, stands for here and now."""
+    return owner() if hasattr(owner, "registry") else owner

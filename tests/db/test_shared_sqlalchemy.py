@@ -166,6 +166,27 @@ class TestTheOrm:
             scoped.remove()
         assert [order_of(store, f"orders/{i}") is not None for i in (1, 2)] == [True, False]
 
+    def test_a_session_inside_a_transaction_that_a_test_rolls_back(self, store, engine):
+        """The usual fixture: everything is committed to a savepoint, and undone with the outer transaction."""
+        with engine.connect() as outer:
+            transaction = outer.begin()
+            with (
+                Session(outer, join_transaction_mode="create_savepoint") as owner,
+                store.open_session(session_options=on(owner)) as session,
+            ):
+                session.store(kept := Order(["a"]), "orders/1")
+                session.save_changes()
+                owner.commit()
+                session.store(dropped := Order(["b"]), "orders/2")
+                session.save_changes()
+                owner.rollback()
+                assert [session.advanced.has_changed(each) for each in (kept, dropped)] == [False, True]
+                with store.open_session(session_options=on(owner)) as other:
+                    assert other.load("orders/1", Order).lines == ["a"]
+                transaction.rollback()
+                assert session.advanced.has_changed(kept)
+        assert order_of(store, "orders/1") is None
+
     def test_a_session_that_begins_only_when_told_is_respected(self, store, engine):
         with (
             Session(engine, autobegin=False) as owner,

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 
-from docsession import ConcurrencyException, OptimisticConcurrencyMode
+from docsession import (
+    ConcurrencyException,
+    OptimisticConcurrencyMode,
+    PutCommandDataWithJson,
+    RequestExecutor,
+    SessionOptions,
+)
 from tests.support.documents import change, read, save
 from tests.support.hosts import finished, session_on
 
@@ -369,6 +375,73 @@ class TestReads:
             assert [item and item.value for item in loaded.values()] == [0, 1, 2, 3, 4, None]
             assert await session.advanced.exists("items/1")
             assert not await session.advanced.exists("items/9")
+
+
+class TestTheRestOfTheSession:
+    async def test_whatever_a_session_does_is_a_part_of_the_transaction(self, host, store, host_table, postgres_url):
+        await save(store, *[(Item(i), f"items/{i}") for i in range(1, 4)])
+        await host.open(postgres_url)
+        await host.execute(host_table.insert(1))
+
+        def add_ten(item):
+            item.value += 10
+
+        async with session_on(store, host) as session:
+            await session.advanced.edit("items/1", Item, add_ten)
+            session.advanced.defer(PutCommandDataWithJson("items/7", None, {"value": 7, "tags": []}))
+            await session.save_changes()
+            assert await session.query(Item).count() == 4
+            assert sorted(item.value for item in await session.query(Item).all()) == [2, 3, 7, 11]
+            streamed = [item.value async for item in as_async(session.query(Item).where(value=7).stream())]
+            assert streamed == [7]
+            assert await session.query(Item).where(value=3).delete() == 1
+            assert await value_of(store) == 1
+            await host.rollback()
+            assert await session.query(Item).count() == 3
+            await session.advanced.edit("items/1", Item, add_ten)
+            await host.commit()
+        assert host_table.committed() == []
+        assert [await value_of(store, f"items/{i}") for i in (1, 3, 7)] == [11, 3, None]
+
+    async def test_a_unit_of_work_is_not_run_again_in_their_transaction(self, host, store, host_table, postgres_url):
+        await save(store, (Item(1), "items/1"))
+        await host.open(postgres_url)
+        await host.execute(host_table.insert(1))
+        tries = []
+
+        async def work(session):
+            tries.append(1)
+            item = await finished(session.load("items/1", Item))
+            await change(store, "items/1", Item, value=7)
+            item.value = 2
+
+        def blocking_work(session):
+            tries.append(1)
+            session.load("items/1", Item).value = 2
+            with psycopg.connect(postgres_url, autocommit=True) as beside:
+                beside.execute(f'UPDATE "{store.database}".items SET version = version + 5')
+
+        options = SessionOptions(
+            request_executor=RequestExecutor.for_connection(host.given),
+            optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES,
+        )
+        with pytest.raises(ConcurrencyException):
+            await store.run(work if host.face == "async" else blocking_work, session_options=options)
+        assert tries == [1]
+        await host.commit()
+        assert host_table.committed() == [1]
+
+
+def as_async(rows):
+    """Iterate over *rows* as the async face does."""
+    if hasattr(rows, "__aiter__"):
+        return rows
+
+    async def iterate():
+        for row in rows:
+            yield row
+
+    return iterate()
 
 
 class TestIds:

@@ -270,6 +270,21 @@ class TestTheExecutor:
         assert executor.premises == []
         assert host_table.committed() == [2]
 
+    async def test_a_block_of_psycopg_is_joined_also_on_a_connection_in_autocommit(self, connect, host_table):
+        connection, executor = await connect(autocommit=True)
+        for n, ends in ((1, None), (2, psycopg.Rollback())):
+            block = connection.transaction()
+            entered = block.__aenter__() if hasattr(block, "__aenter__") else block.__enter__()
+            await finished(entered)
+            await executor.run(write(host_table, n))
+            assert host_table.committed() == ([1] if n == 2 else [])
+            ended = (type(ends), ends, None) if ends else (None, None, None)
+            left = block.__aexit__(*ended) if hasattr(block, "__aexit__") else block.__exit__(*ended)
+            await finished(left)
+        await executor.ask()
+        assert [premise.fate for premise in executor.premises] == [Fate.COMMITTED, Fate.UNDONE]
+        assert host_table.committed() == [1]
+
     async def test_adapters_and_row_factory_are_not_theirs(self, connect, host_table):
         connection, executor = await connect()
         connection.row_factory = psycopg.rows.dict_row
