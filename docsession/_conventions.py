@@ -36,6 +36,7 @@ class ConventionSettings(TypedDict, total=False):
     max_number_of_requests_per_session: int
     node_tag: str
     optimistic_concurrency_mode: OptimisticConcurrencyMode
+    page_token_key: str | bytes | None
     request_timeout: timedelta | None
     should_ignore_entity_changes: ShouldIgnoreEntityChanges | None
     standby_timeout: float
@@ -81,6 +82,7 @@ class DocumentConventions:
         "_max_cache_size",
         "_node_tag",
         "_optimistic_concurrency_mode",
+        "_page_token_key",
         "_request_timeout",
         "_transform_prefix",
         "max_number_of_requests_per_session",
@@ -102,6 +104,7 @@ class DocumentConventions:
         self._disable_atomic_writes = False
         self._identity_parts_separator = "/"
         self._node_tag = "A"
+        self._page_token_key: bytes | None = None
         self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
         self._find_collection_name: Callable[[type], str | None] | None = None
         self._find_identity_property_name: Callable[[type], str | None] | None = None
@@ -118,7 +121,7 @@ class DocumentConventions:
     def __repr__(self) -> str:
         """Name what was set."""
         plain = DocumentConventions()
-        names = sorted(ConventionSettings.__annotations__.keys() - {"use_optimistic_concurrency"})
+        names = sorted(ConventionSettings.__annotations__.keys() - {"page_token_key", "use_optimistic_concurrency"})
         given = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(plain, name)}
         return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
@@ -216,6 +219,26 @@ class DocumentConventions:
         if not (value.isascii() and value.isalnum()):
             raise InvalidArgumentException(f"node_tag must be ASCII letters or digits, not {value!r}")
         self._node_tag = value
+
+    @property
+    def page_token_key(self) -> bytes | None:
+        """What page tokens are signed with, so that nobody makes up positions: at least 16 bytes; None signs nothing.
+
+        All processes that share tokens need the same key. It is never shown.
+        """
+        return self._page_token_key
+
+    @page_token_key.setter
+    def page_token_key(self, value: str | bytes | None) -> None:
+        given: object = value
+        if given is not None and not isinstance(given, (str, bytes)):
+            raise InvalidArgumentTypeException(
+                f"page_token_key is bytes, a str or None, not {type(given).__qualname__}"
+            )
+        key = value.encode() if isinstance(value, str) else value
+        if key is not None and len(key) < 16:
+            raise InvalidArgumentException("page_token_key must have 16 bytes or more, as from secrets.token_bytes(32)")
+        self._page_token_key = key
 
     @property
     def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import override
 
+from docsession._errors import InvalidArgumentException
 from docsession._faces._query_results import described, first_of, one_of
 from docsession._query._facets import FacetValue
 from docsession._query._projection import project
@@ -145,9 +146,26 @@ class AsyncDocumentQuery(QueryBuilding[T]):
         """Return True where there is a document. One request."""
         return await self._querying.any(self._specification)
 
-    async def page(self) -> Page[T]:
-        """Return the documents that `skip` and `take` leave, and how many there are without them. One request."""
-        return await self._querying.page(self._specification)
+    async def page(self, size: int | None = None, *, after: str | None = None, before: str | None = None) -> Page[T]:
+        """Return a page of the results. One request.
+
+        Without *size*: what `skip` and `take` leave, with how many there are without them. With *size*: by keys,
+        however far from the beginning as fast as the first page, and without gaps or repetitions where documents
+        come and go meanwhile.
+
+        Args:
+            size: How many results a page by keys has.
+            after: `next` of the page before; a token, safe to give to a browser.
+            before: `previous` of the page after.
+
+        Raises:
+            InvalidArgumentException: A token is not of this query.
+        """
+        if size is None:
+            if after is not None or before is not None:
+                raise InvalidArgumentException("page(after=…) and page(before=…) take a size: page(20, after=token)")
+            return await self._querying.page(self._specification)
+        return await self._querying.keyset(self._specification, size, after, before)
 
     async def facets(self, **facets: Any) -> dict[str, list[FacetValue]]:
         """Return how many documents have which values of fields, or lie in which ranges. One request.

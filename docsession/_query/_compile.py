@@ -11,6 +11,7 @@ from docsession._query._compilation import Compilation, Convert
 from docsession._query._facets import Facet
 from docsession._query._kinds import is_datetime, shape_of_form
 from docsession._query._operands import Column, Operand, Place
+from docsession._query._paging import Key, Position, bound, ranges, reversed_keys
 from docsession._query._patches import PatchOperation
 from docsession._query._projection import Aggregate, group_sql
 from docsession._query._query import Specification
@@ -18,7 +19,8 @@ from docsession._sql._tables import TableStatements
 from docsession._sql._values import Shape
 
 COLUMNS: Final = "t.id, t.data, t.metadata, t.version, t.last_modified"
-_PAGE_COLUMNS: Final = ("p.id", "p.data", "p.metadata", "p.version", "p.last_modified")
+_DOCUMENT: Final = ("id", "data", "metadata", "version", "last_modified")
+_PAGE_COLUMNS: Final = tuple(f"p.{name}" for name in _DOCUMENT)
 _MOST: Final = 512
 """Texts kept for a table; a program has a handful, one that makes queries of everything it is asked may have more."""
 
@@ -77,6 +79,98 @@ class QueryCompiler:
     def aggregate(self, asked: Specification) -> Statement:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
+
+    def keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Statement:
+        """Return the statement for a page by keys: as many rows as `asked.take` says, each with its keys behind it.
+
+        Args:
+            asked: What is asked for; `take` is the size of the page, and one more.
+            position: What it comes after, or before; None: the beginning, or the end.
+            backwards: True: what comes before, the nearest first.
+        """
+        key: list[object] = ["keyset", backwards, position and tuple(each is None for each in position)]
+        values: list[Any] = []
+        self._walk_rows(asked, key, values)
+        values += [asked.take, position]
+        return self._known(tuple(key), lambda: self._write_keyset(asked, position, backwards=backwards)).statement(
+            values
+        )
+
+    def form_of(self, asked: Specification) -> tuple[object, ...]:
+        """Return what tells the rows and order of a query from those of others, whatever its constants are."""
+        key: list[object] = [self.table.collection]
+        self._walk_rows(asked, key, [])
+        return tuple(key)
+
+    def count_keys(self, asked: Specification) -> int:
+        """Return how many keys a position of the query has."""
+        return len(self._keys(Compilation(self._schema, self._id_key), asked))
+
+    def _walk_rows(self, asked: Specification, key: list[object], values: list[Any]) -> None:
+        for condition in asked.conditions:
+            condition.walk(key, values)
+        if self._aliases is not None:
+            values.append(self._aliases)
+        if asked.projection is not None:
+            _walk_results(asked, key, values)
+        for operand, down in asked.orders:
+            operand.walk(key, values)
+            key.append(down)
+
+    def _keys(self, to: Compilation, asked: Specification) -> list[Key]:
+        keys = []
+        down = False
+        for operand, down in asked.orders:
+            if isinstance(operand, Column):
+                keys.append(Key(operand.sql(to, operand.shape), operand.shape, down))
+            elif isinstance(operand, Place) and operand.is_id(to):
+                keys.append(Key("t.id", Shape.TEXT, down, nullable=False))
+                return keys
+            else:
+                keys += [Key(operand.sql(to, shape), shape, down) for shape in _shapes_to_sort(operand)]
+        return [*keys, Key("t.id", Shape.TEXT, down, nullable=False)]
+
+    def _write_keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Compiled:
+        to = Compilation(self._schema, self._id_key)
+        where = self._where(to, asked)
+        columns, _ = self._results(to, asked)
+        keys = self._keys(to, asked)
+        if backwards:
+            keys = reversed_keys(keys)
+        take, where_from = to.take(), to.take()
+        limit = to.bind(take, _same)
+        selected = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns)) or COLUMNS
+        texts = ", ".join(f"{key.text} AS k{number}" for number, key in enumerate(keys))
+        rows = f"SELECT {selected}, {texts} FROM {self.table.name} AS t"
+        if position is None:
+            orders = ", ".join(key.order for key in keys)
+            return Compiled(f"{rows}{where} ORDER BY {orders} LIMIT {limit}", to.binds)
+        bounds: dict[int, str] = {}
+
+        def bind(number: int) -> str:
+            if number not in bounds:
+                key = keys[number]
+                bounds[number] = to.bind(where_from, lambda position: bound(key, position[number]), key.cast)
+            return bounds[number]
+
+        parts = []
+        for number, (conditions, first) in enumerate(ranges(keys, [each is None for each in position], bind)):
+            orders = ", ".join(key.order for key in keys[min(first, len(keys) - 1) :])
+            left = "".join(f" - (SELECT count(*) FROM r{earlier})" for earlier in range(number))
+            joined = f"{where} AND " if where else " WHERE "
+            condition = " AND ".join(conditions)
+            parts.append(f"r{number} AS MATERIALIZED ({rows}{joined}{condition} ORDER BY {orders} LIMIT {limit}{left})")
+        together = " UNION ALL ".join(f"SELECT * FROM r{number}" for number in range(len(parts)))
+        names = [f"c{number}" for number in range(len(columns))] or [
+            "id",
+            "data",
+            "metadata",
+            "version",
+            "last_modified",
+        ]
+        names += [f"k{number}" for number in range(len(keys))]
+        together = together.replace("*", ", ".join(names))
+        return Compiled(f"WITH {', '.join(parts)} {together}", to.binds)
 
     def delete(self, asked: Specification, *, returning: bool) -> Statement:
         """Return the statement that deletes the documents; it returns their rows, or their ids alone."""

@@ -14,6 +14,7 @@ from docsession._errors import InvalidArgumentException, InvalidOperationExcepti
 from docsession._port import Row, Rows, Statement
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
+from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
@@ -26,21 +27,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _INVALID_REGEX = "2201B"
+_LARGEST_PAGE = 2**31
 _CHUNK = 500
 """Rows that a stream takes from the server at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of the documents that a query found.
+    """Some of the results of a query.
 
     Attributes:
-        items: The documents of this page.
-        total: How many there are on all pages.
+        items: The results of this page.
+        total: How many there are on all pages; None for a page by keys, which does not count them.
+        next: A token for the page after this one, by keys; None where there is none.
+        previous: A token for the page before this one, likewise.
     """
 
     items: list[T]
-    total: int
+    total: int | None = None
+    next: str | None = None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,44 @@ class Querying:
     async def page(self, asked: Specification) -> Page[Any]:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
         return await self.guarded("page", asked, self._page)
+
+    async def keyset(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
+        """Return a page by keys: what comes after or before a token."""
+        if after is not None and before is not None:
+            raise InvalidArgumentException("page() takes after= or before=, not both")
+        if asked.take is not None or asked.skip or asked.groups or asked.distinct:
+            raise InvalidOperationException(
+                "page(size) goes on by keys: call it on a query without skip, take, group_by and distinct"
+            )
+        if type(size) is not int or not 0 < size < _LARGEST_PAGE:
+            raise InvalidArgumentException(f"page() takes how many documents it has, 1 or more, not {size!r:.40}")
+        return await self.guarded("page", asked, lambda asked: self._keyset(asked, size, after, before))
+
+    async def _keyset(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
+        found = await self.find(asked)
+        if found is None:
+            return Page([])
+        compiler = self.compiler(*found)
+        digest, count = digest_of(compiler.form_of(asked)), compiler.count_keys(asked)
+        secret = self._context.conventions.page_token_key
+        token = before if before is not None else after
+        position = None if token is None else read_token(token, digest, count, secret)
+        backwards = before is not None
+        (rows,) = await self._loader.request(
+            [compiler.keyset(but(asked, take=size + 1), position, backwards=backwards)]
+        )
+        has_more = len(rows) > size
+        rows = rows[:size]
+        if backwards:
+            rows.reverse()
+
+        def token_of(row: Row) -> str:
+            return write_token(digest, last_of(row, count), secret)
+
+        following = token_of(rows[-1]) if rows and (has_more or backwards) else None
+        preceding = token_of(rows[0]) if rows and (has_more if backwards else token is not None) else None
+        items = self._results([row[:-count] for row in rows], *found, asked)
+        return Page(items, next=following, previous=preceding)
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
         """Return what is computed over all documents that are asked for."""
