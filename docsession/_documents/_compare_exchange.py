@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
-from typing_extensions import override
+from typing_extensions import is_typeddict, override
 
 from docsession._documents._identity import may_be_entity
 from docsession._documents._ids import MAX_ID_BYTES, check_id
@@ -79,11 +79,12 @@ def annotation_for(declared: object, value: object) -> object:
         declared: What it was asked for as; None where nobody said.
         value: The value.
     """
-    if declared is not None and not isinstance(declared, type):
-        return declared
-    if isinstance(declared, type) and isinstance(value, declared) and (type(value) is not bool or declared is bool):
-        return declared
     kind = type(value)
+    # An instance of a subclass is written as what it is, with all of its fields.
+    if declared is not None and (not isinstance(declared, type) or kind is declared):
+        return declared
+    if is_typeddict(declared) and kind is dict:
+        return declared
     return Any if kind is dict or not may_be_entity(kind) else kind
 
 

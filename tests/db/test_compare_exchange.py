@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypedDict
 
 import msgspec
 import pytest
@@ -36,6 +37,15 @@ class Order:
     lines: list[Line] = field(default_factory=list)
     paid: Decimal = Decimal("0.00")
     id: str | None = None
+
+
+@dataclass
+class Discount(Line):
+    percent: int = 0
+
+
+class Place(TypedDict):
+    x: int
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -520,6 +530,21 @@ class TestTypes:
             assert session.advanced.number_of_requests == 3
         for key in ("a", "b"):
             assert await value_of(store, key, type(new) if isinstance(new, Point) else None) == new
+
+    async def test_an_instance_of_a_subclass_is_written_with_all_of_its_fields(self, store):
+        await put(store, a=Line("x"))
+        async with cluster_wide(store) as session:
+            (await session.cluster_transaction.get_compare_exchange_value("a", Line)).value = Discount("y", 2, 5)
+            await session.save_changes()
+        assert await value_of(store, "a", Discount) == Discount("y", 2, 5)
+
+    async def test_a_typed_dict(self, store):
+        await put(store, a={"x": 1, "more": True})
+        async with cluster_wide(store) as session:
+            value = await session.cluster_transaction.get_compare_exchange_value("a", Place)
+            value.value["x"] = 2
+            await session.save_changes()
+        assert await value_of(store, "a") == {"x": 2, "more": True}
 
     async def test_a_frozen_value_is_changed_by_setting_another(self, store):
         await put(store, a=Point(1.0, 2.0))

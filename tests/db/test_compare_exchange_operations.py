@@ -1,11 +1,17 @@
 """`store.operations`: compare-exchange values outside of sessions, with a check of the index."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from docsession import (
+    ClusterTransactionConcurrencyException,
     CompareExchangeResult,
     DeleteCompareExchangeValueOperation,
     DocumentConventions,
+    DocumentStore,
     GetCompareExchangeValueOperation,
     GetCompareExchangeValuesOperation,
     InvalidArgumentException,
@@ -15,7 +21,7 @@ from docsession import (
     UnknownOutcomeException,
     UnsupportedValueException,
 )
-from tests.support.cluster_wide import User, cluster_wide, put, value_of
+from tests.support.cluster_wide import OPTIONS, User, cluster_wide, put, value_of
 from tests.support.proxy import CountingProxy, CuttingProxy, Stage
 
 Put, Get, Delete = (
@@ -199,3 +205,51 @@ async def test_a_lost_answer_says_what_to_do(make_store, postgres_url, stage):
         again = await far.operations.send(Put("a", 2, index))
         assert again.value == 2
         assert again.successful is (stage is Stage.BEFORE_BYTE)
+
+
+def test_a_counter_that_many_count_up_loses_nothing(postgres_url, database):
+    """Half of them in sessions, half by operations."""
+
+    def by_session(store):
+        done = 0
+        while done < 10:
+            with store.open_session(session_options=OPTIONS) as session:
+                value = session.cluster_transaction.get_compare_exchange_value("counter", int)
+                value.value += 1
+                with contextlib.suppress(ClusterTransactionConcurrencyException):
+                    session.save_changes()
+                    done += 1
+
+    def by_operations(store):
+        done = 0
+        while done < 10:
+            found = store.operations.send(Get("counter", int))
+            done += store.operations.send(Put("counter", found.value + 1, found.index)).successful
+
+    with DocumentStore(postgres_url, database) as store, ThreadPoolExecutor(4) as pool:
+        store.operations.send(Put("counter", 0, 0))
+        for future in [pool.submit(work, store) for work in (by_session, by_operations) * 2]:
+            future.result(60)
+        assert store.operations.send(Get("counter", int)).value == 40
+
+
+def test_of_many_that_register_one_name_one_does(postgres_url, database):
+    barrier = threading.Barrier(8)
+
+    def register(store, number):
+        with store.open_session(session_options=OPTIONS) as session:
+            session.store(User("Ayende"), f"users/{number}")
+            session.cluster_transaction.create_compare_exchange_value("usernames/ayende", number)
+            barrier.wait()
+            try:
+                session.save_changes()
+            except ClusterTransactionConcurrencyException:
+                return None
+            return number
+
+    with DocumentStore(postgres_url, database) as store, ThreadPoolExecutor(8) as pool:
+        winners = [future.result(60) for future in [pool.submit(register, store, i) for i in range(8)]]
+        (winner,) = [number for number in winners if number is not None]
+        assert store.operations.send(Get("usernames/ayende")).value == winner
+        with store.open_session() as session:
+            assert [each.id for each in session.advanced.load_starting_with("users/", User)] == [f"users/{winner}"]
