@@ -64,8 +64,23 @@ under_3_13() {
     scripts/venv.sh .venv-3.13 test 3.13 && .venv-3.13/bin/python -m pytest -q tests
 }
 
+# Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
+# reason) without one; where there is no pgbouncer, all do without.
+pooled="pooler or not (direct or soak or citus)"
+through_pgbouncer() {
+    scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh "$bin/python" -m pytest -q -m "$pooled" tests/db
+}
+
 on_debian_15() {
-    scripts/with-postgresql-15.sh "$bin/python" -m pytest -q "${database_tests[@]}"
+    local code=0
+    if [ -n "$unpooled" ]; then
+        scripts/with-postgresql-15.sh "$bin/python" -m pytest -q "${database_tests[@]}"
+        return
+    fi
+    scripts/with-postgresql-15.sh "$bin/python" -m pytest -q tests/migrations || code=$?
+    [ "$code" = 77 ] && return 77
+    scripts/with-postgresql-15.sh "$bin/python" -m pytest -q -m direct tests/db --ignore-glob='*/test_embedded*' || code=$?
+    return "$code"
 }
 
 on_embedded_16() {
@@ -76,7 +91,9 @@ leg "ruff, import contracts" lint
 leg "mypy" types
 leg "documentation" documentation
 leg "Python 3.13, embedded PostgreSQL 18: whole suite" under_3_13
-leg "$python, Debian's PostgreSQL 15: database tests" on_debian_15
+leg "$python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
+unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
+leg "$python, Debian's PostgreSQL 15: migrations, and what no pooler is for" on_debian_15
 leg "$python, embedded PostgreSQL 16: database tests" on_embedded_16
 
 printf '\n==== What was run\n'

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.faces import Face, run_and_close
+from tests.support.pooler import set_for_pooler
 from tests.support.standby import ReplicatedCluster, replicated_cluster
 
 STORES = pytest.StashKey[list]()
@@ -19,6 +20,17 @@ STORES = pytest.StashKey[list]()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As for a command that a shell runs in the background: tests that press Ctrl-C need Python's own handler.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if os.environ.get("DOCSESSION_TEST_POOLER"):
+    set_for_pooler()
+
+
+def pytest_collection_modifyitems(items):
+    """A test that starts servers of its own uses no pooler."""
+    for item in items:
+        if not {"shared_cluster", "own_cluster"}.isdisjoint(item.fixturenames) or "/test_embedded" in str(item.path):
+            item.add_marker(pytest.mark.direct("servers of its own"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,7 +46,11 @@ def pytest_pyfunc_call(pyfuncitem):
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL for the whole run: DOCSESSION_TEST_URL, else an embedded one that forgets."""
+    """The URL of a PostgreSQL for the whole run: DOCSESSION_TEST_URL, else an embedded one that forgets.
+
+    It may be that of a pgbouncer before it (scripts/with-pgbouncer.sh): a test that needs the connection to be the
+    server's own says so with `@pytest.mark.direct`, and why; one that only looks on takes `direct_url`.
+    """
     given = os.environ.get("DOCSESSION_TEST_URL")
     if given:
         yield given
@@ -53,6 +69,12 @@ def postgres_url() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def direct_url(postgres_url) -> str:
+    """The URL of the same PostgreSQL without a pooler before it, for what is done beside the stores."""
+    return os.environ.get("DOCSESSION_TEST_DIRECT_URL", postgres_url)
 
 
 @pytest.fixture(params=["blocking", "async"])

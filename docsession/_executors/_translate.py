@@ -72,10 +72,11 @@ an error has made sure that no commit can have come before it; see `Wire`.
 # A refused connection has no SQLSTATE: libpq gives out the text alone.
 CANNOT_AUTHENTICATE = re.compile(
     r"authentication failed|no password supplied|role \".*\" does not exist|no pg_hba\.conf entry"
-    r"|is not permitted to log in|pg_hba\.conf rejects",
+    r"|no such user|is not permitted to log in|pg_hba\.conf rejects",
     re.IGNORECASE,
 )
-NO_DATABASE = re.compile(r"database \".*\" does not exist", re.IGNORECASE)
+NO_DATABASE = re.compile(r"database \".*\" does not exist|no such database", re.IGNORECASE)
+STARTUP_PARAMETER = re.compile(r"unsupported startup parameter", re.IGNORECASE)
 MAY_NOT_CONNECT = re.compile(r"permission denied for database", re.IGNORECASE)
 TOO_MANY_CONNECTIONS = re.compile(
     r"too many clients|remaining connection slots|too many connections|connection limit exceeded", re.IGNORECASE
@@ -153,6 +154,11 @@ def translate_connect(error: psycopg.Error, place: str) -> RavenException:
         return TooManyConnectionsException(
             f"PostgreSQL has no connection left for {place} ({reason}). "
             "Use smaller pools (max_size), or raise the server's max_connections"
+        )
+    if STARTUP_PARAMETER.search(text):
+        return ConnectionFailedException(
+            f"cannot connect to {place} ({reason}). A pooler does not take the URL's `options`: set them for the role, "
+            "with ALTER ROLE … SET …, or for the database"
         )
     return ConnectionFailedException(
         f"cannot connect to {place} ({reason}). Check that the server runs, and host and port of the URL"

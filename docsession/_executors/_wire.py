@@ -13,6 +13,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from typing import TypeAlias
 
 import psycopg
@@ -42,8 +43,13 @@ SET_CONFIG = b"SELECT pg_catalog.set_config($1, $2, true)"
 WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 """The server's function that waits, named by the warning about a wait that was cancelled; its text is translated."""
 
-STATEMENT_LOST = ("26000", "0A000")
-"""A prepared statement is gone (`DISCARD ALL`, a pooler), or its columns have other types now."""
+NAME_TAKEN = "42P05"
+CHANGED_TYPES = "0A000"
+STATEMENT_LOST = ("26000", CHANGED_TYPES, NAME_TAKEN)
+"""A prepared statement is gone (`DISCARD ALL`, a pooler), its columns have other types now, or it is there already."""
+
+MOST_LOSSES = 3
+"""How often statements may be lost on one connection before nothing is prepared there any more."""
 
 Key: TypeAlias = tuple[bytes, tuple[type, ...]]
 Command: TypeAlias = Key | bytes | None
@@ -90,9 +96,13 @@ class Prepared:
 
     Keys are text and parameter types, values the server's names. The least recently used one gives
     way; what is left to close on the server is in `closing`.
+
+    A name is made from its key. Behind a pooler that gives out another server's connection for each
+    transaction, a name may be known there that is not known here, and the other way round; it never
+    stands for another statement.
     """
 
-    __slots__ = ("_counts", "_number", "closing", "limit", "names", "threshold")
+    __slots__ = ("_counts", "_gives_up", "_losses", "closing", "limit", "names", "threshold")
 
     def __init__(self, threshold: int | None, limit: int) -> None:
         self.threshold = threshold
@@ -100,14 +110,15 @@ class Prepared:
         self.names: OrderedDict[Key, bytes] = OrderedDict()
         self.closing: list[bytes] = []
         self._counts: OrderedDict[Key, int] = OrderedDict()
-        self._number = 0
+        self._losses = 0
+        self._gives_up = False
 
     def is_due(self, key: Key) -> bool:
         """Count one more use of *key*, and return True where it is time to prepare it.
 
         Never a savepoint: where that is what was lost on the server, there is none to go back to.
         """
-        if self.threshold is None or key[0].startswith(b"SAVEPOINT"):
+        if self.threshold is None or self._gives_up or key[0].startswith(b"SAVEPOINT"):
             return False
         counts = self._counts
         seen = counts.get(key, 0)
@@ -120,9 +131,8 @@ class Prepared:
 
     def add(self, key: Key) -> bytes:
         """Return the name under which *key* is to be prepared."""
-        self._number += 1
         self._counts.pop(key, None)
-        self.names[key] = name = b"docsession_%d" % self._number
+        self.names[key] = name = statement_name(key)
         if len(self.names) > self.limit:
             self.closing.append(self.names.popitem(last=False)[1])
         return name
@@ -130,6 +140,31 @@ class Prepared:
     def forget(self) -> None:
         """Start afresh, because the server's statements are not what they were."""
         self.names.clear()
+
+    def lose(self, sqlstate: str | None) -> bool:
+        """Start afresh after a refusal for want of a statement, or because it is there already.
+
+        Returns:
+            False where that is not the reason. Otherwise the request may be sent once more.
+        """
+        if sqlstate not in STATEMENT_LOST or (sqlstate != NAME_TAKEN and not self.names):
+            return False
+        if sqlstate == CHANGED_TYPES or capabilities.has_send_close_prepared():
+            # What is there still would be in the way of its own name; closing what is not there is no error.
+            self.closing += self.names.values()
+        self.forget()
+        self._losses += sqlstate != CHANGED_TYPES
+        if sqlstate == NAME_TAKEN or self._losses >= MOST_LOSSES:
+            # The names of a connection are its own: others use this one too, through a pooler.
+            self._gives_up = True
+        return True
+
+
+def statement_name(key: Key) -> bytes:
+    """Return the name of a prepared statement, which no other one has."""
+    digest = blake2b(key[0], digest_size=12, person=b"docsession")
+    digest.update(",".join(map(str, oids_of(key[1]))).encode())
+    return b"docsession_" + digest.hexdigest().encode()
 
 
 class Wire:
@@ -201,9 +236,8 @@ class Wire:
         try:
             return (yield from self._exchange(request))
         except errors.Error as error:
-            if error.sqlstate not in STATEMENT_LOST or not self._prepared.names:
+            if not self._prepared.lose(error.sqlstate):
                 raise
-        self._prepared.forget()
         return (yield from self._exchange(request))
 
     def exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
@@ -216,9 +250,8 @@ class Wire:
         try:
             return (yield from self._exchange_framed(request, frame))
         except errors.Error as error:
-            if error.sqlstate not in STATEMENT_LOST or not self._prepared.names:
+            if not self._prepared.lose(error.sqlstate):
                 raise
-            self._prepared.forget()
             if self._pgconn.transaction_status == TransactionStatus.INERROR:
                 raise  # there was no savepoint to go back to
         return (yield from self._exchange_framed(request, frame))

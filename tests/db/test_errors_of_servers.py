@@ -80,6 +80,7 @@ class TestConnecting:
         store = make_store(make_conninfo(postgres_url, user="no_such_role", password=SECRET))
         await self.all_fail(store, AuthenticationException, "no_such_role", "Check those of the URL")
 
+    @pytest.mark.direct("pgbouncer looks for the database only for the first request")
     async def test_a_postgresql_database_that_does_not_exist(self, make_store, postgres_url):
         store = make_store(make_conninfo(postgres_url, dbname="no such db"))
         await self.all_fail(store, DatabaseDoesNotExistException, "no such db", "Create it, or name another one")
@@ -274,6 +275,7 @@ class TestWaiting:
         await saving
         assert (await read(store, "companies/1", Company)).name == "new"
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_statement_that_takes_too_long(self, make_store, postgres_url, database):
         store = make_store(make_conninfo(postgres_url, options="-c statement_timeout=100ms"))
         await save(store, (Company("x"), "companies/1"), (Company("y"), "companies/2"))
@@ -295,6 +297,7 @@ class TestWaiting:
             await session.save_changes()
         assert (await read(store, "companies/1", Company)).name == "new"
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_lock_that_does_not_become_free(self, make_store, postgres_url, database):
         store = make_store(make_conninfo(postgres_url, options="-c lock_timeout=100ms"))
         await save(store, (Company("x"), "companies/1"))
@@ -303,6 +306,7 @@ class TestWaiting:
             with refused(RequestTimeoutException, "repeat it", cause=psycopg.errors.LockNotAvailable):
                 await save(store, (Company("y"), "companies/1"))
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_deadlock_with_another_program_may_be_repeated(self, make_store, face, postgres_url, database):
         store = make_store(make_conninfo(postgres_url, options="-c deadlock_timeout=300ms"))
         await save(store, (Company("x"), "companies/1"), (Company("x"), "companies/2"))
@@ -323,6 +327,7 @@ class TestWaiting:
             await session.save_changes()
         assert (await read(store, "companies/1", Company)).name == "new"
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_serialization_failure_may_be_repeated(self, make_store, face, postgres_url, database):
         options = r"-c default_transaction_isolation=repeatable\ read"
         store = make_store(make_conninfo(postgres_url, options=options))
@@ -340,6 +345,7 @@ class TestWaiting:
             assert caught.value.retryable
             await session.save_changes()
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_server_that_may_only_be_read(self, make_store, postgres_url):
         store = make_store(make_conninfo(postgres_url, options="-c default_transaction_read_only=on"))
         with refused(RavenException, "read-only", "primary", cause=psycopg.errors.ReadOnlySqlTransaction):

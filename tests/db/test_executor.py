@@ -38,6 +38,7 @@ class TestValues:
     async def test_null_comes_back_as_none(self, executor):
         assert await read(executor, "SELECT $1::jsonb, NULL::text, NULL::bigint", NULL_JSONB) == [(None, None, None)]
 
+    @pytest.mark.direct("what one connection to the server has prepared")
     async def test_a_null_jsonb_shares_the_prepared_statement(self, make_executor):
         executor = make_executor(prepare_threshold=0)
         for value in (NULL_JSONB, b"\x01[]"):
@@ -105,6 +106,7 @@ class TestRoundTrips:
         assert (proxy.round_trips, proxy.messages.count(b"S")) == (1, 1)
         assert table.ids() == ["a", "b"]
 
+    @pytest.mark.direct("prepares statements")
     async def test_one_also_when_a_statement_is_prepared_and_another_gives_way(self, proxy, make_executor):
         executor = make_executor(proxy.url, prepare_threshold=1, prepared_max=1, max_size=1)
         for text in ("SELECT $1", "SELECT $1 || 'x'"):
@@ -127,6 +129,7 @@ class TestRoundTrips:
 PREPARED = "SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%' ORDER BY 1"
 
 
+@pytest.mark.direct("what one connection to the server has prepared")
 class TestPreparedStatements:
     async def prepared(self, executor):
         return [row[0] for row in await read(executor, PREPARED)]
@@ -181,6 +184,27 @@ class TestPreparedStatements:
         assert results == ([[(0,)], [(0,)]] if transaction else [[("x",)]])
         assert table.ids() == (["a", "b"] if transaction else [])
 
+    async def test_a_name_that_is_taken_is_another_clients_who_shares_the_connection(self, make_executor, table):
+        """As behind a pooler: from then on nothing is prepared there, and nothing is lost."""
+        taker = make_executor(prepare_threshold=0, max_size=1)
+        await write(taker, table.insert("a"))
+        ((name,),) = await read(taker, "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'")
+        executor = make_executor(prepare_threshold=0, max_size=1)
+        await read(executor, f'PREPARE "{name}" (text, bigint) AS SELECT $1, $2')
+        for key in "bcd":
+            assert await write(executor, table.insert(key, 7)) == [[(7,)]]
+        assert table.ids() == ["a", "b", "c", "d"]
+        await read(executor, "SELECT $1", "x")
+        assert "SELECT $1" not in await self.prepared(executor)
+
+    async def test_where_statements_are_lost_again_and_again_nothing_is_prepared(self, make_executor):
+        executor = make_executor(prepare_threshold=0, max_size=1)
+        for _ in range(3):
+            assert await read(executor, "SELECT $1", "x") == [("x",)]
+            await read(executor, "DISCARD ALL")
+        assert await read(executor, "SELECT $1", "x") == [("x",)]
+        assert await self.prepared(executor) == []
+
     async def test_a_column_that_changed_its_type_meanwhile(self, make_executor, table):
         executor = make_executor(prepare_threshold=0, max_size=1)
         table.connection.execute(f"INSERT INTO {table.name} VALUES ('a', 1)")
@@ -189,6 +213,7 @@ class TestPreparedStatements:
         table.connection.execute(f"ALTER TABLE {table.name} ALTER COLUMN n TYPE text")
         assert await read(executor, text) == [("1",)]
         assert await read(executor, text) == [("1",)]
+        assert text in await self.prepared(executor)
 
     async def test_a_statement_that_cannot_be_prepared_is_refused_each_time(self, make_executor, table):
         executor = make_executor(prepare_threshold=0, max_size=1)
@@ -267,6 +292,7 @@ class TestRefusals:
         finally:
             table.connection.execute(f"DROP ROLE {role}")
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_statement_that_takes_longer_than_allowed(self, make_executor):
         executor = make_executor(conninfo={"options": "-c statement_timeout=50"})
         with pytest.raises(RequestTimeoutException):
@@ -299,6 +325,7 @@ class TestApart:
     async def apart(self, executor, *statements, write=True):
         return await executor.run_apart(lambda: Request(statements, transaction=True, write=write))
 
+    @pytest.mark.direct("which connection it is")
     async def test_it_is_another_connection_and_always_the_same(self, make_executor):
         executor = make_executor(max_size=1)
         pids = {(await self.apart(executor, PID))[0][0][0] for _ in range(3)}
@@ -316,6 +343,7 @@ class TestApart:
         executor = make_executor("host=/nowhere")
         assert await executor.run_apart(lambda: None) == []
 
+    @pytest.mark.direct("ends a connection to the server")
     async def test_it_is_made_anew_when_it_broke(self, make_executor, table):
         name = f"apart-{uuid.uuid4().hex[:8]}"
         executor = make_executor(application_name=name)
@@ -376,6 +404,7 @@ class TestClosing:
             await anext(executor.stream(PID, 1))
         assert issubclass(StoreClosedException, InvalidOperationException)
 
+    @pytest.mark.direct("counts connections to the server")
     async def test_every_connection_is_given_back(self, make_executor, table):
         name = f"closing-{uuid.uuid4().hex[:8]}"
         executor = make_executor(application_name=name, min_size=3)

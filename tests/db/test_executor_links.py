@@ -182,6 +182,7 @@ class TestLostReads:
 
 
 class TestStaleConnections:
+    @pytest.mark.direct("ends connections to the server")
     async def test_connections_that_the_server_closed_meanwhile_are_not_used_for_a_write(self, make_executor, table):
         name = f"stale-{uuid.uuid4().hex[:8]}"
         executor = make_executor(application_name=name, min_size=4)
@@ -226,6 +227,7 @@ class TestUnreachable:
         with pytest.raises(ConnectionFailedException):
             await read(make_executor("postgresql://nowhere.invalid/shop"), "SELECT 1")
 
+    @pytest.mark.direct("pgbouncer looks for the database only for the first request")
     async def test_no_such_database(self, make_executor):
         executor = make_executor(conninfo={"dbname": "no_such_database"})
         await self.fail(executor, DatabaseDoesNotExistException, "no_such_database")
@@ -262,6 +264,7 @@ class TestUnreachable:
         password = conninfo_to_dict(proxy.url).get("password")
         assert password is None or password not in caplog.text
 
+    @pytest.mark.direct("a limit on connections to the server")
     async def test_a_server_that_has_no_connection_left_while_the_pools_still_do(self, make_executor, table):
         role = f"r{uuid.uuid4().hex[:10]}"
         table.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 2")
@@ -539,6 +542,7 @@ def run_python(code, postgres_url):
 
 
 class TestProcesses:
+    @pytest.mark.direct("which connections they are")
     def test_a_forked_child_makes_its_own_connections_and_leaves_the_parents_alone(self, postgres_url):
         out = run_python(
             """
@@ -579,6 +583,7 @@ print("ok")
         )
         assert out == "ok\n"
 
+    @pytest.mark.direct("which connections they are")
     def test_a_forked_child_may_have_a_loop_of_its_own(self, postgres_url):
         out = run_python(
             """

@@ -41,6 +41,7 @@ def quiet_url(postgres_url):
 
 
 class TestOverlappingSaves:
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     def test_flushes_in_any_order_never_deadlock(self, crowd, quiet_url):
         # A deadlock would be found soon after it came about.
         url = make_conninfo(quiet_url, options="-c deadlock_timeout=100ms")

@@ -93,6 +93,7 @@ async def test_one_that_is_ended_in_the_commit_may_have_written(store, face, pos
     assert (await read(store, "items/1", Item)).value == 2
 
 
+@pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
 async def test_a_lock_that_does_not_become_free_in_time(store, make_store, postgres_url, database):
     hasty = make_store(make_conninfo(postgres_url, options="-c lock_timeout=50ms"))
     async with hasty.open_session() as session:
@@ -106,6 +107,7 @@ async def test_a_lock_that_does_not_become_free_in_time(store, make_store, postg
     assert (await read(store, "items/1", Item)).value == 2
 
 
+@pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
 async def test_a_statement_that_took_too_long_is_not_repeated_by_itself(store, make_store, postgres_url, database):
     hasty = make_store(make_conninfo(postgres_url, options="-c statement_timeout=50ms"))
     async with hasty.open_session() as session:

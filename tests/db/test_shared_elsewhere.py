@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from docsession import DocumentConventions, TableDoesNotExistException
 from tests.conftest import STORES
@@ -40,7 +41,7 @@ def elsewhere_url(postgres_url):
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name}")
         connection.execute(f"CREATE DATABASE {name}")
-        yield re.sub(r"/postgres\?", f"/{name}?", postgres_url)
+        yield make_conninfo(postgres_url, dbname=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -21,7 +21,7 @@ class ReadOnly:
         self.name = "a"
 
     @property
-    def Id(self):  # noqa: N802  # the name that RavenDB gives it
+    def Id(self):  # the name that RavenDB gives it
         return None
 
 

@@ -46,6 +46,7 @@ def connections(url, application):
         return count
 
 
+@pytest.mark.direct("counts connections to the server")
 def test_an_async_store_is_closed_in_a_second_event_loop(postgres_url, database, application):
     store = AsyncDocumentStore(postgres_url, database=database, application_name=application)
 

@@ -14,10 +14,13 @@ from sqlalchemy.orm import Session
 
 from docsession import RequestExecutor, SessionOptions
 
+UNENCRYPTED = ("sslmode", "gssencmode")
+"""What a proxy that reads the conversation asks for."""
+
 
 def sqlalchemy_url(url):
     info = conninfo_to_dict(url)
-    query = {name: info[name] for name in ("host", "port")}
+    query = {name: info[name] for name in ("host", "port", *UNENCRYPTED) if name in info}
     return sqlalchemy.URL.create(
         "postgresql+psycopg", info["user"], info["password"], database=info["dbname"], query=query
     )
@@ -184,6 +187,10 @@ class DjangoHost:
         connections.databases["default"].update(
             NAME=info["dbname"], USER=info["user"], PASSWORD=info["password"], HOST=info["host"], PORT=info["port"]
         )
+        options = connections.databases["default"].setdefault("OPTIONS", {})
+        for name in UNENCRYPTED:
+            options.pop(name, None)
+        options |= {name: info[name] for name in UNENCRYPTED if name in info}
 
     async def open(self, url, *, autocommit=False):
         from django.db import connection
