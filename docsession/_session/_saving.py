@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from docsession._errors import (
     ConcurrencyException,
@@ -31,6 +32,8 @@ from docsession._sql._flush import (
     single_succeeded,
 )
 from docsession._sql._tables import TableStatements
+
+E = TypeVar("E", bound=Exception)
 
 
 class Saver:
@@ -173,13 +176,15 @@ class Saver:
             self._apply(flush, [_single_rows(flush.operations[0], results[0])])
         else:
             _deliver_cancellation(request, None)
-            raise await self._conflicts.look(flush.operations)
+            raise _noting(request, await self._conflicts.look(flush.operations))
         if context.journal is None:
             context.has_committed = True
         late = unconfirmed() if request.unconfirmed and flush.is_cluster_wide else None
         _deliver_cancellation(request, late)
         if late is not None:
-            raise late
+            raise _noting(request, late)
+        if request.interrupted is not None:
+            raise request.interrupted
 
     def _lose(self, attempt: Attempt) -> None:
         self._context.attempts.append(attempt)
@@ -309,11 +314,17 @@ class Saver:
 
 
 def _deliver_cancellation(request: Request, error: Exception | None) -> None:
-    """Cancel the task now that was to be cancelled while the flush was under way, or raise what a handler did."""
+    """Cancel the task now that was to be cancelled while the flush was under way."""
     if request.cancelled:
         raise asyncio.CancelledError from error
-    if request.interrupted is not None:
-        raise request.interrupted
+
+
+def _noting(request: Request, error: E) -> E:
+    """Return *error*, which matters more than what a handler of `on_succeed_request` raised."""
+    other = request.interrupted
+    if other is not None:
+        error.add_note(f"a handler of on_succeed_request raised {type(other).__qualname__}: {other}")
+    return error
 
 
 def _was_committed(attempt: Attempt, actual: Mapping[tuple[TableStatements, str], int]) -> bool:

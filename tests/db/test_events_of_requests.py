@@ -214,6 +214,23 @@ class TestHandlersThatRaise:
             assert await session.load("users/2", User) is None
         assert rows.data("users", "users/1")["name"] == "b"
 
+    async def test_a_conflict_matters_more(self, store):
+        await save(store, (User("a"), "users/1"))
+
+        @store.add_on_succeed_request
+        def refuse(args):
+            if args.request.is_write:
+                raise Refusal("no disk")
+
+        async with store.open_session() as session:
+            session.advanced.use_optimistic_concurrency = True
+            (await session.load("users/1", User)).name = "b"
+            with pytest.raises(Refusal):
+                await change(store, "users/1", User, name="c")
+            with pytest.raises(ConcurrencyException) as caught:
+                await session.save_changes()
+        assert caught.value.__notes__ == ["a handler of on_succeed_request raised Refusal: no disk"]
+
     async def test_they_cannot_use_the_session(self, store):
         await save(store, (User("a"), "users/1"))
         sessions, refused = [], []
