@@ -131,7 +131,10 @@ class DocumentCache:
         """
         sent = [row for row in rows if row[1] is not None]
         hits = len(rows) - len(sent)
-        complete = [(*known[row[0]], *row[5:]) if row[1] is None else row for row in rows]
+        if rows and len(rows[0]) > 5:
+            complete = [(*known[row[0]], row[5]) if row[1] is None else row for row in rows]
+        else:
+            complete = [known[row[0]] if row[1] is None else row for row in rows]
         with self._lock:
             if hits:
                 self._hits += hits
@@ -169,19 +172,21 @@ class DocumentCache:
 
     def _keep(self, table: TableStatements, rows: Sequence[Row]) -> None:
         limit = self._conventions.max_cache_size
-        sizes = [len(row[1]) + len(row[0]) + (len(row[2]) if row[2] else 0) for row in rows]
-        if limit and not self._is_closed and max(sizes) + OVERHEAD <= limit:
-            self._misses += len(rows)
-            shelf = self._shelves.setdefault(table, {})
+        sizes = [len(row[0]) + len(row[1]) + OVERHEAD + (len(row[2]) if row[2] else 0) for row in rows]
+        if self._is_closed or max(sizes) > limit:
+            return
+        self._misses += len(rows)
+        shelf = self._shelves.setdefault(table, {})
+        if len(rows) > 1:
             new = {row[0]: row for row in rows}
-            if len(rows) > 1 and len(new) == len(rows) and shelf.keys().isdisjoint(new):
+            if len(new) == len(rows) and shelf.keys().isdisjoint(new):
                 # What follows does the same for all of them at once, in a third of the time.
                 shelf.update(new)
                 self._once.update(zip(zip(repeat(table), new, strict=False), rows, strict=False))
-                self._once_size += sum(sizes) + OVERHEAD * len(sizes)
-            else:
-                for row in rows:
-                    self._keep_one((table, row[0]), row, shelf)
+                self._once_size += sum(sizes)
+                return
+        for row in rows:
+            self._keep_one((table, row[0]), row, shelf)
 
     def _keep_one(self, key: Key, row: Row, shelf: dict[str, Row]) -> None:
         if key[1] not in shelf:
@@ -199,15 +204,19 @@ class DocumentCache:
         """Let go of rows until they are in the bound; those that were read once may have a quarter of it."""
         limit = self._conventions.max_cache_size
         once, often, pages = self._once, self._often, self._pages
-        while pages.currsize * PAGES > limit:
+        excess = self._once_size + often.currsize + pages.currsize - limit
+        while pages and pages.currsize * PAGES > limit:
+            before = pages.currsize
             pages.popitem()
-        while self._once_size + often.currsize + pages.currsize > limit and (once or often):
+            excess -= before - pages.currsize
+        while excess > 0 and (once or often):
             # The newest of them stays in any case, or a large document would never get in.
             if not often or (len(once) > 1 and self._once_size * 4 > limit):
                 key, row = once.popitem(last=False)
                 self._once_size -= _size_of(row)
             else:
-                key, _ = often.popitem()
+                key, row = often.popitem()
+            excess -= _size_of(row)
             self._shelves.get(key[0], {}).pop(key[1], None)
 
     # forgetting
