@@ -43,6 +43,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except DocSessionError as error:
             raise Failed(error) from error
+        except KeyboardInterrupt:
+            # As shells have it; click's own 1 would say that something differs.
+            click.echo("Aborted!", err=True)
+            ctx.exit(130)
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:

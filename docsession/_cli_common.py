@@ -252,5 +252,5 @@ def listener_of(target: Target) -> Listener:
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done; 1 check, or current, found a database that is not as it should be; 2 wrong usage; "
-    "3 it could not be done, and the last line says why."
+    "3 it could not be done, and the last line says why; 130 Ctrl-C."
 )

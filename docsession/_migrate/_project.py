@@ -131,6 +131,7 @@ def lines_of(project: Project) -> tuple[Line, ...]:
         InvalidArgumentException: The folder that the project names is not there. Somebody has forgotten to deploy it,
             and an upgrade that leaves out its revisions would seem to have succeeded.
     """
+    use_python_path(project)
     folder = project.migrations
     if folder is not None and any(not file.name.startswith("__") for file in folder.glob("*.py")):
         return (LIBRARY, project_line(folder))
@@ -165,6 +166,13 @@ def _reference(file: Path, section: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
+def use_python_path(project: Project) -> None:
+    """Let modules be found in the project's folders first, by its revisions too."""
+    for folder in reversed(project.python_path):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
 def load_store(project: Project) -> StoreCommon | None:
     """Return the store that the project names, None where it names none; it is not started.
 
@@ -173,6 +181,7 @@ def load_store(project: Project) -> StoreCommon | None:
     """
     if project.store is None:
         return None
+    use_python_path(project)
     found = _import(project, project.store, "store")
     if callable(found) and not isinstance(found, StoreCommon):
         found = found()
@@ -193,6 +202,7 @@ def load_models(project: Project) -> list[type]:
     Raises:
         InvalidArgumentException: A module cannot be imported, or there is no such class.
     """
+    use_python_path(project)
     found: dict[type, None] = {}
     for model in project.models:
         value = _import(project, model, "models")
@@ -216,9 +226,6 @@ def _documents_of(module: str) -> Iterable[type]:
 
 def _import(project: Project, reference: str, setting: str) -> Any:
     """Return the module `package.module`, or what `package.module:name` names."""
-    for folder in reversed(project.python_path):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
     module, _, name = reference.partition(":")
     try:
         found: Any = importlib.import_module(module)

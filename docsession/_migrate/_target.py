@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +126,12 @@ def _held(target: Target, statement: str, timeout: float, waiting: Callable[[], 
                     f"another process has been {doing} for {timeout:g} seconds; try again when it has finished"
                 )
             time.sleep(_POLL_SECONDS)
-        yield
+        try:
+            yield
+        finally:
+            # A server notices a closed connection a moment later, and the next in turn would wait for nothing.
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
 
 
 def _try_lock(connection: psycopg.Connection[Any], statement: str) -> bool:

@@ -213,6 +213,16 @@ class TestShell:
         assert project("shell", "-c", code) == (DONE, "True 0\n")
         assert project("shell", "-c", code, "--url", url_of()) == (DONE, "False 0\n")
 
+    def test_an_async_store_gives_its_conventions_to_a_blocking_one(self, project, database):
+        project.write(
+            f"{project.package}/db.py",
+            "from docsession import AsyncDocumentStore, DocumentConventions\n"
+            f"store = AsyncDocumentStore({project.url!r}, conventions=DocumentConventions(node_tag='Z'))\n",
+        )
+        project.configure(database, store=f"{project.package}.db:store")
+        code = "print(type(store).__name__, store.database, store.conventions.node_tag)"
+        assert project("shell", "-c", code) == (DONE, f"DocumentStore {database} Z\n")
+
     def test_ipython_is_taken_where_it_is_installed(self, project, database):
         project.write("IPython.py", "def start_ipython(argv, user_ns):\n    print(argv, sorted(user_ns))\n")
         project.configure(database)
@@ -268,6 +278,6 @@ def test_ctrl_c_says_which_databases_were_not_begun(project, new_database, serve
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=30)[0]
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert f"stopped at {names[0]}; done: none; not begun: {names[1]}\n" in output
     assert "Aborted!" in output

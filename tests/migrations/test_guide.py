@@ -76,7 +76,7 @@ def write(folder, text):
 
 
 def test_its_commands_print_what_the_page_says(tmp_path, docsession):
-    checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS
+    checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.DONT_ACCEPT_BLANKLINE
     commands = 0
     for kind, text in blocks():
         if kind == "toml":

@@ -281,6 +281,14 @@ class TestLines:
         assert shop("revision", "-m", "first")[0] == DONE
         assert shop("upgrade")[0] == DONE
 
+    def test_a_revision_may_import_from_the_project(self, shop):
+        shop.write(f"{shop.package}/names.py", "TABLE = 'folk'\n")
+        file = shop.revision("a1", "op.create_collection_table(TABLE)", "op.drop_collection_table(TABLE)")
+        text = file.read_text(encoding="utf-8")
+        file.write_text(f"from {shop.package}.names import TABLE\n{text}", encoding="utf-8")
+        assert shop("history")[0] == DONE
+        assert shop("upgrade")[0] == DONE
+
     def test_two_heads_are_told(self, shop):
         shop.revision("a1", "pass")
         shop.revision("a2", "pass")
