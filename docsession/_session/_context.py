@@ -101,6 +101,8 @@ class SessionContext:
         own_executor: What carries them outside a transaction.
         isolation_level: That of the transactions which span the session's reads and its flush; None: there are none.
         is_of_one_moment: True in a transaction whose requests all see what was committed when it began.
+        reads_are_past: True in a save of a session with an isolation level whose transaction is to begin with it: what
+            the session knows was read in an earlier one, whose view of the database is gone.
         reads_latest: True where reads must not lag, though the session may read from a standby: what they bring is
             to be written again at once.
         statement_timeout: How long the server may work on a statement; None is the database's or the convention's.
@@ -139,6 +141,7 @@ class SessionContext:
         "no_tracking",
         "observer",
         "own_executor",
+        "reads_are_past",
         "reads_latest",
         "requests",
         "statement_timeout",
@@ -184,6 +187,7 @@ class SessionContext:
         self.attempts: list[Attempt] = []
         self.closed = False
         self.has_committed = False
+        self.reads_are_past = False
         self.reads_latest = False
         self._lazies: PendingLazies | None = None
         self._busy = threading.Lock()

@@ -456,6 +456,7 @@ class SessionCore(SessionContents):
                 raise InvalidOperationException("this session tracks nothing (no_tracking), so it can save nothing")
             try:
                 await context.settle()
+                context.reads_are_past = self._transactions.reads_are_past
                 await self._saver.save(face)
             except BaseException:
                 await self._transactions.end_saving(failed=True)
@@ -537,6 +538,7 @@ class SessionCore(SessionContents):
     async def dispose(self) -> None:
         """End a session that nobody knows of; no handler is told."""
         self.context.enter("close")
+        self.context.journal = None  # it is that of the session beside which this one was
         await self._end()
 
     # the end

@@ -274,9 +274,12 @@ class Planner:
             return tracked.expected
         if tracked.generated:
             return MUST_NOT_EXIST
-        if tracked.replaces or not self._context.checks_writes:
+        if tracked.replaces:
             return None
-        return tracked.version if tracked.version is not None else MUST_NOT_EXIST
+        if self._context.checks_writes:
+            return tracked.version if tracked.version is not None else MUST_NOT_EXIST
+        # The server does not compare with what was seen by a transaction that has ended.
+        return tracked.version if self._context.reads_are_past else None
 
     async def _plan_deletion(self, flush: Flush, deletion: Deletion) -> None:
         context = self._context
@@ -286,7 +289,7 @@ class Planner:
             expected = context.map.checks.get(deletion.id)
         if expected is None and tracked is None and context.guards_writes:
             expected = deletion.seen
-        elif expected is None and tracked is not None and context.checks_writes:
+        elif expected is None and tracked is not None and (context.checks_writes or context.reads_are_past):
             expected = tracked.version
         if tracked is not None and tracked.table is not None:
             flush.operations.append(_deletion_of(tracked.table, deletion.id, expected))
@@ -328,7 +331,9 @@ class Planner:
                 flush.operations.append(Check(table, key, expected))
             elif expected != MUST_NOT_EXIST:
                 flush.conflicts.append(Conflict(key, vector_of(expected), None))
-        if context.mode is not OptimisticConcurrencyMode.WRITES_AND_READS:
+        # The transaction of a save that is sent again has not seen what the lost one relied on.
+        is_repeated = context.reads_are_past and bool(context.attempts)
+        if context.mode is not OptimisticConcurrencyMode.WRITES_AND_READS and not is_repeated:
             return
         for tracked in context.map.by_id.values():
             if tracked.id in touched or tracked.id in context.map.checks:

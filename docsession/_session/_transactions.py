@@ -95,6 +95,12 @@ class Transactions:
         return self._explicit is None and self._spanning is not None and self._spanning.transaction.is_begun
 
     @property
+    def reads_are_past(self) -> bool:
+        """True where a transaction of one moment is to begin, and what the session knows is older than that moment."""
+        is_begun = self._spanning is not None and self._spanning.transaction.is_begun
+        return self._explicit is None and self._level in OF_ONE_MOMENT and not is_begun
+
+    @property
     def connection(self) -> Any:
         """The connection of psycopg in the transaction.
 

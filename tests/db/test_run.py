@@ -1,6 +1,8 @@
 """`store.run`: a unit of work in a fresh session each time, saved, and repeated where nothing of it is left."""
 
 import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psycopg
@@ -461,3 +463,73 @@ async def test_many_writers_lose_nothing(store, face, unit):
     jobs = [begin(face, lambda: store.run(work, 50, session_options=CHECKED, backoff=0.01)) for _ in range(8)]
     await asyncio.gather(*jobs)
     assert (await read(store, "accounts/1", Account)).balance == 8
+
+
+STAGES = [Stage.BEFORE_BYTE, Stage.AFTER_MESSAGES, Stage.BEFORE_ANSWER, Stage.INSIDE_ANSWER, Stage.POOLER]
+
+
+class Adder:
+    """A thread that adds one to an account again and again, over a link that breaks at random places.
+
+    Attributes:
+        done: How often it was told that it is done.
+        doubtful: How often, that nobody can tell.
+    """
+
+    def __init__(self, url, database, seed, way):
+        self.done = self.doubtful = 0
+        self._random = random.Random(seed)
+        self._url = url
+        self._database = database
+        self._way = way
+
+    def run(self):
+        with CuttingProxy(self._url) as proxy, DocumentStore(proxy.url, database=self._database) as store:
+            for _ in range(25):
+                if not proxy.is_armed and self._random.random() < 0.6:
+                    containing = self._random.choice([b"balance", b"COMMIT", b""])
+                    proxy.cut_next(self._random.choice(STAGES), self._random.randrange(20), containing=containing)
+                try:
+                    getattr(self, self._way)(store)
+                except ConcurrencyException as error:
+                    self.doubtful += "may be committed" in error.__notes__[-1]
+                else:
+                    self.done += 1
+
+    @staticmethod
+    def add(account):
+        account.balance += 1
+
+    def by_version(self, store):
+        store.run(lambda session: self.add(session.load("accounts/1", Account)), 50, session_options=CHECKED)
+
+    def serializable(self, store):
+        options = SessionOptions(isolation_level="serializable")
+        store.run(lambda session: self.add(session.load("accounts/1", Account)), 50, session_options=options)
+
+    def in_a_transaction(self, store):
+        def work(session):
+            session.advanced.begin()
+            self.add(session.load("accounts/1", Account))
+            session.save_changes()
+
+        store.run(work, 50, session_options=CHECKED)
+
+    def by_edit(self, store):
+        with store.open_session() as session:
+            session.advanced.edit("accounts/1", Account, self.add, 50)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_breaks_nothing_is_lost_or_done_twice(postgres_url, database, seed):
+    """What is done is there, and no more than that and what nobody can tell."""
+    ways = ["by_version", "serializable", "in_a_transaction", "by_edit"]
+    adders = [Adder(postgres_url, database, 10 * seed + n, way) for n, way in enumerate(ways)]
+    with DocumentStore(postgres_url, database=database) as store:
+        store.run(lambda session: session.store(Account(0), "accounts/1"))
+        with ThreadPoolExecutor(len(adders)) as threads:
+            for each in [threads.submit(adder.run) for adder in adders]:
+                each.result()
+        done = sum(adder.done for adder in adders)
+        balance = store.run(lambda session: session.load("accounts/1", Account).balance)
+        assert done <= balance <= done + sum(adder.doubtful for adder in adders)

@@ -18,7 +18,7 @@ from docsession import (
     UnknownOutcomeException,
 )
 from tests.support.beside import outsider
-from tests.support.documents import read, remove, save
+from tests.support.documents import change, read, remove, save
 from tests.support.proxy import CuttingProxy, Stage
 
 
@@ -650,3 +650,83 @@ class TestSessionsThatAreNotClosed:
             outsider.let_go()
             thread.join(20)
             assert len(errors) == 1
+
+
+class TestWhatWasReadBefore:
+    """The server compares with what the transaction saw; what an earlier one saw is checked by version."""
+
+    @pytest.fixture(params=["repeatable read", "serializable"])
+    def options(self, request):
+        return SessionOptions(isolation_level=request.param)
+
+    async def test_a_second_save_does_not_overwrite_what_others_wrote_since(self, store, options):
+        await save(store, (Item(1), "items/1"), (Item(1), "items/2"))
+        async with store.open_session(session_options=options) as session:
+            items = await session.load(["items/1", "items/2"], Item)
+            items["items/1"].value = 2
+            await session.save_changes()
+            await change(store, "items/1", Item, value=50)
+            items["items/2"].value = 2
+            await session.save_changes()
+            items["items/1"].value += 1
+            with pytest.raises(ConcurrencyException):
+                await session.save_changes()
+            session.advanced.evict(items["items/1"])
+            session.delete(items["items/2"])
+            await change(store, "items/2", Item, value=50)
+            with pytest.raises(ConcurrencyException):
+                await session.save_changes()
+        assert (await read(store, "items/1", Item)).value == 50
+
+    async def test_what_was_not_read_is_not_checked(self, store, options):
+        await save(store, (Item(1), "items/1"))
+        async with store.open_session(session_options=options) as session:
+            await session.store(Item(2), "items/1")
+            session.delete("items/2")
+            await session.save_changes()
+        assert (await read(store, "items/1", Item)).value == 2
+
+    @pytest.mark.parametrize("fate", ["late", "lost"])
+    async def test_a_lost_save_is_taken_over_or_sent_again(self, store, options, fate):
+        await save(store, (Item(1), "items/1"))
+        async with store.open_session(session_options=options) as session:
+            item = await session.load("items/1", Item)
+            item.value = 2
+            lose(session, fate)
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+        assert (await read(store, "items/1", Item)).value == 2
+
+    @pytest.mark.parametrize("key", ["items/1", "items/2"])
+    async def test_it_is_not_sent_again_over_what_it_did_not_see(self, store, options, key):
+        """Neither what it writes nor what it has read may be another by now."""
+        await save(store, (Item(1), "items/1"), (Item(1), "items/2"))
+        async with store.open_session(session_options=options) as session:
+            items = await session.load(["items/1", "items/2"], Item)
+            items["items/1"].value = 2
+            lose(session, "late")
+            with pytest.raises(UnknownOutcomeException):
+                await session.save_changes()
+            await change(store, key, Item, value=50)
+            with pytest.raises(ConcurrencyException) as caught:
+                await session.save_changes()
+            assert caught.value.id == key
+        assert (await read(store, key, Item)).value == 50
+
+
+def lose(session, fate):
+    """Let the answer to the session's next commit be lost: done ("lost") or never sent ("late")."""
+    transaction = getattr(session, "wrapped", session)._core._transactions._spanning.transaction
+    commit = transaction.commit
+
+    async def lost(request=None):
+        transaction.commit = commit
+        if fate == "lost":
+            await commit(request)
+        else:
+            await transaction.rollback()
+        raise UnknownOutcomeException("save_changes: cut")
+
+    transaction.commit = lost
