@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from docsession._documents._codec import DocumentCodec
-from docsession._documents._exact import decode_exact, encode_exact, same
+from docsession._documents._exact import decode_exact, encode_exact, plain, same
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._merge import merge
 from docsession._documents._metadata import METADATA, TYPES, MetadataAsDictionary, stored_metadata
@@ -41,16 +41,13 @@ class ShownDocument:
         document: What they see.
     """
 
-    __slots__ = ("_before", "_key", "_metadata", "_text", "document")
+    __slots__ = ("_key", "_metadata", "_quick", "_text", "document")
 
     def __init__(self, key: str, text: bytes, metadata: Mapping[str, Any]) -> None:
         self._key = key
         self._text = text
-        try:
-            self.document = _decode(text)
-        except msgspec.ValidationError:  # an int of thousands of digits
-            self.document = decode_exact(text)
-        self._before = encode_exact(self.document)
+        self.document = _readable(text)
+        self._quick = encode_exact(self.document)
         self._metadata = _encode(metadata)
         self.document[METADATA] = dict(metadata)
 
@@ -70,12 +67,13 @@ class ShownDocument:
             )
         if self._is_untouched(left):
             return None
-        after = self._json_of(left, event, codec)
-        return Edited(merge(self._text, self._before, after), self._before, after)
+        # One writer for both, so that what was left alone is the same text.
+        before, after = (self._json_of(each, event, codec) for each in (_readable(self._text), left))
+        return Edited(merge(self._text, before, after), before, after)
 
     def _is_untouched(self, left: dict[str, Any]) -> bool:
         try:
-            return encode_exact(left) == self._before
+            return encode_exact(left) == self._quick
         except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
             return False
 
@@ -87,16 +85,25 @@ class ShownDocument:
         except Exception as error:
             raise codec.explain(wrapped, self._key, error) from error
         codec.check(wrapped, snapshot, self._key)
-        if types := codec.types(snapshot):
-            pointer, kind = next(iter(_decode(types).items()))
-            place = pointer.removeprefix("/document/")
-            raise UnsupportedValueException(
-                f"a handler of {event} left a {kind} in {self._key!r}, at {place!r}; "
-                "it is shown JSON and leaves JSON: str, int, float, bool, None, list and dict",
-                id=self._key,
-                path=place.replace("/", "."),
-            )
+        for pointer, kind in _decode(codec.types(snapshot) or b"{}").items():
+            if kind != "Decimal":  # which is a number
+                place = pointer.removeprefix("/document/")
+                raise UnsupportedValueException(
+                    f"a handler of {event} left a {kind} in {self._key!r}, at {place!r}; "
+                    "it is shown JSON and leaves JSON: str, int, float, bool, None, list and dict",
+                    id=self._key,
+                    path=place.replace("/", "."),
+                )
         return codec.body(snapshot, self._key)[len(_WRAPPED) : -1]
+
+
+def _readable(text: bytes) -> dict[str, Any]:
+    """Return a document as handlers see it; a Decimal is a number that neither int nor float can hold."""
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        document: dict[str, Any] = plain(decode_exact(text))
+        return document
 
 
 class Edited:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -270,11 +271,12 @@ class TestBeforeConversionToEntity:
         seen = []
         store.add_before_conversion_to_entity(lambda args: seen.append(str(args.document["big"])))
         store.add_after_conversion_to_document(lambda args: seen.append(str(args.document["big"])))
+        store.add_after_conversion_to_document(lambda args: args.document.update(price=Decimal("1.50")))
         async with store.open_session() as session:
             (await session.load("users/1", User)).name = "b"
             await session.save_changes()
         assert seen == [number, number]
-        assert rows.exact("users", "users/1") == {"name": "b", "stamp": "", "big": number}
+        assert rows.exact("users", "users/1") == {"name": "b", "stamp": "", "big": number, "price": "1.50"}
 
     async def test_one_that_loads_the_same_document_gets_the_one_instance(self, make_store, face):
         store = make_store()
