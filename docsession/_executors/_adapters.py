@@ -15,6 +15,7 @@ from psycopg.adapt import AdaptersMap, Buffer, Dumper, Loader
 from psycopg.pq import Format
 from psycopg.rows import TupleRow, tuple_row
 from psycopg.types.bool import BoolBinaryLoader
+from psycopg.types.none import NoneDumper
 from psycopg.types.numeric import (
     Int2BinaryLoader,
     Int4BinaryLoader,
@@ -117,6 +118,7 @@ class RefusingLoader(Loader):
 def make_adapters() -> AdaptersMap:
     """Return a map that knows the types of the port and nothing else."""
     adapters = AdaptersMap()
+    adapters.register_dumper(type(None), NoneDumper)  # psycopg asks for it before 3.3
     adapters.register_dumper(str, StrBinaryDumper)
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bytes, JsonbDumper)

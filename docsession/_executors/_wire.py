@@ -308,7 +308,7 @@ class Wire:
     def _single(self, name: bytes | None, key: Key, params: list[bytes | None]) -> PQGen[PGresult]:
         """Run one statement by itself."""
         pgconn = self._pgconn
-        formats = (BINARY,) * len(params)
+        formats = [BINARY] * len(params)
         results: list[PGresult]
         try:
             if name is not None:
@@ -372,7 +372,7 @@ class Wire:
         prepared = self._prepared
         names = prepared.names
         for key, params in encoded:
-            formats = (BINARY,) * len(params)
+            formats = [BINARY] * len(params)
             name = names.get(key)
             if name is not None:
                 names.move_to_end(key)
