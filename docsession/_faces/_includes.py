@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from docsession._documents._mapping import Mappings
-from docsession._documents._paths import PathLike, attributes_of, check_attributes, json_keys_of, target_of
+from docsession._documents._paths import PathLike, attributes_of
 from docsession._errors import InvalidArgumentTypeException
+from docsession._session._include_paths import include_paths
 from docsession._session._loading import IncludePath
 
 
@@ -37,14 +38,7 @@ class IncludeBuilder:
 
     def paths(self, object_type: type | None, mappings: Mappings) -> list[IncludePath]:
         """Return the paths as the session understands them, for documents loaded as *object_type*."""
-        found = []
-        for path, named in self._paths:
-            attributes = attributes_of(path)
-            check_attributes(object_type, attributes)
-            target = named or target_of(object_type, attributes)
-            keys = json_keys_of(object_type, attributes)
-            found.append(IncludePath(keys, None if target is None else mappings.for_class(target)))
-        return found
+        return include_paths(self._paths, object_type, mappings)
 
 
 Includes: TypeAlias = Callable[[IncludeBuilder], object] | None

@@ -15,6 +15,7 @@ from docsession._query._paging import Key, Position, bound, ranges, reversed_key
 from docsession._query._patches import PatchOperation
 from docsession._query._projection import Aggregate, group_sql
 from docsession._query._query import Specification
+from docsession._sql._load import Include, include_params, page_with_includes
 from docsession._sql._tables import TableStatements
 from docsession._sql._values import Shape
 
@@ -63,6 +64,22 @@ class QueryCompiler:
     def documents(self, asked: Specification) -> Statement:
         """Return the statement for the documents, as rows of a load."""
         return self._compile("documents", asked, ordered=True, limited=True)
+
+    def including(
+        self, page: Statement, includes: Sequence[Include], separator: str, tracked: Sequence[str], keys: int = 0
+    ) -> tuple[Statement, list[TableStatements]]:
+        """Return the statement for the documents of a page and what they refer to, and its tables.
+
+        Args:
+            page: The statement for the documents alone.
+            includes: What is included.
+            separator: What ends the prefix of an id.
+            tracked: Ids that need not come.
+            keys: How many keys stand behind each document; see `keyset`.
+        """
+        further = [f"k{number}" for number in range(keys)]
+        text, tables = page_with_includes(page.sql.decode(), self.table, len(page.params), includes, further)
+        return Statement(text.encode(), [*page.params, *include_params(includes, separator, tracked)]), tables
 
     def count(self, asked: Specification) -> Statement:
         """Return the statement for how many there are, whatever `skip` and `take` say."""

@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 from typing_extensions import override
 
+from docsession._documents._paths import PathLike, attributes_of
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
@@ -40,6 +41,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         projection: What is returned instead of documents.
         distinct: True: equal results once.
         skip, take: How many are left out first, and returned at most.
+        includes: (path, class) of further documents to bring along.
         no_tracking: True: what is found is not tracked.
     """
 
@@ -54,6 +56,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     distinct: bool = False
     skip: int = 0
     take: int | None = None
+    includes: tuple[tuple[PathLike, type[Any] | None], ...] = ()
     no_tracking: bool = False
 
 
@@ -160,6 +163,21 @@ class QueryBuilding(ABC, Generic[T]):
     def take(self, count: int) -> Self:
         """Return *count* documents at most."""
         return self._with(but(self.specification, take=_count("take", count)))
+
+    def include(self, path: PathLike, object_type: type[Any] | None = None) -> Self:
+        """Bring along the documents whose ids stand at *path*, in the same request; `load` then costs nothing.
+
+        Args:
+            path: `lambda o: o.company`, `"company"`, `"lines[].product"`.
+            object_type: The class of those documents; without it, and without a `Ref` on the annotation, they
+                are looked for wherever such ids have led.
+
+        Raises:
+            InvalidArgumentException: *path* is no path.
+        """
+        attributes_of(path)
+        own = self.specification
+        return self._with(but(own, includes=(*own.includes, (path, object_type))))
 
     def no_tracking(self) -> Self:
         """Return documents that the session does not track."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -217,6 +217,39 @@ class Loader(Reader):
                 arrived.append((row, tables[row[5]]))
         self._remember_included(arrived)
         await self._follow(sources, includes, asked, referred)
+
+    async def take_including(
+        self,
+        compile_: Callable[[Sequence[Include], list[str]], tuple[Statement, list[TableStatements]]],
+        table: TableStatements,
+        includes: Sequence[IncludePath],
+    ) -> list[Row]:
+        """Ask a query and keep what its documents refer to.
+
+        Args:
+            compile_: Returns the statement for the includes and the tracked ids, and its tables.
+            table: Where the query looks.
+            includes: What is to come along.
+
+        Returns:
+            The rows of the query, with its further columns behind those of a load.
+        """
+        asked = [await self._resolve(include, (table,)) for include in includes]
+        statement, tables = compile_(asked, list(self._context.map.by_id))
+        rows = await self._request_and_catch_up(statement)
+        referred: list[dict[str, None]] = [{} for _ in includes]
+        found, arrived = [], []
+        for row in rows:
+            if row[5] != 0:
+                arrived.append((row, tables[row[5]]))
+                continue
+            found.append((*row[:5], *row[6:]))
+            document = decode_document(row[1][1:])
+            for ids, include in zip(referred, includes, strict=True):
+                ids.update(dict.fromkeys(strings_at(document, include.path)))
+        self._remember_included(arrived)
+        await self._follow((table,), includes, asked, referred)
+        return found
 
     async def fetch_changed(
         self, key: str, version: int, mapping: DocumentMapping[Any] | None

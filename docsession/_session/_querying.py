@@ -20,6 +20,7 @@ from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
+from docsession._session._include_paths import include_paths
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
 
@@ -132,9 +133,11 @@ class Querying:
         token = before if before is not None else after
         position = None if token is None else read_token(token, digest, count, secret)
         backwards = before is not None
-        (rows,) = await self._loader.request(
-            [compiler.keyset(but(asked, take=size + 1), position, backwards=backwards)]
-        )
+        statement = compiler.keyset(but(asked, take=size + 1), position, backwards=backwards)
+        if asked.includes:
+            rows = await self._ask_including(asked, compiler, statement, count)
+        else:
+            (rows,) = await self._loader.request([statement])
         has_more = len(rows) > size
         rows = rows[:size]
         if backwards:
@@ -226,11 +229,33 @@ class Querying:
         if found is None:
             return []
         table, mapping = found
-        (rows,) = await self._loader.request([self.compiler(table, mapping).documents(asked)])
+        compiler = self.compiler(table, mapping)
+        if asked.includes:
+            rows = await self._ask_including(asked, compiler, compiler.documents(asked))
+        else:
+            (rows,) = await self._loader.request([compiler.documents(asked)])
         return self._results(rows, table, mapping, asked)
+
+    async def _ask_including(
+        self, asked: Specification, compiler: QueryCompiler, page: Statement, keys: int = 0
+    ) -> Rows:
+        context = self._context
+        if asked.no_tracking or context.no_tracking or asked.projection is not None:
+            raise InvalidOperationException(
+                "what is not tracked, and what select() returns, has nowhere to keep included documents"
+            )
+        separator = context.database.separator
+        paths = include_paths(asked.includes, asked.object_type, context.mappings)
+        return await self._loader.take_including(
+            lambda includes, tracked: compiler.including(page, includes, separator, tracked, keys),
+            compiler.table,
+            paths,
+        )
 
     async def _page(self, asked: Specification) -> Page[Any]:
         _check_result(asked)
+        if asked.includes:
+            raise InvalidOperationException("include() goes with all(), first(), one() and pages by keys: page(size)")
         found = await self.find(asked)
         if found is None:
             return Page([], 0)

@@ -92,12 +92,7 @@ def load_with_includes(
         with_known=bool(known),
     )
     params: list[object] = [TextArray(keys) for _, keys in parts]
-    if any(include.tables for include in includes):
-        params.append(TextArray(tracked))
-    for include in includes:
-        params += include.path
-        for prefixes in include.prefixes:
-            params += (separator, TextArray(prefixes))
+    params += include_params(includes, separator, tracked)
     if known:
         params.append(_versions(known))
     return Statement(text, params), list(tables)
@@ -129,7 +124,52 @@ def _including(
     page = " UNION ALL ".join(
         f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE id = ANY(${i + 1})" for i, table in enumerate(tables)
     )
-    tracked = parameter = len(tables) + any(targets for _, targets, _ in includes)
+    return _with_referred(page, tables, len(tables), includes, (), with_known=with_known)
+
+
+def page_with_includes(
+    page: str, table: TableStatements, count: int, includes: Sequence[Include], further: Sequence[str] = ()
+) -> tuple[str, list[TableStatements]]:
+    """Return the text that loads what a query finds and what that refers to, and its tables, as `load_with_includes`.
+
+    Args:
+        page: The query, whose columns are those of a load.
+        table: Where it looks.
+        count: How many parameters it has; those of `include_params` follow.
+        includes: What is included.
+        further: Columns of type text that the query has besides; they come last.
+    """
+    shapes = tuple((len(include.path), include.tables, bool(include.prefixes)) for include in includes)
+    more = "".join(f", {name}" for name in further)
+    numbered = f"SELECT {COLUMNS}, 0 AS part{more} FROM ({page}) AS found"
+    text, tables = _with_referred(numbered, (table,), count, shapes, tuple(further))
+    return text.decode(), list(tables)
+
+
+def include_params(includes: Sequence[Include], separator: str, tracked: Sequence[str]) -> list[object]:
+    """Return the parameters of the included part of a statement, of which the documents *tracked* are left out."""
+    params: list[object] = []
+    if any(include.tables for include in includes):
+        params.append(TextArray(tracked))
+    for include in includes:
+        params += include.path
+        for prefixes in include.prefixes:
+            params += (separator, TextArray(prefixes))
+    return params
+
+
+def _with_referred(
+    page: str,
+    tables: tuple[TableStatements, ...],
+    count: int,
+    includes: tuple[tuple[int, tuple[TableStatements, ...], bool], ...],
+    further: tuple[str, ...],
+    *,
+    with_known: bool = False,
+) -> tuple[bytes, tuple[TableStatements, ...]]:
+    """Return the statement for *page*, which has *count* parameters, and what its documents refer to."""
+    more, none = "".join(f", {name}" for name in further), ", NULL" * len(further)
+    tracked = parameter = count + any(targets for _, targets, _ in includes)
     ctes = [f"page AS MATERIALIZED ({page})"]
     wanted: dict[TableStatements, list[str]] = {}
     for number, (depth, targets, filtered) in enumerate(includes):
@@ -147,11 +187,11 @@ def _including(
                 source += f" WHERE {found} = ANY(${parameter})"
             wanted.setdefault(target, []).append(source)
     columns = _unless_known(parameter + 1) if with_known else COLUMNS
-    branches = [f"SELECT {columns}, part FROM page"]
+    branches = [f"SELECT {columns}, part{more} FROM page"]
     for position, (target, sources) in enumerate(wanted.items(), len(tables)):
         inner = " UNION ALL ".join(sources)
         branches.append(
-            f"SELECT {columns}, {position} FROM {target.name} WHERE id IN ({inner}) AND NOT id = ANY(${tracked})"
+            f"SELECT {columns}, {position}{none} FROM {target.name} WHERE id IN ({inner}) AND NOT id = ANY(${tracked})"
         )
     return f"WITH {', '.join(ctes)} {' UNION ALL '.join(branches)}".encode(), tables + tuple(wanted)
 

@@ -8,6 +8,7 @@ import pytest
 
 from docsession import (
     InvalidArgumentException,
+    InvalidOperationException,
     MultipleResultsException,
     NoResultException,
     Query,
@@ -279,3 +280,68 @@ REFUSED = [
 def test_what_cannot_be_recorded_says_what_to_write(function, hint):
     with pytest.raises(InvalidArgumentException, match=hint):
         Query(Order).where(function)
+
+
+@dataclass
+class Company:
+    name: str
+    owner: str | None = None
+    id: str | None = None
+
+
+class TestIncludes:
+    async def prepare(self, store):
+        people = [Company(f"o{i}", id=f"owners/{i}") for i in range(3)]
+        companies = [Company(f"c{i}", f"owners/{i}", f"companies/{i}-A") for i in range(3)]
+        await save(store, *map(order, range(6)), *companies, *people)
+
+    async def test_what_documents_refer_to_comes_along(self, store):
+        await self.prepare(store)
+        async with store.open_session() as session:
+            query = session.query(Order).where(lambda o: given(o.freight) < 3).include(lambda o: o.company, Company)
+            found = await query.all()
+            assert [each.id for each in found] == ["orders/01", "orders/02"]
+            sent = session.advanced.number_of_requests
+            assert (await session.load("companies/1-A", Company)).name == "c1"
+            assert (await session.load("companies/2-A", Company)).name == "c2"
+            assert session.advanced.number_of_requests == sent == 1
+            assert (await session.load("companies/0-A", Company)).name == "c0"
+            assert session.advanced.number_of_requests == 2
+
+    async def test_with_order_limit_and_first(self, store):
+        await self.prepare(store)
+        async with store.open_session() as session:
+            query = session.query(Order).order_by("-freight").take(2).include("company", Company)
+            assert [each.id for each in await query.skip(2).all()] == ["orders/04", "orders/03"]
+            assert session.advanced.is_loaded("companies/1-A")
+            assert session.advanced.is_loaded("companies/0-A")
+            assert not session.advanced.is_loaded("companies/2-A")
+            await session.query(Order).where(id="orders/02").include("company", Company).one()
+            assert session.advanced.is_loaded("companies/2-A")
+
+    async def test_lists_and_pages_by_keys(self, store):
+        await self.prepare(store)
+        await save(store, *(Company(f"p{i}", id=f"products/{i}") for i in range(5)))
+        async with store.open_session() as session:
+            query = session.query(Order).order_by("-freight").include("lines[].product").include("company", Company)
+            page = await query.page(2)
+            assert [each.id for each in page.items] == ["orders/00", "orders/05"]
+            page = await query.page(2, after=page.next)
+            assert [each.id for each in page.items] == ["orders/04", "orders/03"]
+            for key in ("products/4", "products/3", "companies/1-A", "companies/0-A"):
+                assert session.advanced.is_loaded(key)
+            before = await query.page(2, before=page.previous)
+            assert [each.id for each in before.items] == ["orders/00", "orders/05"]
+            assert session.advanced.number_of_requests <= 5
+
+    async def test_what_has_nowhere_to_keep_them(self, store):
+        await self.prepare(store)
+        async with store.open_session() as session:
+            query = session.query(Order).include("company", Company)
+            for wrong in (query.no_tracking(), query.select(lambda o: o.company)):
+                with pytest.raises(InvalidOperationException, match="included"):
+                    await wrong.all()
+            with pytest.raises(InvalidOperationException, match="include"):
+                await query.page()
+            with pytest.raises(InvalidArgumentException, match="nothing"):
+                await session.query(Order).include(lambda o: o.nothing).all()
