@@ -72,6 +72,7 @@ class AsyncConnections:
         self._apart: AsyncPooledConnection | None = None
         self._made: weakref.WeakSet[AsyncPooledConnection] = weakref.WeakSet()
         self._is_unreachable = False
+        self._demoted_at = 0.0
         self._is_closed = False
 
     async def acquire(self) -> AsyncPooledConnection:
@@ -89,13 +90,21 @@ class AsyncConnections:
                 return await self._wait(pool)
             except PoolClosed:
                 raise StoreClosedException("the store is closed; make a new one") from None
-            if connection.wire.is_alive():
+            if self._may_serve(connection):
                 return connection
             await self._discard(pool, connection)
+
+    def _may_serve(self, connection: AsyncPooledConnection) -> bool:
+        """Return False where the server has ended the connection, or has been found not to be the primary any more."""
+        return connection.wire.is_alive() and connection.wire.made_at >= self._demoted_at
 
     async def release(self, connection: AsyncPooledConnection) -> None:
         """Give *connection* back, or give it up where something is left on it."""
         pool = self._pool
+        if connection.wire.is_read_only:
+            # The server is not the primary any more: what else is connected with it is of no use either.
+            self._demoted_at = monotonic()
+            connection.wire.give_up()
         if connection.is_extra or pool is None:
             await connection.close()
         elif connection.wire.is_clean():
@@ -108,7 +117,9 @@ class AsyncConnections:
         if self._is_closed:
             raise StoreClosedException("the store is closed; make a new one")
         connection = self._apart
-        if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
+        if connection is not None and connection.wire.is_read_only:
+            self._demoted_at = monotonic()
+        if connection is None or not connection.wire.is_clean() or not self._may_serve(connection):
             if connection is not None:
                 await connection.close()
             connection = self._apart = await self._connect()
@@ -204,7 +215,7 @@ class AsyncConnections:
                 continue
             except PoolClosed:
                 raise StoreClosedException("the store was closed meanwhile; make a new one") from None
-            if connection.wire.is_alive():
+            if self._may_serve(connection):
                 return connection
             await self._discard(pool, connection)
         raise self._settings.exhausted() from refusal

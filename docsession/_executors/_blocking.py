@@ -76,6 +76,7 @@ class Connections:
         self._apart: PooledConnection | None = None
         self._at_exit: Callable[[], None] | None = None
         self._is_unreachable = False
+        self._demoted_at = 0.0
         self._is_closed = False
         self._is_at_exit = False
 
@@ -94,13 +95,21 @@ class Connections:
                 return self._wait(pool)
             except PoolClosed:
                 raise StoreClosedException("the store is closed; make a new one") from None
-            if connection.wire.is_alive():
+            if self._may_serve(connection):
                 return connection
             self._discard(pool, connection)
+
+    def _may_serve(self, connection: PooledConnection) -> bool:
+        """Return False where the server has ended the connection, or has been found not to be the primary any more."""
+        return connection.wire.is_alive() and connection.wire.made_at >= self._demoted_at
 
     def release(self, connection: PooledConnection) -> None:
         """Give *connection* back, or give it up where something is left on it."""
         pool = self._pool
+        if connection.wire.is_read_only:
+            # The server is not the primary any more: what else is connected with it is of no use either.
+            self._demoted_at = monotonic()
+            connection.wire.give_up()
         if connection.is_extra or pool is None:
             connection.close()
         elif connection.wire.is_clean():
@@ -113,7 +122,9 @@ class Connections:
         if self._is_closed:
             raise StoreClosedException("the store is closed; make a new one")
         connection = self._apart
-        if connection is None or not connection.wire.is_clean() or not connection.wire.is_alive():
+        if connection is not None and connection.wire.is_read_only:
+            self._demoted_at = monotonic()
+        if connection is None or not connection.wire.is_clean() or not self._may_serve(connection):
             if connection is not None:
                 connection.close()
             connection = self._apart = self._connect()
@@ -216,7 +227,7 @@ class Connections:
                 continue
             except PoolClosed:
                 raise StoreClosedException("the store was closed meanwhile; make a new one") from None
-            if connection.wire.is_alive():
+            if self._may_serve(connection):
                 return connection
             self._discard(pool, connection)
         raise self._settings.exhausted() from refusal

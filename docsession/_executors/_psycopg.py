@@ -122,10 +122,14 @@ class PoolSettings:
 
     def connect_arguments(self) -> dict[str, Any]:
         """Return the arguments of `psycopg.Connection.connect`."""
+        # Of several servers the one that takes writes; also after another one has taken over.
+        hosts = self.conninfo.get("host", "") + self.conninfo.get("hostaddr", "")
+        writable = {"target_session_attrs": "read-write"} if "," in hosts else {}
         return {
             "connect_timeout": self.connect_timeout,
             "application_name": self.application_name,
             **LIVENESS,
+            **writable,
             **self.conninfo,
             "client_encoding": "UTF8",
             "autocommit": True,

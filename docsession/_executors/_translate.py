@@ -40,7 +40,10 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "28": (AuthenticationException, "Check the user and the password of the URL"),
     "53": (RavenException, "The server is short of a resource: repeat it later"),
     "25P02": (RavenException, "An earlier statement of this transaction failed: call session.advanced.rollback()"),
-    "25006": (RavenException, "The server is read-only, a replica perhaps: connect to the primary one"),
+    "25006": (
+        RavenException,
+        "The server is read-only, a replica or no longer the primary; nothing was written: repeat it, on the primary",
+    ),
     "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
     "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),
     "40001": (TransactionRetryException, "Nothing was written: repeat it"),
@@ -61,7 +64,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
 """SQLSTATE, or its first two characters -> the error, and what to do."""
 
 RETRYABLE = frozenset(
-    ("08000", "08001", "08003", "08004", "08006", "40001", "40P01", "53", "55P03", "57P01", "57P02", "57P03", "57P05")
+    "08000 08001 08003 08004 08006 25006 40001 40P01 53 55P03 57P01 57P02 57P03 57P05".split()  # noqa: SIM905 - a list of words
 )
 """SQLSTATE, or its first two characters: the transaction is gone for certain, and another try may succeed.
 

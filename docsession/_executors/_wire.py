@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
+from time import monotonic
 from typing import TypeAlias
 
 import psycopg
@@ -43,6 +44,7 @@ SET_CONFIG = b"SELECT pg_catalog.set_config($1, $2, true)"
 WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 """The server's function that waits, named by the warning about a wait that was cancelled; its text is translated."""
 
+READ_ONLY = "25006"
 NAME_TAKEN = "42P05"
 CHANGED_TYPES = "0A000"
 STATEMENT_LOST = ("26000", CHANGED_TYPES, NAME_TAKEN)
@@ -168,14 +170,21 @@ def statement_name(key: Key) -> bytes:
 
 
 class Wire:
-    """One connection: what is prepared on it, and how requests and answers cross it."""
+    """One connection: what is prepared on it, and how requests and answers cross it.
 
-    __slots__ = ("_is_ended", "_is_unconfirmed", "_pgconn", "_poll", "_prepared", "_rows")
+    Attributes:
+        made_at: When, by the monotonic clock.
+        is_read_only: True once the server has refused a write, as one that is not the primary any more does.
+    """
+
+    __slots__ = ("_is_ended", "_is_unconfirmed", "_pgconn", "_poll", "_prepared", "_rows", "is_read_only", "made_at")
 
     def __init__(self, pgconn: PGconn, prepare_threshold: int | None, prepared_max: int) -> None:
         self._pgconn = pgconn
         self._prepared = Prepared(prepare_threshold, prepared_max)
         self._rows = Transformer(ADAPTERS)
+        self.made_at = monotonic()
+        self.is_read_only = False
         self._is_ended = False
         self._is_unconfirmed = False
         poll = select.poll()
@@ -236,6 +245,7 @@ class Wire:
         try:
             return (yield from self._exchange(request))
         except errors.Error as error:
+            self.is_read_only |= error.sqlstate == READ_ONLY
             if not self._prepared.lose(error.sqlstate):
                 raise
         return (yield from self._exchange(request))
@@ -250,6 +260,7 @@ class Wire:
         try:
             return (yield from self._exchange_framed(request, frame))
         except errors.Error as error:
+            self.is_read_only |= error.sqlstate == READ_ONLY
             if not self._prepared.lose(error.sqlstate):
                 raise
             if self._pgconn.transaction_status == TransactionStatus.INERROR:

@@ -274,7 +274,7 @@ class Database:
                 f"({error})"
             )
             refused.sqlstate = error.sqlstate
-            raise refused from error
+            raise refused from error.__cause__
 
     async def has_compare_exchange(self, *, make: bool = False) -> bool:
         """Return True where there is a table of compare-exchange values; *make* makes it where it is missing.

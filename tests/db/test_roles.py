@@ -124,7 +124,7 @@ class TestMissing:
             PermissionDeniedException if auto_create else TableDoesNotExistException, match=command
         ) as caught:
             await save(make_store(), (Robot("x"), "robots/1"))
-        assert (caught.value.sqlstate, isinstance(caught.value.__cause__.__cause__, psycopg.Error)) == (
+        assert (caught.value.sqlstate, isinstance(caught.value.__cause__, psycopg.Error)) == (
             ("42501", True) if auto_create else (None, True)
         )
 

@@ -72,7 +72,7 @@ class TestRefusedStatements:
         retried = {state for state, error in known.items() if translate(error("what happened")).retryable}
         resources = {state for state in known if state.startswith("53")}
         links = {"08000", "08001", "08003", "08004", "08006", "57P01", "57P02", "57P03", "57P05"}
-        assert retried == resources | links | {"40001", "40P01", "55P03"}
+        assert retried == resources | links | {"25006", "40001", "40P01", "55P03"}
         assert len(resources) == 5
 
     def test_a_missing_table_names_the_command(self):
