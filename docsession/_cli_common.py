@@ -224,7 +224,8 @@ def on_databases(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError("--database and --all-databases exclude each other")
         if url is not None and not url.strip():
             raise click.UsageError("--url is empty; name a server, or leave it out")
-        if os.environ.get(URL_VARIABLE) == "" and url is None and project.url is None and project.url_variable is None:
+        named = (url, project.url, project.url_variable, project.store)
+        if os.environ.get(URL_VARIABLE) == "" and not any(named):
             raise click.UsageError(f"{URL_VARIABLE} is empty; name a server, or leave it out for the embedded one")
         names = (EVERY_DATABASE,) if all_databases else tuple(dict.fromkeys(map(check_database, databases)))
         command(Setting(project, url, names, ctx.with_resource(ExitStack())), **options)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import click
 
-from docsession._cli_common import Setting, listener_of, lock_option, on_databases, project_option
+from docsession._cli_common import Setting, listener_of, lock_option, on_databases
 from docsession._migrate import Standing, State, Target, create_collections, run_locked
 from docsession._migrate import current as current_state
 from docsession._migrate import downgrade as downgrade_database
 from docsession._migrate import upgrade as upgrade_database
-from docsession._migrate._project import Project, lines_of
+from docsession._migrate._project import lines_of
 from docsession._migrate._scripts import scripts
 from docsession._migrate._steps import Step, steps_to
 
@@ -133,16 +133,19 @@ def _show_revision(state: State) -> None:
 
 
 @click.command()
-@project_option
+@on_databases
+@click.option("--indicate-current", "-i", is_flag=True, help="Ask the server, and mark where the databases are.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the files too.")
-def history(project: Project, verbose: bool) -> None:
+def history(setting: Setting, indicate_current: bool, verbose: bool) -> None:
     """List the revisions there are, the newest first; asks no server."""
-    for line in lines_of(project):
+    for line in lines_of(setting.project):
         click.echo(line.label if line.folder is None else f"{line.label} ({line.folder})")
+        states = [current_state(target, line) for target in setting.targets] if indicate_current else []
         directory = scripts(line)
-        heads = set(directory.get_heads())
         for script in directory.walk_revisions():
-            mark = " (head)" if script.revision in heads else ""
+            marks = ["head"] if script.revision in directory.get_heads() else []
+            marks += [state.target.database for state in states if state.revision == script.revision]
+            mark = f" ({', '.join(marks)})" if marks else ""
             click.echo(f"    {script.revision}{mark}: {script.doc}")
             if verbose:
                 click.echo(f"        {script.path}")

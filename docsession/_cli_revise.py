@@ -72,12 +72,7 @@ def sql(setting: Setting, range_: str, down: bool) -> None:
 
 @click.command()
 @click.option("--message", "-m", required=True, metavar="TEXT", help="What the revision does, in a few words.")
-@click.option(
-    "--autogenerate",
-    "compare",
-    is_flag=True,
-    help="Write what the first database lacks of the models.",
-)
+@click.option("--autogenerate", "compare", is_flag=True, help="Write what the first database lacks of the models.")
 @click.option("--rev-id", metavar="ID", help="The revision's id; without it one is made.")
 @on_databases
 def revision(setting: Setting, message: str, compare: bool, rev_id: str | None) -> None:
@@ -95,7 +90,7 @@ def revision(setting: Setting, message: str, compare: bool, rev_id: str | None) 
         raise InvalidArgumentException(f"--autogenerate needs models, and {setting.project.place} names none")
     if not setting.databases:
         raise InvalidArgumentException("--autogenerate needs a database to compare with: --database NAME")
-    written = autogenerate(setting.targets[0], folder, setting.collections().values(), message, rev_id)
+    written = autogenerate(setting.targets[0], folder, setting.collections(), message, rev_id)
     if written is None:
         click.echo(f"{setting.databases[0]}: has all that the models need; nothing was written")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 
 from docsession._errors import MigrationException
 from docsession._migrate._directives import is_ours, write_for_collections
-from docsession._migrate._environment import placed_in
+from docsession._migrate._environment import placed_in, recorded_collections
 from docsession._migrate._scripts import LIBRARY, Line, make_config, project_line, scripts
 from docsession._migrate._state import head_of, state_of
 from docsession._migrate._target import Target, connected
@@ -49,14 +49,14 @@ def write_revision(folder: Path, message: str, revision: str | None = None) -> W
 
 
 def autogenerate(
-    target: Target, folder: Path, tables: Iterable[str], message: str, revision: str | None = None
+    target: Target, folder: Path, collections: Mapping[str, str], message: str, revision: str | None = None
 ) -> Written | None:
     """Write the revision that makes what a database lacks of the models; None where it lacks nothing.
 
     Args:
         target: The database to compare with, which has to be at the newest revisions.
         folder: The folder of the project's revisions.
-        tables: The tables of the models' collections.
+        collections: The table that each collection of the models gets where the catalogue knows none.
         message: What it does, in a few words.
         revision: Its id; None makes one.
 
@@ -65,15 +65,16 @@ def autogenerate(
     """
     line = project_line(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = MetaData()
-    for table in tables:
-        collection_table(metadata, table)
     with connected(target) as connection:
         for known in (LIBRARY, line):
             state = state_of(connection, target, known)
             is_ready = state.standing in {Standing.CURRENT, Standing.NEWER} or state.revision == (state.head or None)
             if not is_ready:
                 raise MigrationException(f"{target.database}: {state}; then compare again")
+        metadata = MetaData()
+        recorded = recorded_collections(connection, target.database)
+        for collection, table in collections.items():
+            collection_table(metadata, recorded.get(collection, table))
         attributes = {
             "connection": connection,
             "database": target.database,

@@ -105,6 +105,13 @@ class TestAutogenerate:
         )
         assert "nothing was written" in shop("revision", "--autogenerate", "-m", "second")[1]
 
+    def test_a_collection_stays_in_the_table_that_is_recorded(self, shop, run, database):
+        shop("upgrade", "-c", "Firms")
+        run([f"INSERT INTO {qualified(database, 'docsession_collections')} VALUES ('x', 'Folk', 'firms')"])
+        assert "folk" not in shop("check")[1]
+        shop("revision", "--autogenerate", "-m", "first")
+        assert "folk" not in shop.revisions[0].read_text(encoding="utf-8")
+
     @pytest.mark.parametrize("database", HOSTILE_NAMES[4:], indirect=True)
     def test_any_name_of_a_database_will_do(self, shop, database, tables):
         shop("revision", "--autogenerate", "-m", "first")
