@@ -9,7 +9,7 @@ from documents import Order
 from environment import COUNT, Database, Server, order_id
 from harness import Candidate, Effort, Result, compare, measure
 
-from docsession import DocumentSession, OptimisticConcurrencyMode, SessionOptions
+from docsession import DocumentSession, OptimisticConcurrencyMode, SessionOptions, TransactionMode
 
 GROUP = "option / plain session"
 
@@ -62,8 +62,15 @@ def ways(database: Database) -> dict[str, Callable[[str], None]]:
         with store.open_session(session_options=options) as session, session.advanced.transaction():
             change(session, key)
 
+    def cluster_wide(key: str) -> None:
+        with store.open_session(
+            session_options=SessionOptions(transaction_mode=TransactionMode.CLUSTER_WIDE)
+        ) as session:
+            change(session, key)
+
     return {
         'isolation_level="repeatable read"': isolated("repeatable read"),
         'isolation_level="serializable"': isolated("serializable"),
         "with advanced.transaction()": explicit,
+        "transaction_mode=CLUSTER_WIDE, no standby": cluster_wide,
     }
