@@ -222,9 +222,9 @@ class DocumentConventions:
 
     @property
     def page_token_key(self) -> bytes | None:
-        """What page tokens are signed with, so that nobody makes up positions: at least 16 bytes; None signs nothing.
+        """What page tokens are signed with, so that nobody makes up positions; None signs nothing.
 
-        All processes that share tokens need the same key. It is never shown.
+        It has 16 bytes or more, is the same for all processes that share tokens, and is never shown.
         """
         return self._page_token_key
 
