@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -20,6 +19,7 @@ from docsession._port import Carrier, Request, RequestExecutor, Row, Rows, State
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._exchange import ExchangeMap
+from docsession._session._guests import Guest
 from docsession._session._identity_map import IdentityMap
 from docsession._session._journal import Journal
 from docsession._session._lazy import PendingLazies
@@ -53,35 +53,6 @@ class Attempt:
         self.moment = moment
         self.apply = apply
         self.undo = undo
-
-
-_ENDING = frozenset({"save_changes", "begin", "commit", "rollback"})
-"""What handlers cannot do in the middle of an operation, but before the session is closed."""
-
-
-class _Guest:
-    """The user's own code in the middle of an operation.
-
-    Attributes:
-        operation: The operation.
-        asked: What happens there, for errors.
-        caller: The thread and the task that run it.
-    """
-
-    __slots__ = ("asked", "caller", "operation")
-
-    def __init__(self, operation: str, asked: str) -> None:
-        self.operation = operation
-        self.asked = asked
-        self.caller = _caller()
-
-
-def _caller() -> tuple[int, object]:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return threading.get_ident(), task
 
 
 class SessionContext:
@@ -192,8 +163,8 @@ class SessionContext:
         self._lazies: PendingLazies | None = None
         self._busy = threading.Lock()
         self._operation = ""
-        self._guest: _Guest | None = None
-        self._outer: tuple[_Guest, ...] = ()
+        self._guest: Guest | None = None
+        self._outer: tuple[Guest, ...] = ()
         self.handlers: Handlers | None = None
         self.observer: Observer | None = None
         self.face: Face | None = None
@@ -255,12 +226,12 @@ class SessionContext:
     def _enter_as_guest(self, operation: str) -> None:
         """Let the user's own code, called in the middle of an operation, use the session."""
         guest = self._guest
-        if guest is None or guest.caller != _caller():
+        if guest is None or not guest.is_running():
             raise SessionBusyException(
                 f"{operation}() was called while {self._operation}() of the same session is running; "
                 "a session belongs to one thread or task at a time: open one for each"
             )
-        if operation == "close" or (operation in _ENDING and guest.operation != "close"):
+        if not guest.may(operation):
             raise SessionBusyException(
                 f"{operation}() was called in the middle of {guest.operation}(), where {guest.asked}"
             )
@@ -274,7 +245,7 @@ class SessionContext:
         Args:
             asked: What happens there, for errors.
         """
-        self._guest = _Guest(self._operation, asked)
+        self._guest = Guest(self._operation, asked)
         try:
             yield
         finally:
