@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol, TypedDict
 
 from typing_extensions import Unpack, override
 
+from docsession._declarations import IndexDeclaration
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
 from docsession._options import OptimisticConcurrencyMode, check_timeout
 
@@ -32,6 +33,7 @@ class ConventionSettings(TypedDict, total=False):
     find_collection_name: Callable[[type], str | None] | None
     find_identity_property_name: Callable[[type], str | None] | None
     identity_parts_separator: str
+    indexes: Mapping[type | str, Iterable[IndexDeclaration]]
     max_cache_size: int
     max_number_of_requests_per_session: int
     node_tag: str
@@ -79,6 +81,7 @@ class DocumentConventions:
         "_find_identity_property_name",
         "_frozen",
         "_identity_parts_separator",
+        "_indexes",
         "_max_cache_size",
         "_node_tag",
         "_optimistic_concurrency_mode",
@@ -105,6 +108,7 @@ class DocumentConventions:
         self._identity_parts_separator = "/"
         self._node_tag = "A"
         self._page_token_key: bytes | None = None
+        self._indexes: dict[type | str, tuple[IndexDeclaration, ...]] = {}
         self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
         self._find_collection_name: Callable[[type], str | None] | None = None
         self._find_identity_property_name: Callable[[type], str | None] | None = None
@@ -189,6 +193,30 @@ class DocumentConventions:
         if len(value) != 1 or not value.isprintable() or value.isalnum():
             raise InvalidArgumentException(f"identity_parts_separator must be one character like '/', not {value!r}")
         self._identity_parts_separator = value
+
+    @property
+    def indexes(self) -> Mapping[type | str, Iterable[IndexDeclaration]]:
+        """Class, or name of a collection -> indexes of its documents, beside those that the class declares.
+
+        For classes that one does not own, and for documents without one.
+        """
+        return self._indexes
+
+    @indexes.setter
+    def indexes(self, value: Mapping[type | str, Iterable[IndexDeclaration]]) -> None:
+        self._assert_not_frozen("indexes")
+        given: object = value
+        if not isinstance(given, Mapping) or not all(isinstance(key, (type, str)) for key in given):
+            raise InvalidArgumentTypeException(
+                f"indexes are given by class or collection, as in {{Order: [Index(lambda o: o.company)]}}, "
+                f"not {value!r:.60}"
+            )
+        declared = {key: tuple(each) if isinstance(each, Iterable) else (each,) for key, each in given.items()}
+        for key, each in declared.items():
+            if not all(isinstance(index, IndexDeclaration) for index in each):
+                name = key if isinstance(key, str) else key.__qualname__
+                raise InvalidArgumentTypeException(f"indexes of {name} are declared by Index and its like, not {each}")
+        self._indexes = declared
 
     @property
     def max_cache_size(self) -> int:

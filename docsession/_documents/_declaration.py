@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from typing_extensions import is_typeddict
 
+from docsession._declarations import IndexDeclaration
 from docsession._documents._aliases import DECLARED
 from docsession._documents._naming import table_of_collection
 from docsession._documents._polymorphism import check_base
@@ -29,6 +30,7 @@ class DocumentSettings:
     id_attribute: str | None = None
     base: type | None = None
     version: int | None = None
+    indexes: tuple[IndexDeclaration, ...] = ()
 
 
 def document(
@@ -38,6 +40,7 @@ def document(
     id_attribute: str | None = None,
     base: type | None = None,
     version: int | None = None,
+    indexes: Iterable[IndexDeclaration] = (),
 ) -> Callable[[type[T]], type[T]]:
     """Say how instances of a class are stored; a decorator, above or below `@dataclass` and its like.
 
@@ -54,6 +57,8 @@ def document(
         version: The version of the class, from 1 on, which is written with its documents. Older ones are
             brought up to date by upcasters when they are read. It holds for subclasses too, unless
             they have one of their own.
+        indexes: The indexes of its documents, `[Index(lambda o: o.company)]`. They hold for subclasses too,
+            beside those of their own. `class Settings: indexes = […]` inside the class says the same.
 
     Raises:
         InvalidArgumentException: A name is not allowed, or the class no subclass of *base*.
@@ -72,7 +77,8 @@ def document(
         raise InvalidArgumentException(
             f"@document({collection=!s:.80}, base=…) says twice where documents are stored; say it once"
         )
-    settings = DocumentSettings(collection, alias, id_attribute, base, version)
+    declared = check_indexes("@document(indexes=…)", indexes)
+    settings = DocumentSettings(collection, alias, id_attribute, base, version, declared)
 
     def decorate(cls: type[T]) -> type[T]:
         if not isinstance(cls, type):
@@ -102,3 +108,32 @@ def declared_version(cls: type) -> int | None:
     """Return the version that `@document` gives to *cls* itself."""
     own: DocumentSettings | None = vars(cls).get(SETTINGS)
     return None if own is None else own.version
+
+
+def check_indexes(what: str, given: object) -> tuple[IndexDeclaration, ...]:
+    """Return a list of declarations.
+
+    Raises:
+        InvalidArgumentTypeException: It holds something else.
+    """
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        declared = tuple(given)
+        if all(isinstance(each, IndexDeclaration) for each in declared):
+            return declared
+        given = next(each for each in declared if not isinstance(each, IndexDeclaration))
+    raise InvalidArgumentTypeException(
+        f"{what} is a list of declarations, [Index(lambda o: o.name)], not {given!r:.60}"
+    )
+
+
+def declared_indexes(cls: type) -> Sequence[IndexDeclaration]:
+    """Return the indexes that `@document` and a nested `class Settings` declare, for *cls* and the classes above it."""
+    found: list[IndexDeclaration] = []
+    for each in reversed(cls.__mro__):
+        own = vars(each)
+        if SETTINGS in own:
+            found += own[SETTINGS].indexes
+        nested = own.get("Settings")
+        if isinstance(nested, type):
+            found += check_indexes(f"{each.__qualname__}.Settings.indexes", getattr(nested, "indexes", ()))
+    return list(dict.fromkeys(found))

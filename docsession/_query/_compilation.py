@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._sql._values import Path, Shape, items_of, value_expression
 
 Convert: TypeAlias = Callable[[Any], object]
@@ -37,14 +38,18 @@ class Compilation:
     Attributes:
         schema: The schema of the database.
         id_key: The key under which the class has its id; in the table that is a column.
+        access: The indexes of the table.
+        row: What stands before its columns.
         binds: For each `$n`, which value it is and how it is sent.
     """
 
-    __slots__ = ("_next", "binds", "id_key", "schema")
+    __slots__ = ("_next", "access", "binds", "id_key", "row", "schema")
 
-    def __init__(self, schema: str, id_key: str | None) -> None:
+    def __init__(self, schema: str, id_key: str | None, access: Access = NOTHING_DECLARED, row: str = "t.") -> None:
         self.schema = schema
         self.id_key = id_key
+        self.access = access
+        self.row = row
         self.binds: list[tuple[int, Convert]] = []
         self._next = 0
 
@@ -60,10 +65,31 @@ class Compilation:
 
     def value(self, scope: Scope | None, path: Path, shape: Shape) -> str:
         """Return the SQL of the value at a path of the document, or of an item of one of its lists."""
-        if scope is None and len(path) == 1 and path[0] == self.id_key:
-            return "t.id"
-        return value_expression("t.data" if scope is None else scope.document, path, shape, self.schema)
+        if scope is not None:
+            return value_expression(scope.document, path, shape, self.schema)
+        if len(path) == 1 and path[0] == self.id_key:
+            return self.id
+        promoted = self.access.columns.get((path, shape))
+        if promoted is not None:
+            return promoted.sql(self.row)
+        return value_expression(f"{self.row}data", path, shape, self.schema)
+
+    def document(self, scope: Scope | None) -> str:
+        """Return the SQL of the document, or of an item of one of its lists."""
+        return f"{self.row}data" if scope is None else scope.document
+
+    @property
+    def id(self) -> str:
+        """The SQL of the document's id."""
+        return f"{self.row}id"
+
+    def column(self, sql: str) -> str:
+        """Return the SQL of a column, or of a key of the metadata, that is written as one of the row `t`."""
+        if self.row == "t.":
+            return sql
+        start = len(sql) - len(sql.lstrip("("))
+        return sql[:start] + self.row + sql[start:].removeprefix("t.")
 
     def items(self, scope: Scope | None, path: Path) -> str:
         """Return the SQL of the set of the items of a list."""
-        return items_of("t.data" if scope is None else scope.document, path)
+        return items_of(self.document(scope), path)

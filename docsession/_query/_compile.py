@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from docsession._errors import InvalidArgumentException
 from docsession._port import Statement, TextArray
+from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._compilation import Compilation, Convert
 from docsession._query._facets import Facet
-from docsession._query._kinds import is_datetime, shape_of_form
+from docsession._query._kinds import shapes_to_sort
 from docsession._query._operands import Column, Operand, Place
 from docsession._query._paging import Key, Position, bound, ranges, reversed_keys
 from docsession._query._patches import PatchOperation
@@ -48,14 +49,21 @@ class QueryCompiler:
         schema: The schema that it is in.
         id_key: The key under which the class has its id; it is no part of the documents.
         aliases: What the metadata calls the classes that are asked for; None: all that the table holds.
+        access: The indexes of the table.
     """
 
-    __slots__ = ("_aliases", "_compiled", "_id_key", "_schema", "table")
+    __slots__ = ("_access", "_aliases", "_compiled", "_id_key", "_schema", "table")
 
     def __init__(
-        self, table: TableStatements, schema: str, id_key: str | None, aliases: tuple[str, ...] | None = None
+        self,
+        table: TableStatements,
+        schema: str,
+        id_key: str | None,
+        aliases: tuple[str, ...] | None = None,
+        access: Access = NOTHING_DECLARED,
     ) -> None:
         self.table = table
+        self._access = access
         self._schema = schema
         self._id_key = id_key
         self._aliases = None if aliases is None else TextArray(aliases)
@@ -121,7 +129,7 @@ class QueryCompiler:
 
     def count_keys(self, asked: Specification) -> int:
         """Return how many keys a position of the query has."""
-        return len(self._keys(Compilation(self._schema, self._id_key), asked))
+        return len(self._keys(Compilation(self._schema, self._id_key, self._access), asked))
 
     def _walk_rows(self, asked: Specification, key: list[object], values: list[Any]) -> None:
         for condition in asked.conditions:
@@ -148,7 +156,7 @@ class QueryCompiler:
         return [*keys, Key("t.id", Shape.TEXT, down, nullable=False)]
 
     def _write_keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Compiled:
-        to = Compilation(self._schema, self._id_key)
+        to = Compilation(self._schema, self._id_key, self._access)
         where = self._where(to, asked)
         columns, _ = self._results(to, asked)
         keys = self._keys(to, asked)
@@ -223,7 +231,7 @@ class QueryCompiler:
     def _write_change(
         self, kind: str, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]
     ) -> Compiled:
-        to = Compilation(self._schema, self._id_key)
+        to = Compilation(self._schema, self._id_key, self._access)
         table = self.table.name
         where = self._where(to, asked)
         # Locked in the order of the ids, as every flush does it, so that two of them never wait for each other.
@@ -263,7 +271,7 @@ class QueryCompiler:
         return compiled.statement(values)
 
     def _write_facets(self, asked: Specification, facets: Sequence[Facet]) -> Compiled:
-        to = Compilation(self._schema, self._id_key)
+        to = Compilation(self._schema, self._id_key, self._access)
         source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
         columns, rows = [], []
         for number, facet in enumerate(facets):
@@ -302,7 +310,7 @@ class QueryCompiler:
 
     def _write(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Compiled:
         # In the order in which `_compile` walks.
-        to = Compilation(self._schema, self._id_key)
+        to = Compilation(self._schema, self._id_key, self._access)
         source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
         columns, grouping = self._results(to, asked)
         orders = self._orders(to, asked, columns) if ordered else ""
@@ -384,7 +392,7 @@ class QueryCompiler:
             )
         if isinstance(operand, Place) and operand.is_id(to):
             return ["t.id"]
-        return [operand.sql(to, shape) for shape in _shapes_to_sort(operand)]
+        return [operand.sql(to, shape) for shape in shapes_to_sort(operand.form)]
 
 
 def _walk_results(asked: Specification, key: list[object], values: list[Any]) -> None:
@@ -397,15 +405,6 @@ def _walk_results(asked: Specification, key: list[object], values: list[Any]) ->
         key.append(("columns", len(asked.projection.columns)))
         for column in asked.projection.columns:
             column.operand.walk(key, values)
-
-
-def _shapes_to_sort(operand: Operand) -> tuple[Shape, ...]:
-    """Return what the values of an operand are sorted as: where nothing is declared numbers come before texts."""
-    shape = shape_of_form(operand.form)
-    if shape is not None and shape is not Shape.JSON:
-        return (shape,)
-    # One with an offset has a place in time; one without has its text.
-    return (Shape.INSTANT if is_datetime(operand.form) else Shape.NUMBER, Shape.TEXT)
 
 
 def _same(value: Any) -> Any:

@@ -78,6 +78,15 @@ def is_datetime(form: Form) -> bool:
     return isinstance(form, Scalar) and form.kind is dt.datetime
 
 
+def shapes_to_sort(form: Form) -> tuple[Shape, ...]:
+    """Return what the values of a place are sorted as: where nothing is declared numbers come before texts."""
+    shape = shape_of_form(form)
+    if shape is not None and shape is not Shape.JSON:
+        return (shape,)
+    # One with an offset has a place in time; one without has its text.
+    return (Shape.INSTANT if is_datetime(form) else Shape.NUMBER, Shape.TEXT)
+
+
 def shape_of_value(form: Form, value: object, label: str) -> Shape:
     """Return what *value* and the values of a place are compared as.
 

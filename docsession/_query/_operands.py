@@ -73,13 +73,13 @@ class Place(Operand):
         """Return True where it is no part of the document, but its id."""
         return self.scope is None and len(self.path) == 1 and self.path[0] == to.id_key
 
-    def json(self) -> str:
+    def json(self, to: Compilation) -> str:
         """Return the SQL of the JSON there; null where there is none."""
-        return json_at("t.data" if self.scope is None else self.scope.document, self.path)
+        return json_at(to.document(self.scope), self.path)
 
     def text(self, to: Compilation) -> str:
         """Return the SQL of the text there, null where there is none or JSON's null."""
-        return "t.id" if self.is_id(to) else text_at("t.data" if self.scope is None else self.scope.document, self.path)
+        return to.id if self.is_id(to) else text_at(to.document(self.scope), self.path)
 
 
 class Column(Operand):
@@ -99,7 +99,8 @@ class Column(Operand):
 
     @override
     def sql(self, to: Compilation, shape: Shape) -> str:
-        return f'(lower({self._sql}) COLLATE "C")' if shape is Shape.FOLDED else self._sql
+        sql = to.column(self._sql)
+        return f'(lower({sql}) COLLATE "C")' if shape is Shape.FOLDED else sql
 
 
 class Length(Operand):
@@ -124,7 +125,7 @@ class Length(Operand):
     def sql(self, to: Compilation, shape: Shape) -> str:
         if bare(self._of.form).kinds <= {"string"}:
             return f"char_length({self._of.text(to)})::numeric"
-        value = self._of.json()
+        value = self._of.json(to)
         return f"(CASE WHEN jsonb_typeof({value}) = 'array' THEN jsonb_array_length({value})::numeric END)"
 
 

@@ -11,9 +11,20 @@ from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
+from docsession._documents._values import write_json
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import JSONB_VERSION, TextArray
 from docsession._query._compilation import Compilation, Scope
+from docsession._query._containment import (
+    ANYTHING,
+    IMPLYING,
+    all_of_them,
+    as_texts,
+    in_list,
+    leads_through_objects,
+    of_equality,
+    one_of_them,
+)
 from docsession._query._kinds import (
     ARRAY_CASTS,
     CASTS,
@@ -26,7 +37,7 @@ from docsession._query._kinds import (
     shape_of_value,
 )
 from docsession._query._operands import Operand, Place
-from docsession._sql._values import Shape
+from docsession._sql._values import Path, Shape, json_at
 
 NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _EQUALITY: Final = ("=", "<>")
@@ -44,6 +55,16 @@ class Predicate:
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         """Return its SQL, or that of its negation; called once for each `walk`."""
         raise NotImplementedError
+
+    def implies_containment(self, scope: Scope) -> bool:
+        """Return True where it says of the items of a list what JSON they contain; the same for all of its form."""
+        del scope
+        return False
+
+    def contained(self, scope: Scope) -> list[Any]:
+        """Return what an item contains, one or another, of which it is true."""
+        del scope
+        return [ANYTHING]
 
     def __and__(self, other: object) -> Predicate:
         return All((self, as_predicate(other)))
@@ -121,6 +142,14 @@ class All(_Joined):
     _word = " AND "
     _other = " OR "
 
+    @override
+    def implies_containment(self, scope: Scope) -> bool:
+        return any(part.implies_containment(scope) for part in self._parts)
+
+    @override
+    def contained(self, scope: Scope) -> list[Any]:
+        return all_of_them(part.contained(scope) for part in self._parts if part.implies_containment(scope))
+
 
 class Any_(_Joined):  # noqa: N801  # `Any` is typing's
     """One of several conditions."""
@@ -128,6 +157,14 @@ class Any_(_Joined):  # noqa: N801  # `Any` is typing's
     __slots__ = ()
     _word = " OR "
     _other = " AND "
+
+    @override
+    def implies_containment(self, scope: Scope) -> bool:
+        return all(part.implies_containment(scope) for part in self._parts)
+
+    @override
+    def contained(self, scope: Scope) -> list[Any]:
+        return one_of_them(part.contained(scope) for part in self._parts)
 
 
 class Not(Predicate):
@@ -201,6 +238,19 @@ class Compare(Predicate):
         if shape is Shape.FOLDED:
             right = f"lower({right})"
         return compared(left, self._operator, right, negated=negated)
+
+    @override
+    def implies_containment(self, scope: Scope) -> bool:
+        place = self._operand
+        if self._operator != "=" or self._shape not in IMPLYING or not isinstance(place, Place):
+            return False
+        return place.scope is scope and leads_through_objects(place.path)
+
+    @override
+    def contained(self, scope: Scope) -> list[Any]:
+        place = self._operand
+        assert isinstance(place, Place)  # noqa: S101  # nothing else implies it
+        return of_equality(place.form, self._shape, self._value, place.path)
 
 
 def compared(left: str, operator: str, right: str, *, negated: bool) -> str:
@@ -279,15 +329,21 @@ class IsNull(Predicate):
         if not isinstance(operand, Place) or operand.is_id(to):
             return f"{operand.sql(to, Shape.NUMBER)} IS{no} NULL"
         if self._form == "missing":
-            return f"{operand.json()} IS{no} NULL"
+            return f"{operand.json(to)} IS{no} NULL"
         if self._form == "null":
-            json = operand.json()
+            json = operand.json(to)
             return f"({json} <> 'null' OR {json} IS NULL)" if negated else f"{json} = 'null'"
         # The expression that an index of the field has, where it tells null as well.
         shape = shape_of_form(operand.form)
         if shape is Shape.TEXT:
             return f"{operand.sql(to, Shape.TEXT)} IS{no} NULL"
-        return f"{operand.text(to)} IS{no} NULL"
+        text = operand.text(to)
+        if not negated and operand.scope is None:
+            # What is no text is no number and no instant either, and of those an index may know.
+            for other in (Shape.NUMBER, Shape.INSTANT):
+                if (operand.path, other) in to.access.trees:
+                    return f"({text} IS NULL AND {operand.sql(to, other)} IS NULL)"
+        return f"{text} IS{no} NULL"
 
 
 class In(Predicate):
@@ -465,8 +521,14 @@ class Holds(Predicate):
 
     @override
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        json = self._place.json()
-        parts = [f"{json} @> {to.bind(to.take(), _as_array)}" for _ in self._values]
+        place = self._place
+        indexed = None if negated else to.access.gin_for(place)
+        json = place.json(to)
+        bind: Callable[[Any], bytes] = _as_array
+        if indexed is not None and indexed != place.path:
+            # What an index of the whole document, say, knows: the same list at its place in an object.
+            json, bind = json_at(to.document(None), indexed), _array_at(place.path[len(indexed) :])
+        parts = [f"{json} @> {to.bind(to.take(), bind)}" for _ in self._values]
         if not parts:
             return "TRUE" if self._every is not negated else "FALSE"
         told = (" AND " if self._every else " OR ").join(parts)
@@ -480,6 +542,12 @@ def _as_array(pair: tuple[Any, Any]) -> bytes:
     bound = binder(item, Shape.JSON)(value)
     assert isinstance(bound, bytes)  # noqa: S101  # so is every bound JSON
     return JSONB_VERSION + b"[" + bound[1:] + b"]"
+
+
+def _array_at(path: Path) -> Callable[[tuple[Any, Any]], bytes]:
+    keys = [write_json(part) for part in path]
+    before = b"".join(b"{" + key + b":" for key in keys)
+    return lambda pair: JSONB_VERSION + before + _as_array(pair)[1:] + b"}" * len(keys)
 
 
 class Items(Predicate):
@@ -498,13 +566,37 @@ class Items(Predicate):
         key.append(("items", self._every, self._scope.depth))
         self._place.walk(key, values)
         self._inner.walk(key, values)
+        values.append(self)
 
     @override
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         items = to.items(self._place.scope, self._place.path)
         inner = self._inner.sql(to, negated=self._every)
+        number = to.take()
         no = "NOT " if self._every is not negated else ""
-        return f"{no}EXISTS (SELECT 1 FROM {items} AS e{self._scope.depth}(value) WHERE {inner})"
+        exists = f"{no}EXISTS (SELECT 1 FROM {items} AS e{self._scope.depth}(value) WHERE {inner})"
+        indexed = None if self._every or negated else to.access.gin_for(self._place)
+        if indexed is None or not self._inner.implies_containment(self._scope):
+            return exists
+        # What follows from the equalities, in the words of the index.
+        path = self._place.path[len(indexed) :]
+        implied = to.bind(number, lambda items: items.contained_at(path), "::jsonb[]")
+        return f"({json_at(to.document(None), indexed)} @> ANY({implied}) AND {exists})"
+
+    def contained_at(self, path: Path) -> TextArray:
+        """Return the JSON one of which is contained wherever the condition is true."""
+        return TextArray(as_texts(in_list(self._inner.contained(self._scope), path)))
+
+    @override
+    def implies_containment(self, scope: Scope) -> bool:
+        place = self._place
+        if self._every or place.scope is not scope or not leads_through_objects(place.path):
+            return False
+        return self._inner.implies_containment(self._scope)
+
+    @override
+    def contained(self, scope: Scope) -> list[Any]:
+        return in_list(self._inner.contained(self._scope), self._place.path)
 
 
 def check_text(operand: Operand, text: object, function: str) -> None:

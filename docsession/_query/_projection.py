@@ -106,7 +106,7 @@ class Selected:
         if isinstance(operand, Column):
             return f"to_jsonb({operand.sql(to, operand.shape)})"
         if isinstance(operand, Place):
-            return "to_jsonb(t.id)" if operand.is_id(to) else operand.json()
+            return "to_jsonb(t.id)" if operand.is_id(to) else operand.json(to)
         return f"to_jsonb({operand.sql(to, Shape.NUMBER)})"
 
     def read(self, value: bytes | None) -> Any:
@@ -188,7 +188,7 @@ def group_sql(place: Place, to: Compilation) -> str:
         return "t.id"
     shape = shape_of_form(place.form)
     if shape is None or shape is Shape.JSON or bare(place.form).kinds == {"bool"}:
-        return f"nullif({place.json()}, 'null')"
+        return f"nullif({place.json(to)}, 'null')"
     return place.sql(to, shape)
 
 
