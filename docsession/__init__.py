@@ -6,6 +6,7 @@ found by comparing, and one request and transaction for each `save_changes()`.
 
 from docsession._commands import CommandData, DeleteCommandData, PutCommandDataWithJson
 from docsession._conventions import DocumentConventions, ShouldIgnoreEntityChanges
+from docsession._declarations import IndexDeclaration
 from docsession._documents._compare_exchange import CompareExchangeValue
 from docsession._documents._declaration import document
 from docsession._documents._diff import ChangeType, DocumentsChanges
@@ -32,6 +33,7 @@ from docsession._errors import (
     EmbeddedServerException,
     EventLoopException,
     IncompatibleSchemaException,
+    IndexedValueTooLongException,
     InvalidArgumentException,
     InvalidArgumentTypeException,
     InvalidOperationException,
@@ -51,6 +53,7 @@ from docsession._errors import (
     TableDoesNotExistException,
     TooManyRequestsException,
     TransactionRetryException,
+    UniqueConstraintViolation,
     UnknownOutcomeException,
     UnsupportedValueException,
 )
@@ -103,6 +106,7 @@ from docsession._query._functions import (
     sum_,
     value,
 )
+from docsession._query._indexes import GinIndex, Index, Promoted, Statistics
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
 from docsession._session._core import ConditionalLoadResult
@@ -193,8 +197,12 @@ __all__ = [
     "FailedRequestEventArgs",
     "GetCompareExchangeValueOperation",
     "GetCompareExchangeValuesOperation",
+    "GinIndex",
     "IncludeBuilder",
     "IncompatibleSchemaException",
+    "Index",
+    "IndexDeclaration",
+    "IndexedValueTooLongException",
     "InvalidArgumentException",
     "InvalidArgumentTypeException",
     "InvalidOperationException",
@@ -214,6 +222,7 @@ __all__ = [
     "PatchOperation",
     "PermissionDeniedException",
     "PoolTimeoutException",
+    "Promoted",
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "Query",
@@ -235,6 +244,7 @@ __all__ = [
     "SessionOptions",
     "SessionTransaction",
     "ShouldIgnoreEntityChanges",
+    "Statistics",
     "StoreClosedException",
     "StoreStatistics",
     "SucceedRequestEventArgs",
@@ -242,6 +252,7 @@ __all__ = [
     "TooManyRequestsException",
     "TransactionMode",
     "TransactionRetryException",
+    "UniqueConstraintViolation",
     "UnknownOutcomeException",
     "UnsupportedValueException",
     "Value",

@@ -9,6 +9,8 @@ DocSessionError
  |    +-- TableDoesNotExistException          a table of docsession is missing
  |    +-- CollectionMismatchException         an id is taken by another collection
  |    +-- DocumentDoesNotExistException       a document that has to exist does not
+ |    +-- UniqueConstraintViolation           another document has the same values in a unique index
+ |    +-- IndexedValueTooLongException        an index cannot hold a value of a document
  |    +-- PermissionDeniedException           the role lacks a right
  |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
  |    |    +-- AuthenticationException        user or password refused
@@ -201,6 +203,54 @@ class DocumentDoesNotExistException(RavenException):
     """A document that has to exist does not."""
 
     code = "ds124"
+
+
+class UniqueConstraintViolation(RavenException):
+    """A document has the same values as another one, in the fields of a unique index; nothing of the flush was written.
+
+    Attributes:
+        id: The id of the document; None where none could be told, as the others.
+        other_id: The id of the document that has the values: a stored one, or another of the same flush.
+        index: The index's name in the database.
+        fields: The fields of the index.
+        pairs: Every (document, other document) of the flush, up to a hundred.
+    """
+
+    code = "ds125"
+
+    def __init__(
+        self,
+        message: str,
+        index: str | None = None,
+        fields: Sequence[str] = (),
+        pairs: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.fields = tuple(fields)
+        self.pairs = tuple(pairs)
+        self.id = self.pairs[0][0] if self.pairs else None
+        self.other_id = self.pairs[0][1] if self.pairs else None
+
+
+class IndexedValueTooLongException(RavenException):
+    """A document has a value in an indexed field that the index cannot hold; nothing of the flush was written.
+
+    Attributes:
+        id: The id of the document; None where it could not be told, as the others.
+        index: The index's name in the database.
+        fields: The fields of the index.
+    """
+
+    code = "ds126"
+
+    def __init__(
+        self, message: str, index: str | None = None, fields: Sequence[str] = (), id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.fields = tuple(fields)
+        self.id = id
 
 
 class PermissionDeniedException(RavenException):

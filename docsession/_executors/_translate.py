@@ -13,11 +13,13 @@ from docsession._errors import (
     ConnectionFailedException,
     ConnectionLostException,
     DatabaseDoesNotExistException,
+    IndexedValueTooLongException,
     PermissionDeniedException,
     RavenException,
     RequestTimeoutException,
     TableDoesNotExistException,
     TransactionRetryException,
+    UniqueConstraintViolation,
     UnknownOutcomeException,
     _GuardFailed,
 )
@@ -44,6 +46,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
         RavenException,
         "The server is read-only, a replica or no longer the primary; nothing was written: repeat it, on the primary",
     ),
+    "23505": (UniqueConstraintViolation, "Another row has the same values: change them"),
     "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
     "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),
     "40001": (TransactionRetryException, "Nothing was written: repeat it"),
@@ -72,6 +75,9 @@ A statement that took too long (57014) is not among them: the same work would ta
 an error has made sure that no commit can have come before it; see `Wire`.
 """
 
+_INDEX_ROW = re.compile(r"index row .*(?:exceeds|maximum)")
+_INDEX_NAME = re.compile(r"index \"(.*)\"$")
+
 # A refused connection has no SQLSTATE: libpq gives out the text alone.
 CANNOT_AUTHENTICATE = re.compile(
     r"authentication failed|no password supplied|role \".*\" does not exist|no pg_hba\.conf entry"
@@ -95,7 +101,12 @@ def translate(error: psycopg.Error) -> RavenException:
     if sqlstate == "22P02" and (match := MARKER.search(text)):
         return _with_state(_GuardFailed(text, match[1], int(match[2]) if match[2] else None), sqlstate)
     kind, advice = RULES.get(sqlstate) or RULES.get(sqlstate[:2]) or (RavenException, error.diag.message_hint or "")
+    if sqlstate == "54000" and _INDEX_ROW.search(text):
+        kind, advice = IndexedValueTooLongException, "A value is too long for an index"
     translated = _with_state(kind(f"PostgreSQL refused: {text} (SQLSTATE {sqlstate}). {advice}".rstrip(". ")), sqlstate)
+    if isinstance(translated, (UniqueConstraintViolation, IndexedValueTooLongException)):
+        named = _INDEX_NAME.search(text)
+        translated.index = error.diag.constraint_name or (named[1] if named else None)
     translated.retryable = not RETRYABLE.isdisjoint((sqlstate, sqlstate[:2]))
     return translated
 

@@ -97,7 +97,9 @@ class AsyncDocumentStore(StoreCommon):
     @property
     def maintenance(self) -> AsyncMaintenance:
         """Creates, lists and drops databases, and counts documents."""
-        return AsyncMaintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+        return AsyncMaintenance(
+            MaintenanceCore(self._start(), self._database, self._database_of, self._known_mappings())
+        )
 
     @property
     def operations(self) -> AsyncOperationExecutor:

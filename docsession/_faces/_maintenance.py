@@ -46,6 +46,27 @@ class Maintenance:
         """
         return run(self._core.collection_counts(database))
 
+    def create_indexes(self, object_type: type | str | None = None, database: str | None = None) -> list[str]:
+        """Make the declared indexes that tables lack, and make anew those that are declared otherwise now.
+
+        Indexes are built while others go on reading and writing (CONCURRENTLY), on a connection of the pool, which
+        needs two. A promoted column keeps everybody out while its table is written anew. What is not declared any
+        more stays. A table that is made on first use has its indexes from the beginning.
+
+        Args:
+            object_type: The class, or the name of a collection; None is every class that the store knows.
+            database: The database; None is the store's.
+
+        Returns:
+            The names of what was made, none where everything was there.
+
+        Raises:
+            UniqueConstraintViolation: Documents have the same values in the fields of a unique index.
+            IndexedValueTooLongException: A value is too long for an index.
+            InvalidOperationException: Something of that name is there which docsession has not made.
+        """
+        return run(self._core.create_indexes(object_type, database))
+
     def next_identity_for(self, name: str, database: str | None = None) -> int:
         """Take the next number of an identity, as `store(entity, "invoices|")` does (RavenDB: NextIdentityFor).
 
@@ -101,6 +122,10 @@ class AsyncMaintenance:
     async def get_collection_statistics(self, database: str | None = None) -> dict[str, int]:
         """See `Maintenance.get_collection_statistics`."""
         return await self._core.collection_counts(database)
+
+    async def create_indexes(self, object_type: type | str | None = None, database: str | None = None) -> list[str]:
+        """See `Maintenance.create_indexes`."""
+        return await self._core.create_indexes(object_type, database)
 
     async def next_identity_for(self, name: str, database: str | None = None) -> int:
         """See `Maintenance.next_identity_for`."""

@@ -161,7 +161,7 @@ class DocumentStore(StoreCommon):
     @property
     def maintenance(self) -> Maintenance:
         """Creates, lists and drops databases, and counts documents."""
-        return Maintenance(MaintenanceCore(self._start(), self._database, self._database_of))
+        return Maintenance(MaintenanceCore(self._start(), self._database, self._database_of, self._known_mappings()))
 
     @property
     def operations(self) -> OperationExecutor:

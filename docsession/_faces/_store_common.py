@@ -45,6 +45,7 @@ from docsession._session._cache import DocumentCache
 from docsession._session._cluster import check_modes
 from docsession._session._context import SessionContext
 from docsession._session._database import Database
+from docsession._session._declared import DeclaredIndexes
 from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
 from docsession._session._joined import ForeignDatabase, Joined
 from docsession._session._observing import Observer
@@ -176,15 +177,21 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """SQLAlchemy's description of the system tables and of the tables of the collections known so far.
 
         Known are those of the classes that the store has seen and of the databases that it has used.
-        The tables name no schema; a database is one.
+        The tables name no schema; a database is one. What is declared for a table beside its columns, its
+        indexes for instance, is in `Table.info["docsession_definitions"]`.
         """
         metadata = build_metadata()
-        tables = {mapping.table for mapping in self._mappings.known()} if self._mappings is not None else set()
+        mappings = self._mappings
+        declared = DeclaredIndexes(self._conventions)
+        tables: set[tuple[str, str]] = set()
+        if mappings is not None:
+            tables = {(each.table, each.collection) for each in declared.mappings_with_indexes(mappings)}
         for database in list(self._databases.values()):
             if database.catalogue is not None:
-                tables |= {table.table for table in database.catalogue.by_collection.values()}
-        for table in sorted(tables):
-            collection_table(metadata, table)
+                tables |= {(table.table, table.collection) for table in database.catalogue.by_collection.values()}
+        for table, collection in sorted(tables):
+            definitions = () if mappings is None else declared.of_collection(collection, table, mappings).definitions
+            collection_table(metadata, table, definitions)
         return metadata
 
     def metadata_of(self, *models: type, database: str | None = None, into: MetaData | None = None) -> MetaData:

@@ -152,7 +152,7 @@ class QueryCompiler:
                 keys.append(Key("t.id", Shape.TEXT, down, nullable=False))
                 return keys
             else:
-                keys += [Key(operand.sql(to, shape), shape, down) for shape in _shapes_to_sort(operand)]
+                keys += [Key(operand.sql(to, shape), shape, down) for shape in shapes_to_sort(operand.form)]
         return [*keys, Key("t.id", Shape.TEXT, down, nullable=False)]
 
     def _write_keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Compiled:

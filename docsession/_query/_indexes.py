@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from docsession._declarations import IndexDeclaration
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
-from docsession._query._access import Access, access_of
+from docsession._query._access import NOTHING_DECLARED, Access, access_of
 from docsession._query._index_ddl import TYPES, IndexTarget, Key
 from docsession._query._operands import Place
 from docsession._sql._definitions import Definition, Kind, PromotedColumn, escaped, object_name
@@ -110,6 +110,7 @@ class Index(IndexKind):
         if condition is not None:
             words.append(hashlib.sha256(condition.encode()).hexdigest()[:8])
         first = keys[0]
+        plain = target.promoting(NOTHING_DECLARED)
         return [
             Definition(
                 kind=Kind.INDEX,
@@ -118,8 +119,8 @@ class Index(IndexKind):
                 body=_body(target.table, "btree", columns, condition),
                 fields=tuple(key.label for key in keys),
                 is_unique=self.unique,
-                keys=tuple(expression for expression, _ in expressions),
-                condition=condition,
+                keys=tuple(plain.expression(key.operand, shape) for key in keys for shape in key.shapes),
+                condition=None if self.where is None else plain.condition(self.where, "Index"),
                 tree=None if first.path is None else (first.path, first.shapes[0]),
             )
         ]
@@ -240,7 +241,6 @@ class Promoted(IndexKind):
                         index,
                         name=object_name(target.table, [name, "references"], "idx"),
                         body=_body(target.table, "btree", [escaped(quote_identifier(name))], None),
-                        keys=(escaped(quote_identifier(name)),),
                         tree=None,
                     )
                 )
@@ -270,7 +270,7 @@ class Promoted(IndexKind):
             table=target.table,
             body=_body(target.table, "btree", [f"({key})", "id"], None),
             fields=(place.label,),
-            keys=(key,),
+            keys=(value,),
             tree=(place.path, shape),
             needs=(name,),
         )

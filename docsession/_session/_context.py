@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from docsession._session._lazy import PendingLazies
 from docsession._session._observing import Observer
 from docsession._session._requests import RequestLog
 from docsession._session._timeouts import timeout_setting
+from docsession._sql._definitions import Definition
 from docsession._sql._flush import Moment, Operation
 
 if TYPE_CHECKING:
@@ -317,6 +318,10 @@ class SessionContext:
     def guards_writes(self) -> bool:
         """True where they do so because they are cluster-wide."""
         return self.transaction_mode is TransactionMode.CLUSTER_WIDE and not self.unguarded
+
+    def definitions_of(self, collection: str, table: str) -> Sequence[Definition]:
+        """Return the indexes, columns and statistics that are declared for a collection."""
+        return self.database.declared.of_collection(collection, table, self.mappings).definitions
 
     @property
     def lazies(self) -> PendingLazies:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._ids import HiLoGenerator
@@ -27,10 +27,13 @@ from docsession._port import Request, RequestExecutor, Statement
 from docsession._query._compile import QueryCompiler
 from docsession._session._apart import run_apart
 from docsession._session._cache import DocumentCache
+from docsession._session._declared import DeclaredIndexes
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
 from docsession._sql._compare_exchange import CompareExchangeStatements
+from docsession._sql._definitions import Definition, Kind, create_all
 from docsession._sql._flush import Operation
+from docsession._sql._objects import extensions_named, found_of, objects_of
 from docsession._sql._schema import (
     complete_database_statements,
     create_collection_statements,
@@ -39,6 +42,8 @@ from docsession._sql._schema import (
 from docsession._sql._tables import TableStatements
 
 R = TypeVar("R")
+
+_NO_SUCH_COLUMN: Final = "42703"
 
 NO_TABLES: Mapping[str, str] = MappingProxyType({})
 
@@ -77,6 +82,8 @@ class Database:
         seen_prefixes: For (tables, path) of an include without a collection, the prefixes of the ids
             that documents were seen to hold there.
         compilers: For (table, class) what compiles queries.
+        columns: The promoted columns that tables are known to have.
+        declared: The indexes that are declared.
     """
 
     def __init__(
@@ -98,6 +105,8 @@ class Database:
         self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
         self.compilers: dict[tuple[TableStatements, type], QueryCompiler] = {}
+        self.columns: dict[TableStatements, frozenset[tuple[str, str]]] = {}
+        self.declared = DeclaredIndexes(conventions)
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
         self._has_compare_exchange = False
@@ -154,6 +163,7 @@ class Database:
         """Read the catalogue anew at the next use."""
         self.catalogue = None
         self._has_compare_exchange = False
+        self.forget_columns()
 
     def reset(self) -> None:
         """Forget everything: the database was dropped."""
@@ -195,10 +205,20 @@ class Database:
         except TableDoesNotExistException:
             if not await self.has_changed(known):
                 raise
+        except RavenException as error:
+            if error.sqlstate != _NO_SUCH_COLUMN or not any(self.columns.values()):
+                raise
+            self.forget_columns()
         return await ask()
 
-    async def prepare_writes(self, wanted: set[tuple[str, str]]) -> tuple[Catalogue, list[Statement]]:
+    async def prepare_writes(
+        self, wanted: set[tuple[str, str]], define: Callable[[str, str], Sequence[Definition]]
+    ) -> tuple[Catalogue, list[Statement]]:
         """Make sure that there is a table for each (prefix, collection) that is about to be written.
+
+        Args:
+            wanted: The prefixes and collections.
+            define: Returns, for a collection and its table, the indexes that a new table gets.
 
         Returns:
             The catalogue as it will be after the flush, and the statements that make it so, which
@@ -221,7 +241,8 @@ class Database:
                     f"name one of them otherwise, with @document(collection=…)"
                 )
         if new and self.conventions.auto_create:
-            await self._create({collection: tables[collection] for collection in new})
+            made = {collection: tables[collection] for collection in new}
+            await self._create(made, [each for collection in new for each in define(collection, tables[collection])])
         rows = [(prefix, collection, tables[collection]) for prefix, collection in catalogue.pairs]
         added = [(prefix, collection, tables[collection]) for prefix, collection in sorted(missing)]
         return self._build(rows + added), [self.system.record(*row) for row in added]
@@ -247,7 +268,7 @@ class Database:
             catalogue = self._build(sorted(rows))
         self.catalogue = catalogue
 
-    async def _create(self, tables: Mapping[str, str] = NO_TABLES) -> None:
+    async def _create(self, tables: Mapping[str, str] = NO_TABLES, definitions: Sequence[Definition] = ()) -> None:
         """Make the database, where it is missing, and *tables* (by collection), on the connection apart from the pool.
 
         Inside a session's transaction a rollback would undo them, and their locks would stop others.
@@ -259,7 +280,9 @@ class Database:
         if self.catalogue is None or not self.catalogue.exists:
             statements += create_database_statements(self.name)
         for table in tables.values():
-            statements += create_collection_statements(self.name, table)
+            own = [each for each in definitions if each.table == table]
+            made = create_all(own, self.name, await self.schemas_of_extensions(own))
+            statements += create_collection_statements(self.name, table, made)
         await self._run_apart(statements, tables)
 
     async def _run_apart(self, statements: Iterable[str], collections: Iterable[str] = ()) -> None:
@@ -275,6 +298,40 @@ class Database:
             )
             refused.sqlstate = error.sqlstate
             raise refused from error.__cause__
+
+    async def schemas_of_extensions(self, definitions: Iterable[Definition]) -> dict[str, str]:
+        """Return in which schema each extension is that definitions need.
+
+        Raises:
+            RavenException: One is not installed.
+        """
+        wanted = {name: each for each in definitions for name in each.extensions}
+        if not wanted:
+            return {}
+        (rows,) = await run_apart(self.executor, lambda: Request([extensions_named(wanted)]))
+        found = {row[0]: row[1] for row in rows}
+        for name, definition in wanted.items():
+            if name not in found:
+                raise RavenException(
+                    f"the index {definition.name!r} of {definition.table!r} needs PostgreSQL's extension {name!r}, "
+                    f"which is not installed: run `CREATE EXTENSION {name}` as a role that may"
+                )
+        return found
+
+    async def columns_of(self, table: TableStatements) -> frozenset[tuple[str, str]]:
+        """Return the promoted columns that a table has, each with the digest of its definition; asked once."""
+        known = self.columns.get(table)
+        if known is None:
+            (rows,) = await run_apart(self.executor, lambda: Request([objects_of(self.name, [table.table])]))
+            found = found_of(rows)
+            known = frozenset((each.name, each.digest) for each in found if each.kind is Kind.COLUMN and each.digest)
+            self.columns[table] = known
+        return known
+
+    def forget_columns(self) -> None:
+        """Look anew which promoted columns there are: some were made, or dropped."""
+        self.columns = {}
+        self.compilers = {}
 
     async def has_compare_exchange(self, *, make: bool = False) -> bool:
         """Return True where there is a table of compare-exchange values; *make* makes it where it is missing.

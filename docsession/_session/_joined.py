@@ -18,6 +18,7 @@ from docsession._session._context import SessionContext
 from docsession._session._database import NO_TABLES, Database
 from docsession._session._journal import Entry, Journal
 from docsession._session._planning import Flush, OutdatedError, UndoneError
+from docsession._sql._definitions import Definition
 from docsession._sql._flush import Delete, Put
 from docsession._sql._joining import status_of
 from docsession._sql._tables import TableStatements
@@ -223,7 +224,7 @@ class ForeignDatabase(Database):
         raise self._elsewhere(()) from error
 
     @override
-    async def _create(self, tables: Mapping[str, str] = NO_TABLES) -> None:
+    async def _create(self, tables: Mapping[str, str] = NO_TABLES, definitions: Sequence[Definition] = ()) -> None:
         raise self._elsewhere(tuple(tables.values()))
 
     def _elsewhere(self, tables: Sequence[str]) -> TableDoesNotExistException:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from docsession._documents._mapping import Mappings
 from docsession._documents._naming import check_database
-from docsession._errors import InvalidArgumentException, RavenException
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, RavenException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._database import Database
 from docsession._session._identities import identities, next_identity, seed_identity
+from docsession._session._index_building import IndexBuilder
 from docsession._sql._schema import drop_database_statements
 
 NO_SUCH_SCHEMA = "3F000"
@@ -22,8 +24,11 @@ _DATABASES = (
 class MaintenanceCore:
     """Creates, lists and drops databases, and keeps their identities."""
 
-    def __init__(self, executor: RequestExecutor, database: str, find: Callable[[str], Database]) -> None:
+    def __init__(
+        self, executor: RequestExecutor, database: str, find: Callable[[str], Database], mappings: Mappings
+    ) -> None:
         self._executor = executor
+        self._mappings = mappings
         self._database = database
         self._find = find
 
@@ -60,6 +65,15 @@ class MaintenanceCore:
                 # Somebody else has dropped it meanwhile.
                 raise nothing from error
         self._find(name).reset()
+
+    async def create_indexes(self, object_type: type | str | None, name: str | None) -> list[str]:
+        """Make the declared indexes of tables that are there already."""
+        given: object = object_type
+        if given is not None and not isinstance(given, (type, str)):
+            raise InvalidArgumentTypeException(
+                f"create_indexes() takes a class, or the name of a collection, not {object_type!r:.60}"
+            )
+        return await IndexBuilder(self._executor, self._named(name), self._mappings).create(object_type)
 
     async def next_identity(self, identity: str, name: str | None) -> int:
         """Take the next number of an identity."""

@@ -159,7 +159,7 @@ class Planner:
             if write.table is None:
                 place = (prefix_of(write.id, separator), write.tracked.mapping.collection)
                 unplaced.setdefault(place, []).append(write)
-        catalogue, records = await database.prepare_writes(set(unplaced))
+        catalogue, records = await database.prepare_writes(set(unplaced), context.definitions_of)
         if records and context.is_in_transaction:
             await database.record(catalogue, records)
             records = []

@@ -12,6 +12,7 @@ from typing_extensions import override
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
 from docsession._port import Row, Rows, Statement
+from docsession._query._access import Access
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
 from docsession._query._paging import digest_of, last_of, read_token, write_token
@@ -296,7 +297,18 @@ class Querying:
             if counts:
                 context.requests.count(context.operation)
             return None
+        await self._look_for_columns(table, mapping)
         return table, mapping
+
+    async def _look_for_columns(self, table: TableStatements, mapping: DocumentMapping[Any]) -> None:
+        """Find out which of the promoted columns there are that are declared, the first time that somebody asks."""
+        database = self._context.database
+        if (table, mapping.entity_class) not in database.compilers and self._declared(table).columns:
+            await database.columns_of(table)
+
+    def _declared(self, table: TableStatements) -> Access:
+        context = self._context
+        return context.database.declared.of_collection(table.collection, table.table, context.mappings).access
 
     def _mapping(self, asked: Specification) -> DocumentMapping[Any]:
         mappings = self._context.mappings
@@ -319,7 +331,11 @@ class Querying:
             aliases = None
             if mapping.alias is not None:
                 aliases = tuple(alias for alias in self._context.mappings.stored_as(mapping) if alias is not None)
-            compiler = QueryCompiler(table, self._context.database.name, mapping.codec.id_key, aliases)
+            database = self._context.database
+            access = self._declared(table)
+            if access.columns:
+                access = access.without_columns_but(database.columns.get(table, ()))
+            compiler = QueryCompiler(table, database.name, mapping.codec.id_key, aliases, access)
             known[table, mapping.entity_class] = compiler
         return compiler
 

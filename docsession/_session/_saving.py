@@ -10,8 +10,10 @@ from docsession._errors import (
     ConcurrencyException,
     Conflict,
     ConnectionLostException,
+    IndexedValueTooLongException,
     RavenException,
     TableDoesNotExistException,
+    UniqueConstraintViolation,
     UnknownOutcomeException,
     _GuardFailed,
 )
@@ -24,6 +26,7 @@ from docsession._session._deferred import apply_deferred, undo_deferred
 from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
 from docsession._session._planning import Flush, OutdatedError, Planner, UndoneError, forget_unsaved_deletions
+from docsession._session._refused_by_index import explain_refused
 from docsession._session._tracked import Tracked
 from docsession._sql._flush import (
     Delete,
@@ -160,6 +163,8 @@ class Saver:
             _deliver_cancellation(request, error)
             if isinstance(error, _GuardFailed):
                 await self._explain_refusal(flush, error)
+            if isinstance(error, (UniqueConstraintViolation, IndexedValueTooLongException)):
+                raise await explain_refused(context, flush.operations, error) from error.__cause__
             if isinstance(error, TableDoesNotExistException):
                 # Never made, or dropped by somebody: what was known of the database is not true any more.
                 context.database.forget()

@@ -76,8 +76,8 @@ class Definition:
             without `NOT VALID`.
         fields: The fields of the documents, as an error calls them.
         is_unique: True for a unique index.
-        keys: Templates: the expressions of an index.
-        condition: A template: the condition of a partial index; None: it holds all documents.
+        keys: Templates: the expressions of an index, of a document that is in no table yet.
+        condition: A template: the condition of a partial index, likewise; None: it holds all documents.
         extensions: The extensions whose schemas the templates ask for.
         column: For a column that queries use: how.
         tree: For a b-tree: the path and shape that it begins with.

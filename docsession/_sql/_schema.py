@@ -11,12 +11,14 @@ snapshot, for which a migration's `CREATE INDEX CONCURRENTLY` waits, so that nei
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, MetaData, PrimaryKeyConstraint, String, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import quoted_name
 
+from docsession._sql._definitions import DEFINITIONS, Definition
 from docsession._sql._instant import create_instant_statement
 from docsession._sql._quoting import qualified, quote_identifier, quote_literal
 
@@ -89,11 +91,21 @@ def build_metadata() -> MetaData:
     return metadata
 
 
-def collection_table(metadata: MetaData, table_name: str) -> Table:
-    """Return the table of a collection in *metadata*, adding it where it is not there yet."""
+def collection_table(metadata: MetaData, table_name: str, definitions: Sequence[Definition] = ()) -> Table:
+    """Return the table of a collection in *metadata*, adding it where it is not there yet.
+
+    What else it has, indexes and the like, are texts (in `Table.info`, under the key `docsession_definitions`), since
+    SQLAlchemy's own descriptions of expressions do not survive a comparison with those that PostgreSQL gives back.
+    """
     known = metadata.tables.get(table_name)
-    if known is not None:
-        return known
+    if known is None:
+        known = _collection_table(metadata, table_name)
+    if definitions:
+        known.info[DEFINITIONS] = tuple(definitions)
+    return known
+
+
+def _collection_table(metadata: MetaData, table_name: str) -> Table:
     return Table(
         _name(table_name),
         metadata,
@@ -187,15 +199,20 @@ def complete_database_statements(database: str) -> list[str]:
     return [_locked(database, steps)]
 
 
-def create_collection_statements(database: str, table: str) -> list[str]:
+def create_collection_statements(database: str, table: str, further: Sequence[str] = ()) -> list[str]:
     """Return what makes the table of a collection in *database*, which must exist.
 
     To be run as those of `create_database_statements`. Another table of that name is refused with SQLSTATE 42P07.
 
+    Args:
+        database: The database.
+        table: The table.
+        further: Statements that make its indexes and the like, run only where the table was not there.
+
     Raises:
         InvalidArgumentException: *database* or *table* cannot be a name.
     """
-    return [_locked(database, _create_collection(database, table))]
+    return [_locked(database, _create_collection(database, table, further))]
 
 
 def create_collection_statement(database: str, table: str) -> str:
@@ -203,12 +220,14 @@ def create_collection_statement(database: str, table: str) -> str:
     return f"DO {quote_literal(f'BEGIN{chr(10)}{_create_collection(database, table)}END')}"
 
 
-def _create_collection(database: str, table: str) -> str:
+def _create_collection(database: str, table: str, further: Sequence[str] = ()) -> str:
     name = qualified(database, table)
+    added = "".join(f"{statement};\n" for statement in further)
     return (
         # CREATE TABLE IF NOT EXISTS wants the right to make tables even where there is nothing to do.
         f"IF pg_catalog.to_regclass({quote_literal(name)}) IS NULL THEN\n"
         f"{_create_table(collection_table(MetaData(), table), database)};\n"
+        f"{added}"
         "END IF;\n"
         f"IF NOT {_is_collection(f'{quote_literal(name)}::pg_catalog.regclass')} THEN\n"
         "RAISE EXCEPTION 'there is a table % already, and it is not one of docsession', "

@@ -1,0 +1,184 @@
+"""Making what is declared for tables that are there already, without keeping anybody out for long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from docsession._documents._mapping import Mappings
+from docsession._errors import (
+    ConnectionLostException,
+    IndexedValueTooLongException,
+    InvalidOperationException,
+    RequestTimeoutException,
+    UniqueConstraintViolation,
+    UnknownOutcomeException,
+)
+from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
+from docsession._session._database import Database
+from docsession._sql._definitions import Definition, Kind
+from docsession._sql._objects import (
+    Found,
+    analyze,
+    equal_stored_documents,
+    found_of,
+    long_stored_document,
+    objects_of,
+)
+from docsession._sql._schema import LOCK_WAIT_SECONDS, try_lock_statement
+from docsession._sql._tables import TableStatements
+
+_PAUSE: Final = Statement(b"SELECT pg_catalog.pg_sleep(0.05)")
+_LOCK_TIMEOUT: Final = (("lock_timeout", "5s"),)
+"""For what locks the table against everybody: who waits for a lock makes everybody behind it wait, too."""
+
+
+class IndexBuilder:
+    """Makes the declared indexes, columns and statistics of one database."""
+
+    def __init__(self, executor: RequestExecutor, database: Database, mappings: Mappings) -> None:
+        self._executor = executor
+        self._database = database
+        self._mappings = mappings
+
+    async def create(self, object_type: type | str | None) -> list[str]:
+        """Make what is missing, and make anew what is declared otherwise now; returns the names of what was made.
+
+        Args:
+            object_type: The class, or the collection; None: all that are known.
+        """
+        database = self._database
+        catalogue = await database.refresh()
+        made: list[str] = []
+        wanted = []
+        for collection in sorted(self._collections(object_type)):
+            table = catalogue.by_collection.get(collection)
+            if table is not None:
+                declared = database.declared.of_collection(collection, table.table, self._mappings)
+                wanted.append((table, declared.definitions))
+        if not any(definitions for _, definitions in wanted):
+            return made
+        async with self._lock():
+            for table, definitions in wanted:
+                made += await self._make_all(table, definitions)
+        if made:
+            database.forget_columns()
+        return made
+
+    def _collections(self, object_type: type | str | None) -> set[str]:
+        if isinstance(object_type, str):
+            return {object_type}
+        if object_type is not None:
+            return {self._mappings.for_class(object_type).collection}
+        known = self._database.declared.mappings_with_indexes(self._mappings)
+        return {mapping.collection for mapping in known}
+
+    async def _make_all(self, table: TableStatements, definitions: Sequence[Definition]) -> list[str]:
+        made = []
+        wants_analyze = False
+        extensions = await self._database.schemas_of_extensions(definitions)
+        found = await self._find(table)
+        for definition in definitions:
+            known = found.get((definition.kind, definition.name))
+            if known is not None and known.is_made_of(definition):
+                continue
+            if known is not None:
+                await self._drop(table, definition, known)
+                if definition.kind is Kind.COLUMN:
+                    found = await self._find(table)  # what was built on it is gone, too
+            await self._make(table, definition, extensions)
+            made.append(definition.name)
+            wants_analyze = wants_analyze or definition.wants_analyze
+        if wants_analyze:
+            await self._run(analyze(table))
+        return made
+
+    async def _find(self, table: TableStatements) -> dict[tuple[Kind, str], Found]:
+        rows = await self._run(objects_of(self._database.name, [table.table]))
+        return {(each.kind, each.name): each for each in found_of(rows)}
+
+    async def _drop(self, table: TableStatements, definition: Definition, known: Found) -> None:
+        if known.digest is None and known.is_valid:
+            raise InvalidOperationException(
+                f"the table {table.table!r} has {definition.kind.value.lower()} {definition.name!r} already, and "
+                "docsession did not make it, or was interrupted before it had marked it as its own: drop it, or give "
+                "the declaration another name"
+            )
+        await self._run_sql([definition.drop(self._database.name, concurrently=True)], _settings_of(definition))
+
+    async def _make(self, table: TableStatements, definition: Definition, extensions: dict[str, str]) -> None:
+        schema = self._database.name
+        create = definition.create(schema, concurrently=True, extensions=extensions)
+        try:
+            await self._run_sql(create, _settings_of(definition))
+        except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
+            # What was begun would be kept up to date with every write, and be of no use.
+            await self._run_sql([definition.drop(schema, concurrently=True)])
+            if isinstance(error, UniqueConstraintViolation):
+                raise await self._explain_duplicate(table, definition) from error.__cause__
+            raise await self._explain_length(table, definition) from error.__cause__
+        await self._run_sql([definition.comment_on(schema)])
+
+    async def _explain_duplicate(self, table: TableStatements, definition: Definition) -> UniqueConstraintViolation:
+        rows = await self._run(Statement(equal_stored_documents(table, definition, self._database.name)))
+        fields = ", ".join(definition.fields)
+        pairs = [(row[0], row[1]) for row in rows]
+        told = f", as {pairs[0][0]!r} and {pairs[0][1]!r} have," if pairs else ""
+        return UniqueConstraintViolation(
+            f"documents of {table.collection!r} have the same ({fields}){told} so that the unique index "
+            f"{definition.name!r} cannot be made: change or delete them first",
+            definition.name,
+            definition.fields,
+            pairs,
+        )
+
+    async def _explain_length(self, table: TableStatements, definition: Definition) -> IndexedValueTooLongException:
+        ((key, size),) = await self._run(Statement(long_stored_document(table, definition, self._database.name)))
+        return IndexedValueTooLongException(
+            f"{key!r} has {size} bytes in ({', '.join(definition.fields)}), which is more than the index "
+            f"{definition.name!r} of {table.collection!r} can hold: shorten the value, or index other fields",
+            definition.name,
+            definition.fields,
+            key,
+        )
+
+    async def _run_sql(self, statements: Iterable[str], settings: Settings = ()) -> None:
+        for sql in statements:
+            await self._run(Statement(sql.encode()), settings, write=True)
+
+    async def _run(self, statement: Statement, settings: Settings = (), *, write: bool = False) -> Rows:
+        """Run a statement alone, and outside a transaction, unless it has settings."""
+        try:
+            (rows,) = await self._executor.run(Request([statement], write=write, settings=settings))
+        except UnknownOutcomeException as error:
+            raise ConnectionLostException(
+                "the connection to PostgreSQL broke while indexes were made: call create_indexes() again, which goes on"
+            ) from error
+        return rows
+
+    @asynccontextmanager
+    async def _lock(self) -> AsyncIterator[None]:
+        """Hold the lock of the database, on a connection that does nothing else."""
+        give_up = time.monotonic() + LOCK_WAIT_SECONDS
+        lock = Request([Statement(try_lock_statement(self._database.name).encode())])
+        while True:
+            holder = self._executor.begin()
+            try:
+                (((is_free,),),) = await holder.run(lock)
+                if is_free:
+                    yield
+                    return
+            finally:
+                await holder.rollback()
+            if time.monotonic() > give_up:
+                raise RequestTimeoutException(
+                    f"another process has been changing the schema {self._database.name!r} for {LOCK_WAIT_SECONDS} "
+                    "seconds: try again later"
+                )
+            await self._executor.run(Request([_PAUSE]))
+
+
+def _settings_of(definition: Definition) -> Settings:
+    return () if definition.is_concurrent or definition.kind is Kind.STATISTICS else _LOCK_TIMEOUT
