@@ -204,6 +204,7 @@ AWAITED = {
     "AsyncLoaderWithInclude": {"load"},
     "AsyncMaintenance": {
         "create_database",
+        "create_indexes",
         "delete_database",
         "get_collection_statistics",
         "get_database_names",

@@ -13,6 +13,7 @@ from docsession._errors import (
     RequestTimeoutException,
     TableDoesNotExistException,
     TransactionRetryException,
+    UniqueConstraintViolation,
     UnknownOutcomeException,
     _GuardFailed,
 )
@@ -51,7 +52,7 @@ class TestRefusedStatements:
             (errors.DiskFull, RavenException, True),
             (errors.TooManyConnections, RavenException, True),
             (errors.AdminShutdown, ConnectionLostException, True),
-            (errors.UniqueViolation, RavenException, False),
+            (errors.UniqueViolation, UniqueConstraintViolation, False),
         ],
     )
     def test_a_sqlstate_has_its_class_and_says_whether_to_retry(self, error, expected, retryable):
