@@ -12,6 +12,7 @@ import click
 from typing_extensions import override
 
 from docsession._cli_common import EXIT_CODES, Failed
+from docsession._cli_distribute import distribute_command
 from docsession._cli_documents import documents
 from docsession._cli_inspect import config, databases, shell
 from docsession._cli_migrate import current, downgrade, history, upgrade
@@ -27,6 +28,7 @@ COMMANDS = (
     revision,
     sql,
     documents,
+    distribute_command,
     databases,
     config,
     shell,
