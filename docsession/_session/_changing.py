@@ -108,6 +108,8 @@ class Changing:
         if found is None:
             return None
         table, _ = found
+        if context.joined is not None:
+            await context.joined.find_out()
         changed = [each.id for each in context.map.by_id.values() if each.table is table and is_changed(each)]
         if changed:
             names = ", ".join(map(repr, changed[:10]))
@@ -131,12 +133,14 @@ class Changing:
 
     def _renew(self, tracked: Tracked, row: list[Any]) -> None:
         data, stored, version, modified = row
-        undo = undo_write(tracked)
+        undo = undo_write(tracked, self._context.map)
         renew(tracked, data, stored, version, modified)
         journal = self._context.journal
         if journal is not None:
             entry = Entry([], current_moment())
             entry.remember(undo)
+            if tracked.table is not None:
+                entry.renewed[tracked.table, tracked.id] = version
             journal.entries.append(entry)
 
 

@@ -176,7 +176,7 @@ def apply_deferred(context: SessionContext, applied: Iterable[Deferred]) -> None
 def undo_deferred(known: IdentityMap, deferred: Deferred) -> Undo:
     """Return what makes a command pending again that is about to count as done."""
     live = known.by_id.get(deferred.id)
-    restore = undo_write(live) if live is not None and deferred.write is not None else None
+    restore = undo_write(live, known) if live is not None and deferred.write is not None else None
 
     def undo() -> None:
         now = known.by_id.get(deferred.id)

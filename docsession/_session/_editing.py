@@ -50,7 +50,7 @@ def adopt_edited(context: SessionContext, aside: SessionContext, key: str, mark:
             "would write over that: change what edit() hands out, and nothing else; refresh or evict the instance"
         )
     if context.journal is not None and mark is not None and context.journal.mark() > mark:
-        context.journal.entries[-1].remember(undo_write(live))
+        context.journal.entries[-1].remember(undo_write(live, context.map))
     data, stored = Loader(context).as_of_entity(live, edited.raw or b"", edited.stored_metadata)
     live.table = edited.table
     renew(live, data, stored, edited.version, edited.last_modified)

@@ -131,6 +131,11 @@ class Joined:
                 premise.mark -= settled
         return undone is not None
 
+    async def find_out(self) -> None:
+        """Ask the server about flushes that may have been rolled back; those that were are undone."""
+        await self._foreign.ask()
+        self.review()
+
     async def confirm(self, flush: Flush | None, rollbacks: int) -> None:
         """See to it that a plan is made on what is true; one with nothing to save asks the server first.
 
@@ -142,8 +147,7 @@ class Joined:
             UndoneError: A flush was rolled back, and is undone: there is more to save.
         """
         if flush is None:
-            await self._foreign.ask()
-            self.review()
+            await self.find_out()
         if self.rollbacks != rollbacks:
             raise UndoneError
 
@@ -153,13 +157,13 @@ class Joined:
         Versions are unique, so a flush is there exactly where one of its versions is.
         """
         premises, journal = self._foreign.premises, self._journal
-        await self._foreign.ask()
-        self.review()
+        await self.find_out()
         if not premises or not journal.entries:
             return
         ids: dict[TableStatements, list[str]] = {}
-        for each in journal.operations():
-            ids.setdefault(each.table, []).append(each.id)
+        written = {(each.table, each.id) for each in journal.operations()}
+        for table, key in written.union(*(entry.renewed for entry in journal.entries)):
+            ids.setdefault(table, []).append(key)
         actual = await ConflictFinder(self._context).versions(list(ids.items()))
         kept = next((i for i in reversed(range(journal.mark())) if _is_there(journal.entries[i], actual)), -1)
         self._undo_to(kept + 1)
@@ -238,8 +242,9 @@ class ForeignDatabase(Database):
 
 def _is_there(entry: Entry, actual: dict[tuple[TableStatements, str], int]) -> bool:
     """Return True where *actual* versions show what a flush did."""
-    puts = [each for each in entry.operations if isinstance(each, Put)]
-    if puts:
-        return any(actual.get((put.table, put.id)) == put.version for put in puts)
+    versions = {(each.table, each.id): each.version for each in entry.operations if isinstance(each, Put)}
+    versions |= entry.renewed
+    if versions:
+        return any(actual.get(place) == version for place, version in versions.items())
     deletes = [each for each in entry.operations if isinstance(each, Delete)]
     return bool(deletes) and not any((each.table, each.id) in actual for each in deletes)

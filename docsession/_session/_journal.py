@@ -9,6 +9,7 @@ from docsession._documents._metadata import free_keys_json, stored_metadata
 from docsession._session._identity_map import IdentityMap
 from docsession._session._tracked import Deletion, Tracked, succeed
 from docsession._sql._flush import Moment, Operation
+from docsession._sql._tables import TableStatements
 
 Undo: TypeAlias = Callable[[], None]
 
@@ -19,13 +20,15 @@ class Entry:
     Attributes:
         operations: What it wrote, deleted and checked.
         moment: When it was planned.
+        renewed: The versions of tracked documents that a statement of another kind has written.
     """
 
-    __slots__ = ("_undos", "moment", "operations")
+    __slots__ = ("_undos", "moment", "operations", "renewed")
 
     def __init__(self, operations: list[Operation], moment: Moment) -> None:
         self.operations = operations
         self.moment = moment
+        self.renewed: dict[tuple[TableStatements, str], int] = {}
         self._undos: list[Undo] = []
 
     def remember(self, undo: Undo) -> None:
@@ -76,13 +79,19 @@ class Journal:
         return list(latest.values())
 
 
-def undo_write(tracked: Tracked) -> Undo:
-    """Return what brings a document that is about to count as saved back to what it is now."""
+def undo_write(tracked: Tracked, known: IdentityMap) -> Undo:
+    """Return what brings a document that is about to count as saved back to what it is now.
+
+    Another entity may have taken its place by then, after a deletion, and rely on the version that was written.
+    """
     table, raw, snapshot, anchors = tracked.table, tracked.raw, tracked.snapshot, tracked.anchors
     stored, version, modified = tracked.stored_metadata, tracked.version, tracked.last_modified
     expected, generated, replaces = tracked.expected, tracked.generated, tracked.replaces
 
     def undo() -> None:
+        successor = known.by_id.get(tracked.id)
+        if successor is not None and successor is not tracked and successor.version == tracked.version:
+            successor.table, successor.version = table, version
         tracked.table, tracked.raw, tracked.snapshot, tracked.anchors = table, raw, snapshot, anchors
         tracked.stored_metadata, tracked.version, tracked.last_modified = stored, version, modified
         tracked.expected, tracked.generated, tracked.replaces = expected, generated, replaces

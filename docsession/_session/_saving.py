@@ -256,7 +256,7 @@ class Saver:
         entry = Entry(flush.operations, flush.moment)
         journal.entries.append(entry)
         for write in (*flush.puts, *flush.values):
-            entry.remember(undo_write(write.tracked))
+            entry.remember(undo_write(write.tracked, known))
         if self._context.exchange is not None:
             entry.remember(self._context.exchange.undo(flush.values, flush.deleted_values))
         if flush.deletions:

@@ -7,10 +7,12 @@ import pytest
 
 from docsession import (
     ConcurrencyException,
+    InvalidOperationException,
     OptimisticConcurrencyMode,
     PutCommandDataWithJson,
     RequestExecutor,
     SessionOptions,
+    set_,
 )
 from tests.support.documents import change, read, save
 from tests.support.hosts import finished, session_on
@@ -211,6 +213,57 @@ class TestRollback:
             await session.save_changes()
             await host.commit()
         assert (await value_of(store), await value_of(store, "items/2")) == (1, 2)
+
+    async def test_what_took_the_place_of_a_document_that_is_gone_is_new(self, host, store, postgres_url):
+        await host.open(postgres_url)
+        async with session_on(store, host) as session:
+            session.advanced.use_optimistic_concurrency = True
+            first, second = Item(1), Item(2)
+            await session.store(first, "items/1")
+            await session.save_changes()
+            session.delete(first)
+            await session.store(second, "items/1")
+            await host.rollback()
+            await session.save_changes()
+            await host.commit()
+            second.value = 3
+            await session.save_changes()
+            await host.commit()
+        assert await value_of(store) == 3
+
+    async def test_a_patch_is_told_from_one_that_was_taken_back(self, host, store, postgres_url):
+        await save(store, (Item(1), "items/1"), (Item(1), "items/2"))
+        await host.open(postgres_url)
+        async with session_on(store, host) as session:
+            session.advanced.use_optimistic_concurrency = True
+            items = await session.load(["items/1", "items/2"], Item)
+            first, second = items.values()
+            second.value = 2
+            await session.save_changes()
+            await session.query(Item).where(value=1).patch(lambda item: set_(item.value, 5))
+            await host.savepoint()
+            await session.query(Item).where(value=2).patch(lambda item: set_(item.value, 6))
+            await host.rollback_to()
+            await session.advanced.rolled_back()
+            assert [session.advanced.has_changed(item) for item in items.values()] == [False, True]
+            first.value = 7
+            await session.save_changes()
+            await host.commit()
+        assert (await value_of(store), await value_of(store, "items/2")) == (7, 6)
+
+    async def test_a_query_changes_nothing_on_top_of_a_save_that_is_gone(self, host, store, postgres_url):
+        await save(store, (Item(1), "items/1"), (Item(1), "items/2"))
+        await host.open(postgres_url)
+        async with session_on(store, host) as session:
+            (await session.load("items/1", Item)).value = 2
+            await session.save_changes()
+            await host.rollback()
+            with pytest.raises(InvalidOperationException, match="items/1"):
+                await session.query(Item).delete()
+            await session.save_changes()
+            assert await session.query(Item).where(value=2).delete() == 1
+            await host.commit()
+        assert (await value_of(store), await value_of(store, "items/2")) == (None, 1)
 
     async def test_metadata_and_deletions_are_unsaved_again(self, host, store, postgres_url):
         await save(store, (Item(1), "items/1"), (Item(2), "items/2"))
