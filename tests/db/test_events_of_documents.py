@@ -148,6 +148,14 @@ class TestDocumentsAsTheyAreWritten:
         loaded = await read(store, "looses/1", Loose)
         assert loaded.value == {"kept": date(2024, 1, 2), "replaced": "soon"}
 
+    async def test_values_in_lists_of_untyped_places(self, store):
+        days = [date(2024, 1, day) for day in (1, 2, 3)]
+        store.add_after_conversion_to_document(lambda args: args.document["value"].pop())
+        store.add_after_conversion_to_document(lambda args: args.document["value"].__setitem__(0, "soon"))
+        await save(store, (Loose(days), "looses/1"), (Loose([date(2024, 1, 1), 5]), "looses/2"))
+        assert (await read(store, "looses/1", Loose)).value == ["soon", date(2024, 1, 2)]
+        assert (await read(store, "looses/2", Loose)).value == ["soon"]
+
     async def test_what_the_entity_becomes_before_it_is_converted_is_written(self, store, rows):
         store.add_before_conversion_to_document(lambda args: setattr(args.entity, "stamp", args.key))
         async with store.open_session() as session:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from docsession import InvalidArgumentException, InvalidArgumentTypeException, Query, count
+from docsession import (
+    DocSessionError,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+    Query,
+    count,
+    matches,
+)
 from tests.support.documents import save
 from tests.support.events import Entry, Refusal, User, told
 
@@ -141,3 +148,14 @@ class TestStreams:
         assert names == ["name 0", "name 1"]
         entities = [("after_conversion_to_entity", f"users/{i}") for i in range(2)]
         assert log == ["query", ("before", "stream"), *entities, ("succeed", "stream", 2)]
+
+    async def test_one_that_fails_is_a_failed_request(self, store, face):
+        await numbered(store, 1)
+        log = []
+        store.add_on_succeed_request(lambda args: log.append(("succeed", args.request.operation)))
+        store.add_on_failed_request(lambda args: log.append(("failed", args.request.operation, args.attempt_number)))
+        async with store.open_session() as session:
+            stream = session.query(User).where(lambda user: matches(user.name, "(")).stream()
+            with pytest.raises(DocSessionError):
+                [user async for user in stream] if face.is_async else list(stream)
+        assert log == [("failed", "stream", 1)]
