@@ -60,6 +60,7 @@ from docsession._errors import (
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery, AsyncReturningQuery
+from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
 from docsession._faces._cluster_transaction import (
@@ -73,6 +74,7 @@ from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
 from docsession._faces._operations import AsyncOperationExecutor, OperationExecutor
+from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._request_executor import RequestExecutor
 from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
@@ -153,6 +155,7 @@ __all__ = [
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
     "AsyncOperationExecutor",
+    "AsyncRawDocumentQuery",
     "AsyncReturningQuery",
     "AsyncSessionTransaction",
     "AuthenticationException",
@@ -229,6 +232,7 @@ __all__ = [
     "QueryPlan",
     "QuerySql",
     "RavenException",
+    "RawDocumentQuery",
     "ReadPreference",
     "Ref",
     "ReplicationTimeoutException",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._lazy import EagerSessionOperations
+from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
 from docsession._faces._units import BlockingWaiting, Patience, edit
@@ -120,6 +121,15 @@ class AdvancedSession(AdvancedSessionCommon):
     def eagerly(self) -> EagerSessionOperations:
         """What is pending, done now."""
         return EagerSessionOperations(self._core.context.lazies)
+
+    def raw_query(self, query: str, object_type: type[T] | None = None) -> RawDocumentQuery[T]:
+        """Ask for documents with SQL of your own (RavenDB: raw_query, whose language is another one).
+
+        Args:
+            query: See `query_sql` of the session; its values follow by `add_parameter`.
+            object_type: The class of the documents; None gives dicts.
+        """
+        return RawDocumentQuery(self._core.context, object_type, query, {})
 
     # transactions
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
@@ -96,6 +97,15 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
     def eagerly(self) -> AsyncEagerSessionOperations:
         """What is pending, done now."""
         return AsyncEagerSessionOperations(self._core.context.lazies)
+
+    def raw_query(self, query: str, object_type: type[T] | None = None) -> AsyncRawDocumentQuery[T]:
+        """Ask for documents with SQL of your own (RavenDB: raw_query, whose language is another one).
+
+        Args:
+            query: See `query_sql` of the session; its values follow by `add_parameter`.
+            object_type: The class of the documents; None gives dicts.
+        """
+        return AsyncRawDocumentQuery(self._core.context, object_type, query, {})
 
     # transactions
 

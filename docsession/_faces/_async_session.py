@@ -11,6 +11,7 @@ from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery
+from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
@@ -84,6 +85,18 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
+
+    def query_sql(self, object_type: type[T], sql: str, /, **values: Any) -> AsyncRawDocumentQuery[T]:
+        """Ask for documents with SQL of your own, which may join the application's tables.
+
+        Args:
+            object_type: The class of the documents; `dict` where the collection follows from their ids.
+            sql: A SELECT whose result has the columns `id`, `data`, `metadata`, `version` and `last_modified`:
+                `"SELECT o.* FROM {table} AS o WHERE o.data ->> 'company' = %(company)s"`. `{table}` is the
+                class's table, `%(name)s` a value, `%%` a percent sign.
+            values: The values by name; they are bound, never put into the text.
+        """
+        return AsyncRawDocumentQuery(self._core.context, object_type, sql, values)
 
     @overload
     def query(self, source: type[T] | Query[T], /) -> AsyncDocumentQuery[T]: ...

@@ -15,6 +15,7 @@ from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._document_query import DocumentQuery
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
+from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
@@ -121,6 +122,18 @@ class DocumentSession(SessionEvents, DocumentEvents):
             object_type: The class of those documents.
         """
         return LoaderWithInclude(self._core).include(path, object_type)
+
+    def query_sql(self, object_type: type[T], sql: str, /, **values: Any) -> RawDocumentQuery[T]:
+        """Ask for documents with SQL of your own, which may join the application's tables.
+
+        Args:
+            object_type: The class of the documents; `dict` where the collection follows from their ids.
+            sql: A SELECT whose result has the columns `id`, `data`, `metadata`, `version` and `last_modified`:
+                `"SELECT o.* FROM {table} AS o WHERE o.data ->> 'company' = %(company)s"`. `{table}` is the
+                class's table, `%(name)s` a value, `%%` a percent sign.
+            values: The values by name; they are bound, never put into the text.
+        """
+        return RawDocumentQuery(self._core.context, object_type, sql, values)
 
     @overload
     def query(self, source: type[T] | Query[T], /) -> DocumentQuery[T]: ...

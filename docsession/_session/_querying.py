@@ -351,7 +351,13 @@ class Querying:
         self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
     ) -> list[Any]:
         """Return the entities of rows, tracked unless the query or the session says otherwise."""
-        if asked.no_tracking or self._context.no_tracking:
+        return self.entities_of(rows, table, mapping, no_tracking=asked.no_tracking)
+
+    def entities_of(
+        self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any] | None, *, no_tracking: bool
+    ) -> list[Any]:
+        """Return the entities of rows of a table."""
+        if no_tracking or self._context.no_tracking:
             return [self._loader.read(row, table, mapping) for row in rows]
         deleted = self._context.map.deleted
         if not deleted:

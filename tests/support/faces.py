@@ -20,6 +20,7 @@ PAIRS = {
     docsession.OperationExecutor: docsession.AsyncOperationExecutor,
     docsession.Lazy: docsession.AsyncLazy,
     docsession.DocumentQuery: docsession.AsyncDocumentQuery,
+    docsession.RawDocumentQuery: docsession.AsyncRawDocumentQuery,
     docsession.ReturningQuery: docsession.AsyncReturningQuery,
     docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
