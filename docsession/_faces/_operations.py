@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from docsession._documents._mapping import Mappings
 from docsession._faces._run import run
 from docsession._session._database import Database
-from docsession._session._operations import StoreOperation
+from docsession._session._operations import StoreOperation, check_operation
 
 R = TypeVar("R")
 
@@ -52,7 +52,7 @@ class OperationExecutor(_OperationsCommon):
         Raises:
             ReplicationTimeoutException: It is written, and no synchronous standby has confirmed it in time.
         """
-        return run(operation.run(self._open(self._database), self._mappings))
+        return run(check_operation(operation).run(self._open(self._database), self._mappings))
 
 
 class AsyncOperationExecutor(_OperationsCommon):
@@ -62,4 +62,4 @@ class AsyncOperationExecutor(_OperationsCommon):
 
     async def send(self, operation: StoreOperation[R]) -> R:
         """See `OperationExecutor.send`."""
-        return await operation.run(self._open(self._database), self._mappings)
+        return await check_operation(operation).run(self._open(self._database), self._mappings)

@@ -249,10 +249,9 @@ class ClusterTransactions:
             check_page(prefix, start, page_size)
             await context.settle()
             context.requests.count(context.operation)
-            rows: Rows = []
-            if await context.database.has_compare_exchange():
-                statement = context.database.compare_exchange.load_starting_with(prefix, start or 0, page_size)
-                (rows,) = await context.run(Request([statement]))
+            statement = context.database.compare_exchange.load_starting_with(prefix, start or 0, page_size)
+            answers = await context.database.among_values(lambda: context.run(Request([statement])))
+            rows = answers[0] if answers else []
             return {row[0]: take(context, row, object_type) for row in rows if row[0] not in self._values.deleted}
         finally:
             context.leave()
@@ -346,7 +345,8 @@ async def ask(context: SessionContext, question: LazyValues) -> None:
     statements = await question.statements()
     if statements is not None:
         context.requests.count(context.operation)
-    question.take(await context.run(Request(statements)) if statements else [])
+    answers = await context.database.among_values(lambda: context.run(Request(statements))) if statements else []
+    question.take(answers or [])
 
 
 def check_keys(keys: Iterable[str]) -> list[str]:

@@ -20,7 +20,6 @@ from docsession._errors import (
     DatabaseDoesNotExistException,
     InvalidArgumentException,
     PermissionDeniedException,
-    RavenException,
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
@@ -351,6 +350,23 @@ class Database:
             self._has_compare_exchange = there
         return self._has_compare_exchange
 
+    async def among_values(self, ask: Callable[[], Awaitable[R]], *, make: bool = False) -> R | None:
+        """Await `ask()` where there is a table of compare-exchange values, and once more where somebody dropped it.
+
+        Returns:
+            What it returned; None where there is no table.
+        """
+        for is_last in (False, True):
+            if not await self.has_compare_exchange(make=make):
+                return None
+            try:
+                return await ask()
+            except TableDoesNotExistException:
+                self.forget()
+                if is_last:
+                    raise
+        raise AssertionError  # the last try returns or raises
+
     async def _look_for_compare_exchange(self) -> bool:
         (((there,),),) = await run_apart(self.executor, lambda: Request([self.compare_exchange.is_there()]))
         return bool(there)
@@ -433,12 +449,11 @@ class Database:
             f"run `{command_line('upgrade', self.name)}`, or turn the convention auto_create on"
         )
 
-    def missing_tables(self, operations: Iterable[Operation]) -> RavenException:
+    def missing_tables(self, operations: Iterable[Operation]) -> TableDoesNotExistException:
         """Return the error for a flush of *operations* one of whose tables is missing."""
         collections = sorted({each.table.collection for each in operations if each.table is not self.compare_exchange})
-        if not collections:
-            return self.missing()
+        lacking = f"a table of {', '.join(map(repr, collections))}" if collections else "its system tables"
         return TableDoesNotExistException(
-            f"the database {self.name!r} lacks a table of {', '.join(map(repr, collections))}; nothing was written. "
+            f"the database {self.name!r} lacks {lacking}; nothing was written. "
             f"Run `{command_line('upgrade', self.name, collections)}`, or turn the convention auto_create on"
         )

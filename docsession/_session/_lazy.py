@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
+from docsession._errors import TableDoesNotExistException
 from docsession._port import Request, Rows, Statement
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ class PendingLazies:
             is_asking = any(own is not None for _, own in asked)
             if is_asking:
                 context.requests.count(context.operation)
-            answers = await context.run(Request(statements)) if statements else []
+            try:
+                answers = await context.run(Request(statements)) if statements else []
+            except TableDoesNotExistException:
+                context.database.forget()
+                raise
             del self._pending[: len(asked)]
             first = 0
             for operation, own in asked:

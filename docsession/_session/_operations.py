@@ -17,7 +17,12 @@ from docsession._documents._compare_exchange import (
     named,
 )
 from docsession._documents._mapping import Mappings
-from docsession._errors import DocumentMismatchException, InvalidArgumentException, UnknownOutcomeException
+from docsession._errors import (
+    DocumentMismatchException,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+    UnknownOutcomeException,
+)
 from docsession._port import Request, Rows, Settings, Statement
 from docsession._session._changes import prepare_write, snapshot_of
 from docsession._session._cluster import REMOTE_APPLY, check_keys, check_page, timeout_of, unconfirmed
@@ -55,6 +60,20 @@ class StoreOperation(Generic[R]):
         raise NotImplementedError
 
 
+def check_operation(operation: StoreOperation[R]) -> StoreOperation[R]:
+    """Return *operation* if it is one.
+
+    Raises:
+        InvalidArgumentTypeException: It is none.
+    """
+    given: object = operation
+    if isinstance(given, StoreOperation):
+        return operation
+    raise InvalidArgumentTypeException(
+        f"send() takes an operation, as in PutCompareExchangeValueOperation('key', 'value', 0), not {given!r:.80}"
+    )
+
+
 class PutCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[T]]):
     """Writes a value, if its index is the expected one (RavenDB: PutCompareExchangeValueOperation).
 
@@ -75,14 +94,14 @@ class PutCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[T]])
 
     @override
     async def run(self, database: Database, mappings: Mappings) -> CompareExchangeResult[T]:
-        await database.has_compare_exchange(make=True)
         moment = current_moment()
         data, metadata = self._encoded(mappings, verify=database.conventions.verify_on_save)
         index = moment.version_after(self._index)
         statements = database.compare_exchange
         row = (self._key, data, metadata, index)
         put = Statement(statements.update, (*row, self._index)) if self._index else Statement(statements.insert, row)
-        written, found = await _write(database, self._key, [put, statements.load([self._key])])
+        both = [put, statements.load([self._key])]
+        written, found = await database.among_values(lambda: _write(database, self._key, both), make=True) or ([], [])
         if written:
             return CompareExchangeResult(self._value, index, True)
         declared = annotation_for(None, self._value)
@@ -116,11 +135,10 @@ class DeleteCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[A
 
     @override
     async def run(self, database: Database, mappings: Mappings) -> CompareExchangeResult[Any]:
-        if not await database.has_compare_exchange():
-            return CompareExchangeResult(None, 0, False)
         statements = database.compare_exchange
         delete = Statement(statements.delete_checked, (self._key, self._index))
-        deleted, found = await _write(database, self._key, [delete, statements.load([self._key])])
+        both = [delete, statements.load([self._key])]
+        deleted, found = await database.among_values(lambda: _write(database, self._key, both)) or ([], [])
         if deleted:
             return CompareExchangeResult(
                 materialise(mappings, deleted[0], self._object_type).shown.value, self._index, True
@@ -201,10 +219,9 @@ class GetCompareExchangeValuesOperation(StoreOperation[dict[str, CompareExchange
 
 
 async def _read(database: Database, statement: Statement) -> Rows:
-    if not await database.has_compare_exchange():
-        return []
-    (rows,) = await database.executor.run(Request([statement], settings=_timeout_of(database)))
-    return rows
+    request = Request([statement], settings=_timeout_of(database))
+    answers = await database.among_values(lambda: database.executor.run(request))
+    return answers[0] if answers else []
 
 
 def _timeout_of(database: Database) -> Settings:

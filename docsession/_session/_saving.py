@@ -19,7 +19,7 @@ from docsession._errors import (
 )
 from docsession._port import Request, Rows
 from docsession._session._announcing import Announcer, News
-from docsession._session._cluster import unconfirmed
+from docsession._session._cluster import has_values_to_save, unconfirmed
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
@@ -134,6 +134,8 @@ class Saver:
                 raise
             except (TableDoesNotExistException, OutdatedError) as error:
                 replans = context.joined is not None and context.joined.replans(error)
+                if isinstance(error, TableDoesNotExistException):
+                    replans = replans or has_values_to_save(context)  # theirs may be the table that was dropped
                 if not is_last and (replans or await context.database.has_changed(known)):
                     continue
                 if isinstance(error, TableDoesNotExistException):

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from docsession import (
@@ -30,6 +31,17 @@ Put, Get, Delete = (
     DeleteCompareExchangeValueOperation,
 )
 GetMany = GetCompareExchangeValuesOperation
+
+
+@pytest.fixture
+def drop(postgres_url, database):
+    """Drop the test's database behind the store's back."""
+
+    def run():
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f'DROP SCHEMA IF EXISTS "{database}" CASCADE')
+
+    return run
 
 
 async def test_a_life(store):
@@ -138,6 +150,11 @@ class TestArguments:
             with pytest.raises(InvalidArgumentException, match="index"):
                 operation()
 
+    @pytest.mark.parametrize("operation", [None, "a", Put, object()])
+    async def test_what_is_no_operation(self, store, operation):
+        with pytest.raises(InvalidArgumentTypeException, match="takes an operation"):
+            await store.operations.send(operation)
+
     async def test_a_type_that_is_none(self, store):
         await put(store, a=1)
         with pytest.raises(InvalidArgumentTypeException):
@@ -165,6 +182,45 @@ class TestDatabases:
         target("0001")
         assert await store.operations.send(Get("a")) is None
         assert (await store.operations.send(Put("a", 1, 0))).successful
+
+    @pytest.mark.parametrize(
+        ("operation", "expected"),
+        [
+            (Get("a"), None),
+            (GetMany(["a", "b"]), {}),
+            (GetMany(starts_with=""), {}),
+            (Delete("a", 1), CompareExchangeResult(None, 0, False)),
+        ],
+    )
+    async def test_one_that_somebody_dropped(self, store, drop, operation, expected):
+        assert (await store.operations.send(Put("a", 1, 0))).successful
+        drop()
+        assert await store.operations.send(operation) == expected
+        drop()
+        assert (await store.operations.send(Put("a", 1, 0))).successful
+
+    async def test_one_that_somebody_dropped_while_a_session_was_open(self, store, drop):
+        await put(store, a=1)
+        async with cluster_wide(store) as session:
+            drop()
+            values = session.cluster_transaction
+            assert await values.get_compare_exchange_value("a") is None
+            value = values.create_compare_exchange_value("a", 2)
+            await session.save_changes()
+            drop()
+            value.value = 3
+            with pytest.raises(ClusterTransactionConcurrencyException):
+                await session.save_changes()
+            values.clear()
+            drop()
+            assert await values.get_compare_exchange_values_starting_with("") == {}
+            values.create_compare_exchange_value("b", 1)
+            await session.save_changes()
+            lazy = values.lazily.get_compare_exchange_value("c")
+            drop()
+            with pytest.raises(RuntimeError, match="42P01"):
+                await lazy.value
+            assert await lazy.value is None
 
     async def test_or_the_command_is_named(self, make_store, target):
         target("0001")
