@@ -20,6 +20,7 @@ from docsession._errors import (
     DatabaseDoesNotExistException,
     InvalidArgumentException,
     PermissionDeniedException,
+    RavenException,
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
