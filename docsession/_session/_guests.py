@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-_ENDING = frozenset({"save_changes", "begin", "commit", "rollback"})
+_ENDING = frozenset({"save_changes", "begin", "commit", "rollback", "rolled_back"})
 """What such code cannot do in the middle of an operation, but before the session is closed."""
 
 

@@ -5,6 +5,8 @@ Methods are called with the session, and those that ask about an entity with one
 
 from dataclasses import dataclass
 
+from docsession import DeleteCommandData
+
 
 @dataclass
 class Company:
@@ -41,6 +43,12 @@ OPERATIONS = [
     ("get_metadata_for", lambda s, e: s.advanced.get_metadata_for(e)),
     ("get_change_vector_for", lambda s, e: s.advanced.get_change_vector_for(e)),
     ("get_last_modified_for", lambda s, e: s.advanced.get_last_modified_for(e)),
+    ("query", lambda s, e: s.query(Company).all()),
+    ("defer", lambda s, e: s.defer(DeleteCommandData("companies/404"))),
+    ("edit", lambda s, e: s.advanced.edit("companies/404", Company, print)),
+    ("begin", lambda s, e: s.advanced.begin()),
+    ("commit", lambda s, e: s.advanced.commit()),
+    ("rollback", lambda s, e: s.advanced.rollback()),
 ]
 
 SESSION_EVENTS = (
