@@ -39,9 +39,10 @@ class Attempt:
     Attributes:
         apply: Makes the session agree that it was committed.
         undo: Makes it agree that it was not, where that takes something.
+        xid: PostgreSQL's number of the transaction; None where it is not known.
     """
 
-    __slots__ = ("apply", "moment", "operations", "undo")
+    __slots__ = ("apply", "moment", "operations", "undo", "xid")
 
     def __init__(
         self,
@@ -49,7 +50,9 @@ class Attempt:
         moment: Moment,
         apply: Callable[[], None],
         undo: Callable[[], None] | None = None,
+        xid: str | None = None,
     ) -> None:
+        self.xid = xid
         self.operations = operations
         self.moment = moment
         self.apply = apply

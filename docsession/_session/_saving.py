@@ -34,6 +34,7 @@ from docsession._sql._flush import (
     Put,
     single_succeeded,
 )
+from docsession._sql._joining import status_of
 from docsession._sql._tables import TableStatements
 
 E = TypeVar("E", bound=Exception)
@@ -282,7 +283,7 @@ class Saver:
             True where one was committed.
 
         Raises:
-            UnknownOutcomeException: The server could not be asked.
+            UnknownOutcomeException: The server could not be asked, or is still at it.
             ConcurrencyException: Deletions, of documents that others have written since.
         """
         context = self._context
@@ -290,8 +291,13 @@ class Saver:
         for attempt in context.attempts:
             for each in attempt.operations:
                 ids.setdefault(each.table, {})[each.id] = None
+        fates: dict[str | None, str | None] = {}
         try:
+            fates = await self._fates()
             actual = await self._conflicts.versions([(table, list(keys)) for table, keys in ids.items()])
+        except UnknownOutcomeException:
+            context.unknown = True
+            raise
         except ConnectionLostException as error:
             context.unknown = True
             raise UnknownOutcomeException(
@@ -302,7 +308,7 @@ class Saver:
         context.unknown = False
         for attempt in reversed(context.attempts):
             try:
-                was_committed = _was_committed(attempt, actual)
+                was_committed = _was_committed(attempt, actual, fates.get(attempt.xid))
             except ConcurrencyException:
                 context.attempts.remove(attempt)  # what is to be done about it is the user's to say, and is asked once
                 raise
@@ -319,6 +325,32 @@ class Saver:
                 )
         return False
 
+    async def _fates(self) -> dict[str | None, str | None]:
+        """Ask what became of transactions whose commit was not answered.
+
+        It is asked before the versions are: one that has ended by now has left its versions, or never will.
+
+        Raises:
+            UnknownOutcomeException: One goes on: its commit waits for something, or was never received.
+        """
+        context = self._context
+        xids = [attempt.xid for attempt in context.attempts if attempt.xid is not None]
+        if not xids:
+            return {}
+        try:
+            answers = await context.run(Request([status_of(xid) for xid in xids]))
+        except ConnectionLostException:
+            raise
+        except RavenException:
+            return {}  # a server that took over may never have heard of it
+        fates: dict[str | None, str | None] = {xid: rows[0][0] for xid, rows in zip(xids, answers, strict=True)}
+        if "in progress" in fates.values():
+            raise UnknownOutcomeException(
+                "the transaction whose commit was not answered goes on at the server: its commit waits for a lock or a "
+                "standby, or never got there. Call save_changes() again later, which asks again"
+            )
+        return fates
+
 
 def _deliver_cancellation(request: Request, error: Exception | None) -> None:
     """Cancel the task now that was to be cancelled while the flush was under way."""
@@ -334,10 +366,16 @@ def _noting(request: Request, error: E) -> E:
     return error
 
 
-def _was_committed(attempt: Attempt, actual: Mapping[tuple[TableStatements, str], int]) -> bool:
+def _was_committed(
+    attempt: Attempt, actual: Mapping[tuple[TableStatements, str], int], fate: str | None = None
+) -> bool:
+    """Return True where *actual* versions show that an attempt was committed; *fate* is what the server says of it."""
     puts = [each for each in attempt.operations if isinstance(each, Put)]
     if puts:
-        return any(actual.get((put.table, put.id)) == put.version for put in puts)
+        found = [actual.get((put.table, put.id)) for put in puts]
+        if fate == "committed" and all(version is None or version > attempt.moment.version for version in found):
+            return True  # others have written all of it since
+        return any(version == put.version for version, put in zip(found, puts, strict=True))
     deletes = [each for each in attempt.operations if isinstance(each, Delete)]
     left = {each.id: actual[each.table, each.id] for each in deletes if (each.table, each.id) in actual}
     if left and all(version > attempt.moment.version for version in left.values()):

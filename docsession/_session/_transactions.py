@@ -10,6 +10,7 @@ from docsession._port import Request, Row, Rows, Statement, Transaction
 from docsession._session._cluster import unconfirmed
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._journal import Journal
+from docsession._sql._joining import CURRENT_TRANSACTION
 
 OF_ONE_MOMENT: Final = ("repeatable read", "serializable")
 """Isolation levels at which every request sees what was committed when the transaction began."""
@@ -47,21 +48,36 @@ class Spanning:
 
 
 class Explicit:
-    """Carries the requests of a session between `begin()` and `commit()`; a flush is a savepoint."""
+    """Carries the requests of a session between `begin()` and `commit()`; a flush is a savepoint.
 
-    __slots__ = ("_lost", "transaction")
+    Attributes:
+        xid: PostgreSQL's number of the transaction, from its first write on: if the answer to the commit is lost, the
+            server can be asked whether it goes on.
+    """
+
+    __slots__ = ("_lost", "transaction", "xid")
 
     def __init__(self, transaction: Transaction, lost: Callable[[], None]) -> None:
         self.transaction = transaction
+        self.xid: str | None = None
         self._lost = lost
 
     async def run(self, request: Request) -> list[Rows]:
         """See `RequestExecutor.run`; where the connection breaks everything is undone."""
+        statements = request.statements
+        is_first = request.write and self.xid is None
+        if is_first:
+            request.statements = [*statements, CURRENT_TRANSACTION]
         try:
-            return await self.transaction.run(request)
+            results = await self.transaction.run(request)
         except ConnectionLostException:
             self._lost()
             raise
+        finally:
+            request.statements = statements
+        if is_first:
+            self.xid = results.pop()[0][0]
+        return results
 
     def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
         """See `RequestExecutor.stream`."""
@@ -151,12 +167,13 @@ class Transactions:
             self._marks.pop()
             return
         journal = self._journal
+        xid = None if self._explicit is None else self._explicit.xid
         request = Request((), write=True, commit_timeout=journal.commit_timeout)
         try:
             await transaction.commit(request)
         except UnknownOutcomeException:
             self._leave()
-            self._lose(journal)
+            self._lose(journal, xid)
             raise
         except BaseException:
             self._leave()
@@ -242,12 +259,12 @@ class Transactions:
         journal.undo_to(mark)
         self._context.forget_seen()
 
-    def _lose(self, journal: Journal) -> None:
+    def _lose(self, journal: Journal, xid: str | None) -> None:
         """Leave the question whether the transaction was committed to the next save."""
         operations = journal.operations()
         if not operations:
             return
         moment = journal.entries[-1].moment
-        attempt = Attempt(operations, moment, journal.clear, undo=lambda: self._undo(journal, 0))
+        attempt = Attempt(operations, moment, journal.clear, undo=lambda: self._undo(journal, 0), xid=xid)
         self._context.attempts.append(attempt)
         self._context.unknown = True

@@ -16,6 +16,8 @@ from docsession._sql._schema import HEAD_REVISION
 
 CATALOGUE = [[("items", "Items", "items")]]
 FIRST_CATALOGUE = [*CATALOGUE, [(HEAD_REVISION,)]]
+NUMBER = [("731",)]
+"""That of the transaction, which its first write asks for."""
 ROW = ("items/1", JSONB_VERSION + b'{"value":1}', NULL_JSONB, 7, 0)
 
 
@@ -49,14 +51,15 @@ def story(executor):
 
 class TestBegin:
     def test_saves_are_parts_of_it_and_its_end_is_a_request_of_its_own(self):
-        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)], NUMBER], [[(10,)]]])
         session = session_on(executor)
         run(session.begin(None))
         item = run(session.load("items/1", Item))
-        item.value = 2
-        run(session.save_changes(None))
+        for value in (2, 3):
+            item.value = value
+            run(session.save_changes(None))
         run(session.commit())
-        assert story(executor) == [("apart", 2), ("within", 1), ("within", 1), ("within commit", 0)]
+        assert story(executor) == [("apart", 2), ("within", 1), ("within", 2), ("within", 1), ("within commit", 0)]
         executor.assert_all_answered()
 
     def test_a_nested_one_is_a_savepoint(self):
@@ -80,7 +83,7 @@ class TestBegin:
         ]
 
     def test_new_pairs_of_prefix_and_collection_are_recorded_beside_it(self):
-        executor = ScriptedExecutor([FIRST_CATALOGUE, CATALOGUE, [[]], [[(1,)], [(9,)]]])
+        executor = ScriptedExecutor([FIRST_CATALOGUE, CATALOGUE, [[]], [[(1,)], [(9,)], NUMBER]])
         session = session_on(executor)
         run(session.begin(None))
         run(session.store(Item(1), "others/1", ""))

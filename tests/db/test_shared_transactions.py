@@ -451,6 +451,10 @@ class TestTheRestOfTheSession:
             assert await value_of(store) == 1
             await host.rollback()
             assert await session.query(Item).count() == 3
+            assert session.advanced.has_changes()
+            with pytest.raises(InvalidOperationException, match="changes of its own"):
+                await session.advanced.edit("items/1", Item, add_ten)
+            session.advanced.clear()
             await session.advanced.edit("items/1", Item, add_ten)
             await host.commit()
         assert host_table.committed() == []

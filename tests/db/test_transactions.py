@@ -3,9 +3,13 @@
 import asyncio
 import gc
 import threading
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from docsession import (
     ConcurrencyException,
@@ -17,6 +21,7 @@ from docsession import (
     SessionOptions,
     UnknownOutcomeException,
 )
+from docsession._faces import _units
 from tests.support.beside import outsider
 from tests.support.documents import change, read, remove, save
 from tests.support.proxy import CuttingProxy, Stage
@@ -730,3 +735,112 @@ def lose(session, fate):
         raise UnknownOutcomeException("save_changes: cut")
 
     transaction.commit = lost
+
+
+class TestALostCommit:
+    """The server is asked whether the transaction goes on: only one that has ended has left its versions, or none."""
+
+    @pytest.fixture
+    def far(self, make_store, postgres_url):
+        with CuttingProxy(postgres_url) as proxy:
+            yield make_store(proxy.url), proxy
+
+    @pytest.fixture
+    def commits_wait(self, postgres_url, database, rows):
+        """Let commits that touch items wait until the context is left; gives a way to see how many do."""
+        with psycopg.connect(postgres_url) as beside, psycopg.connect(postgres_url, autocommit=True) as watcher:
+
+            @contextmanager
+            def waiting():
+                rows.refuse("items", "value", "never", deferred=True)
+                function = sql.Identifier(database, "refuse")
+                beside.execute(
+                    sql.SQL(
+                        "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS "
+                        "$$BEGIN PERFORM pg_advisory_xact_lock(hashtext({})); RETURN NULL; END$$"
+                    ).format(function, sql.Literal(database))
+                )
+                beside.commit()
+                beside.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (database,))
+                yield lambda: watcher.execute(WAITING, (database,)).fetchone()[0]
+                beside.rollback()
+
+            yield waiting
+
+    async def test_one_that_waits_is_not_taken_for_undone(self, store, far, commits_wait, rows):
+        await save(store, (Item(1), "items/1"))
+        behind, proxy = far
+        with ExitStack() as stack:
+            waiting = stack.enter_context(commits_wait())
+            async with behind.open_session() as session:
+                await session.advanced.begin()
+                (await session.load("items/1", Item)).value = 2
+                await session.save_changes()
+                proxy.cut_next(Stage.AFTER_MESSAGES, 5, containing=b"COMMIT")
+                with pytest.raises(UnknownOutcomeException):
+                    await session.advanced.commit()
+                await until(lambda: waiting() == 1)
+                for _ in range(2):
+                    with pytest.raises(UnknownOutcomeException, match="goes on at the server"):
+                        await session.save_changes()
+                stack.close()
+                await until(lambda: rows.data("items", "items/1")["value"] == 2)
+                await session.save_changes()
+                assert not session.advanced.has_changes()
+
+    async def test_a_unit_of_work_waits_for_it_and_runs_once(self, store, far, commits_wait, unit, monkeypatch):
+        await save(store, (Item(1), "items/1"))
+        behind, proxy = far
+        runs = []
+        with ExitStack() as stack:
+            waiting = stack.enter_context(commits_wait())
+
+            async def work(session):
+                runs.append(1)
+                await session.advanced.begin()
+                (await session.load("items/1", Item)).value += 1
+                proxy.cut_next(Stage.AFTER_MESSAGES, 5, containing=b"COMMIT")
+
+            async def pause(_self, _seconds):
+                pauses.append(waiting())
+                if len(pauses) == 2:
+                    stack.close()
+                if len(pauses) > 2:
+                    time.sleep(0.05)  # noqa: ASYNC251  # the server is done any moment
+
+            pauses = []
+            for kind in (_units.BlockingWaiting, _units.AsyncWaiting):
+                monkeypatch.setattr(kind, "pause", pause)
+            await behind.run(unit(work), 50)
+        assert len(runs) == 1
+        assert await value_of(store) == 2
+
+    async def test_one_that_others_have_written_over_is_known_all_the_same(self, store, far):
+        await save(store, (Item(1), "items/1"))
+        behind, proxy = far
+        async with behind.open_session() as session:
+            await session.advanced.begin()
+            item = await session.load("items/1", Item)
+            item.value = 2
+            await session.save_changes()
+            proxy.cut_next(Stage.BEFORE_ANSWER, containing=b"COMMIT")
+            with pytest.raises(UnknownOutcomeException):
+                await session.advanced.commit()
+            await change(store, "items/1", Item, value=50)
+            await session.save_changes()
+            assert not session.advanced.has_changes()
+        assert await value_of(store) == 50
+
+
+WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = "
+    "(hashtext(%s)::bigint & x'ffffffff'::bigint)::oid"
+)
+
+
+async def until(condition):
+    """Wait for *condition*, while the event loop goes on."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
