@@ -129,6 +129,8 @@ class Changing:
                 f"the connection to PostgreSQL broke before the {context.operation} of a query was acknowledged: "
                 "whether it was committed is not known. Ask for the documents, and repeat it where it was not"
             ) from error
+        if context.journal is None:
+            context.has_committed = True
         return rows
 
     def _renew(self, tracked: Tracked, row: list[Any]) -> None:

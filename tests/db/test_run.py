@@ -246,6 +246,19 @@ class TestRepeating:
         assert "an earlier save_changes() of it is committed" in caught.value.__notes__[0]
         assert len(runs) == 1
 
+    async def test_nor_is_what_a_query_has_deleted(self, store, unit, waits):
+        await save(store, (Account(5), "accounts/1"))
+        runs = []
+
+        async def work(session):
+            runs.append(await settle(session.query(Account).where(balance=5).delete()))
+            raise TransactionRetryException("again")
+
+        with pytest.raises(TransactionRetryException) as caught:
+            await store.run(unit(work))
+        assert "committed" in caught.value.__notes__[0]
+        assert runs == [1]
+
     async def test_nor_is_a_transaction_that_it_committed_itself(self, store, unit, waits):
         runs = []
 
