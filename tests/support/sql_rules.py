@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pglast import ast, enums, parse_sql
 from pglast.parser import scan
-from pglast.visitors import Visitor
+from pglast.visitors import Skip, Visitor
+
+from docsession._executors import _wire
+from docsession._executors._adapters import AsyncStreamCursor, StreamCursor
 
 SESSION_LOCK = re.compile(r"pg_(try_)?advisory_(lock|unlock)")
 HIDDEN_COLUMNS = {"xmin", "xmax", "cmin", "cmax", "ctid", "tableoid"}
@@ -24,10 +28,11 @@ STATEMENTS = {
 
 
 class _Rules(Visitor):
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: "_Names") -> None:
         super().__init__()
         self.broken: list[str] = []
-        self.names = names
+        self.names = names.found
+        self.selects = names.selects
 
     def visit(self, ancestors, node):
         what = STATEMENTS.get(type(node))
@@ -40,6 +45,10 @@ class _Rules(Visitor):
         elif node.schemaname is None and node.relname not in self.names:
             self.broken.append(f"{node.relname} without a schema")
 
+    def visit_LockingClause(self, ancestors, node):
+        """What FOR UPDATE OF names are aliases."""
+        return Skip
+
     def visit_IntoClause(self, ancestors, node):
         if node.rel.relpersistence == "t":
             self.broken.append(f"the temporary table {node.rel.relname}")
@@ -49,9 +58,10 @@ class _Rules(Visitor):
             self.broken.append("a cursor WITH HOLD is state of the connection")
 
     def visit_ColumnRef(self, ancestors, node):
-        *_, last = node.fields
+        *names, last = node.fields
         if isinstance(last, ast.A_Star):
-            self.broken.append("SELECT *")
+            if not names or names[0].sval not in self.selects:
+                self.broken.append("SELECT *")
         elif last.sval in HIDDEN_COLUMNS:
             self.broken.append(f"the hidden column {last.sval}")
 
@@ -142,7 +152,7 @@ def broken_rules(sql: str) -> list[str]:
     tree = parse_sql(sql)
     names = _Names()
     names(tree)
-    rules = _Rules(names.found)
+    rules = _Rules(names)
     rules(tree)
     return list(dict.fromkeys(rules.broken))
 
@@ -151,31 +161,69 @@ class _Names(Visitor):
     def __init__(self) -> None:
         super().__init__()
         self.found: set[str] = set()
+        self.selects: set[str] = set()
 
     def visit_CommonTableExpr(self, ancestors, node):
         self.found.add(node.ctename)
 
+    def visit_RangeSubselect(self, ancestors, node):
+        """Of a SELECT in FROM, which names its columns itself, all may be taken."""
+        self.selects.add(node.alias.aliasname)
+
 
 class Recorder:
-    """Every SQL text that crosses the wire, each once, whatever the test's database is called."""
+    """Every SQL text that crosses the wire, each once, whatever the test's database is called.
 
-    NAME = re.compile(r"test_[0-9a-f]{12}")
+    Attributes:
+        texts: What was sent, each with the test that sent it first.
+    """
+
+    NAME = re.compile(r"(test|role|executor)_[0-9a-f]{10,12}")
 
     def __init__(self) -> None:
-        self.broken: dict[str, list[str]] = {}
-        self._known: dict[bytes, str] = {}
-        self._rules: dict[str, list[str]] = {}
+        self.texts: dict[str, str] = {}
+        self.where = ""
+        self._seen: set[bytes] = set()
 
     def take(self, sql: bytes) -> None:
-        if sql in self._known:
-            text = self._known[sql]
-        else:
-            text = self._known[sql] = self.NAME.sub("test_0", sql.decode())
-        if text not in self._rules:
-            self._rules[text] = broken_rules(text)
-        if self._rules[text]:
-            self.broken[text] = self._rules[text]
+        if sql not in self._seen:
+            self._seen.add(sql)
+            self.texts.setdefault(self.NAME.sub(r"\1_0", sql.decode()), self.where)
 
-    @property
-    def texts(self) -> list[str]:
-        return list(self._rules)
+    def broken(self) -> list[str]:
+        """Return a line for every text that breaks a rule."""
+        found = []
+        for text, where in self.texts.items():
+            rules = broken_rules(text)
+            if rules:
+                found.append(f"{', '.join(rules)}: {text} ({where})")
+        return found
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[Recorder]:
+    """Give *recorder* all that docsession's executors send."""
+    encode, streams = _wire._encode, (StreamCursor, AsyncStreamCursor)
+    sent = [each.stream for each in streams]
+
+    def encode_and_take(statements):
+        for statement in statements:
+            recorder.take(statement.sql)
+        return encode(statements)
+
+    def taking(stream):
+        def take(self, query, *arguments, **options):
+            recorder.take(query)
+            return stream(self, query, *arguments, **options)
+
+        return take
+
+    _wire._encode = encode_and_take
+    for each, stream in zip(streams, sent, strict=True):
+        each.stream = taking(stream)
+    try:
+        yield recorder
+    finally:
+        _wire._encode = encode
+        for each in streams:
+            del each.stream

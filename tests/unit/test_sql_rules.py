@@ -43,6 +43,8 @@ ALLOWED = [
     "SELECT pg_catalog.set_config($1, $2, true)",
     "SELECT pg_try_advisory_xact_lock(1)",
     "SELECT count(*) FROM s.t",
+    "SELECT r.* FROM (SELECT a FROM s.t) AS r",
+    "SELECT a FROM s.t AS x WHERE id = $1 FOR UPDATE OF x",
     "SELECT a FROM s.t WHERE id = $1 FOR SHARE",
     "SELECT a FROM s.t WHERE id = ANY($1)",
     "WITH w AS (SELECT a FROM s.t) SELECT a FROM w",
