@@ -242,12 +242,13 @@ class Wire:
             psycopg.Error: The server refused a statement, and nothing was done.
             LinkLostError: The connection broke, and what was sent may have been done.
         """
-        try:
-            return (yield from self._exchange(request))
-        except errors.Error as error:
-            self.is_read_only |= error.sqlstate == READ_ONLY
-            if not self._prepared.lose(error.sqlstate):
-                raise
+        for _ in range(MOST_LOSSES):
+            try:
+                return (yield from self._exchange(request))
+            except errors.Error as error:
+                self.is_read_only |= error.sqlstate == READ_ONLY
+                if not self._prepared.lose(error.sqlstate):
+                    raise
         return (yield from self._exchange(request))
 
     def exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:
@@ -257,14 +258,15 @@ class Wire:
             psycopg.Error: The server refused a statement; `frame.rescue` was sent.
             LinkLostError: The connection broke.
         """
-        try:
-            return (yield from self._exchange_framed(request, frame))
-        except errors.Error as error:
-            self.is_read_only |= error.sqlstate == READ_ONLY
-            if not self._prepared.lose(error.sqlstate):
-                raise
-            if self._pgconn.transaction_status == TransactionStatus.INERROR:
-                raise  # there was no savepoint to go back to
+        for _ in range(MOST_LOSSES):
+            try:
+                return (yield from self._exchange_framed(request, frame))
+            except errors.Error as error:
+                self.is_read_only |= error.sqlstate == READ_ONLY
+                if not self._prepared.lose(error.sqlstate):
+                    raise
+                if self._pgconn.transaction_status == TransactionStatus.INERROR:
+                    raise  # there was no savepoint to go back to
         return (yield from self._exchange_framed(request, frame))
 
     def _exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:

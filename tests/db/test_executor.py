@@ -15,6 +15,7 @@ from docsession._errors import (
     UnknownOutcomeException,
     _GuardFailed,
 )
+from docsession._executors._wire import statement_name
 from docsession._port import NULL_JSONB, Request, TextArray, Timestamp
 from tests.support.executors import PID, pid_of, read, statement, write
 from tests.support.proxy import CountingProxy, Proxy
@@ -196,6 +197,15 @@ class TestPreparedStatements:
         assert table.ids() == ["a", "b", "c", "d"]
         await read(executor, "SELECT $1", "x")
         assert "SELECT $1" not in await self.prepared(executor)
+
+    async def test_one_that_is_gone_and_another_that_is_taken_in_one_request(self, make_executor):
+        executor = make_executor(prepare_threshold=1, max_size=1)
+        gone, taken = statement("SELECT $1", "x"), statement("SELECT $1, $1", "y")
+        for each in (gone, gone, taken):
+            await executor.run(Request([each]))
+        await read(executor, "DEALLOCATE ALL")
+        await read(executor, f'PREPARE "{statement_name((taken.sql, (str,))).decode()}" AS SELECT 1')
+        assert await executor.run(Request([gone, taken])) == [[("x",)], [("y", "y")]]
 
     async def test_where_statements_are_lost_again_and_again_nothing_is_prepared(self, make_executor):
         executor = make_executor(prepare_threshold=0, max_size=1)

@@ -169,6 +169,7 @@ class TestRepeating:
         assert (await read(store, "accounts/1", Account)).balance == 101
         assert len(work.sessions) == 2
 
+    @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_real_deadlock_lets_it_run_again(self, make_store, face, unit, waits, postgres_url, database):
         url = psycopg.conninfo.make_conninfo(postgres_url, options="-c deadlock_timeout=200ms")
         store = make_store(url)

@@ -71,6 +71,7 @@ async def test_one_of_another_generation_is_refused_before_anything_is_written(m
     assert server.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() == (1,)
 
 
+@pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
 async def test_a_role_that_may_not_read_the_revision_works_all_the_same(
     make_store, stamp, server, database, postgres_url, caplog
 ):

@@ -268,6 +268,7 @@ class TestConnections:
         thread.join()
         assert "same thread" in errors[0]
 
+    @pytest.mark.direct("ends a connection to the server")
     def test_one_that_broke_is_replaced_by_django_after_its_request(self, session, store, connection, postgres_url):
         put(session)
         pid = connection.connection.info.backend_pid

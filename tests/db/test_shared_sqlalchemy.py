@@ -263,6 +263,7 @@ class TestConnections:
             assert session.advanced.has_changed(order)
             assert reader.load("orders/1") is None
 
+    @pytest.mark.direct("ends a connection to the server")
     def test_one_that_was_lost_is_made_anew_by_sqlalchemy(self, store, engine, postgres_url):
         with engine.connect() as owner, store.open_session(session_options=on(owner)) as session:
             session.store(Order(["a"]), "orders/1")
