@@ -60,6 +60,7 @@ from docsession._errors import (
 from docsession._faces._advanced import AdvancedSession
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery, AsyncReturningQuery
+from docsession._faces._async_lazy_reading import AsyncBatch, AsyncLazySessionOperations
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
@@ -72,6 +73,7 @@ from docsession._faces._cluster_transaction import (
 from docsession._faces._document_query import DocumentQuery, ReturningQuery
 from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
+from docsession._faces._lazy_reading import Batch, LazySessionOperations
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
 from docsession._faces._operations import AsyncOperationExecutor, OperationExecutor
 from docsession._faces._raw_query import RawDocumentQuery
@@ -145,6 +147,7 @@ __all__ = [
     "AfterConversionToEntityEventArgs",
     "AfterSaveChangesEventArgs",
     "AsyncAdvancedSession",
+    "AsyncBatch",
     "AsyncClusterTransactionOperations",
     "AsyncDocumentQuery",
     "AsyncDocumentSession",
@@ -152,6 +155,7 @@ __all__ = [
     "AsyncEagerSessionOperations",
     "AsyncLazy",
     "AsyncLazyClusterTransactionOperations",
+    "AsyncLazySessionOperations",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
     "AsyncOperationExecutor",
@@ -159,6 +163,7 @@ __all__ = [
     "AsyncReturningQuery",
     "AsyncSessionTransaction",
     "AuthenticationException",
+    "Batch",
     "BeforeConversionToDocumentEventArgs",
     "BeforeConversionToEntityEventArgs",
     "BeforeDeleteEventArgs",
@@ -211,6 +216,7 @@ __all__ = [
     "InvalidOperationException",
     "Lazy",
     "LazyClusterTransactionOperations",
+    "LazySessionOperations",
     "LoaderWithInclude",
     "Maintenance",
     "MetadataAsDictionary",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._lazy import EagerSessionOperations
+from docsession._faces._lazy_reading import LazySessionOperations
 from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
@@ -116,6 +117,11 @@ class AdvancedSession(AdvancedSessionCommon):
             InvalidOperationException: The session is not cluster-wide.
         """
         return ClusterTransactionOperations(self._core.context)
+
+    @property
+    def lazily(self) -> LazySessionOperations:
+        """Loads that are asked for together, when the value of one of them is read."""
+        return LazySessionOperations(self._core.context)
 
     @property
     def eagerly(self) -> EagerSessionOperations:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._async_lazy_reading import AsyncLazySessionOperations
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._lazy import AsyncEagerSessionOperations
@@ -92,6 +93,11 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
             InvalidOperationException: The session is not cluster-wide.
         """
         return AsyncClusterTransactionOperations(self._core.context)
+
+    @property
+    def lazily(self) -> AsyncLazySessionOperations:
+        """Loads that are asked for together, when the value of one of them is read."""
+        return AsyncLazySessionOperations(self._core.context)
 
     @property
     def eagerly(self) -> AsyncEagerSessionOperations:

@@ -11,6 +11,7 @@ from docsession._commands import CommandData
 from docsession._documents._paths import PathLike
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery
+from docsession._faces._async_lazy_reading import AsyncBatch
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._events import DocumentEvents, SessionEvents
@@ -85,6 +86,14 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
+
+    def batch(self) -> AsyncBatch:
+        """Return a block that collects loads and queries and sends them in one request at its end.
+
+        `async with session.batch() as batch:` gives `batch.load(…)`, `batch.all(query)`, `batch.count(query)`;
+        what they return has its `value` afterwards.
+        """
+        return AsyncBatch(self._core.context)
 
     def query_sql(self, object_type: type[T], sql: str, /, **values: Any) -> AsyncRawDocumentQuery[T]:
         """Ask for documents with SQL of your own, which may join the application's tables.

@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from typing_extensions import override
 
 from docsession._errors import InvalidArgumentException
+from docsession._faces._lazy import Lazy
 from docsession._faces._query_results import described, first_of, one_of
 from docsession._faces._run import run
 from docsession._query._facets import FacetValue
@@ -15,6 +16,7 @@ from docsession._query._projection import project
 from docsession._query._query import QueryBuilding, Specification, but
 from docsession._session._changing import Changing
 from docsession._session._context import SessionContext
+from docsession._session._lazy_reading import lazy_count, lazy_documents
 from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
 
 T = TypeVar("T")
@@ -220,6 +222,21 @@ class DocumentQuery(QueryBuilding[T]):
     def returning(self) -> ReturningQuery[T]:
         """Return what deletes or patches the documents and returns them instead of their number."""
         return ReturningQuery(Changing(self._context, self._querying), self._specification)
+
+    def lazily(self) -> Lazy[list[T]]:
+        """Return what will be the documents, asked for together with all that the session waits for.
+
+        (RavenDB: query.lazily)
+        """
+        context = self._context
+        operation = context.lazies.add(lazy_documents(context, self._specification))
+        return Lazy(context.lazies, operation, lambda: operation.found)
+
+    def count_lazily(self) -> Lazy[int]:
+        """Return what will be the number of documents, likewise (RavenDB: query.count_lazily)."""
+        context = self._context
+        operation = context.lazies.add(lazy_count(context, self._specification))
+        return Lazy(context.lazies, operation, lambda: operation.found)
 
     def stream(self) -> Iterator[T]:
         """Yield the documents as they come from the server, in bounded memory; they are not tracked."""

@@ -15,6 +15,7 @@ from docsession._faces._cluster_transaction import ClusterTransactionOperations
 from docsession._faces._document_query import DocumentQuery
 from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
+from docsession._faces._lazy_reading import Batch
 from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._query._query import Query, specification_of
@@ -122,6 +123,14 @@ class DocumentSession(SessionEvents, DocumentEvents):
             object_type: The class of those documents.
         """
         return LoaderWithInclude(self._core).include(path, object_type)
+
+    def batch(self) -> Batch:
+        """Return a block that collects loads and queries and sends them in one request at its end.
+
+        `with session.batch() as batch:` gives `batch.load(…)`, `batch.all(query)`, `batch.count(query)`;
+        what they return has its `value` afterwards.
+        """
+        return Batch(self._core.context)
 
     def query_sql(self, object_type: type[T], sql: str, /, **values: Any) -> RawDocumentQuery[T]:
         """Ask for documents with SQL of your own, which may join the application's tables.

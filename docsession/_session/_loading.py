@@ -41,7 +41,7 @@ class Loader(Reader):
     ) -> dict[str, object]:
         context = self._context
         found: dict[str, object] = {}
-        parts = await self._parts_of(keys, mapping)
+        parts = await self.parts_of(keys, mapping)
         if not parts:
             # The catalogue was asked, and knows no table for any of them: that was the request.
             context.requests.count(context.operation)
@@ -59,7 +59,7 @@ class Loader(Reader):
             await self._look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
         return found
 
-    async def _parts_of(
+    async def parts_of(
         self, keys: Sequence[str], mapping: DocumentMapping[Any] | None
     ) -> dict[TableStatements, list[str]]:
         """Return the tables in which *keys* may lie, each with those that may lie there."""
@@ -356,7 +356,7 @@ class Loader(Reader):
             )
 
         def tables_of(catalogue: Catalogue) -> tuple[TableStatements, ...]:
-            return _tables_starting_with(prefix, catalogue.by_prefix, database.separator)
+            return tables_starting_with(prefix, catalogue.by_prefix, database.separator)
 
         async def ask() -> list[object]:
             tables = tables_of(database.catalogue or await database.refresh()) or tables_of(await database.refresh())
@@ -411,9 +411,10 @@ def parse_path(path: str) -> tuple[str, ...]:
     return tuple(part.removesuffix("[]") for part in path.split("."))
 
 
-def _tables_starting_with(
+def tables_starting_with(
     start: str, by_prefix: Mapping[str, tuple[TableStatements, ...]], separator: str
 ) -> tuple[TableStatements, ...]:
+    """Return the tables in which there may be ids that begin with *start*."""
     wanted = prefix_of(start, separator)
     tables: dict[TableStatements, None] = {}
     for prefix, found in by_prefix.items():

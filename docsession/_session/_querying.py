@@ -149,7 +149,7 @@ class Querying:
 
         following = token_of(rows[-1]) if rows and (has_more or backwards) else None
         preceding = token_of(rows[0]) if rows and (has_more if backwards else token is not None) else None
-        items = self._results([row[:-count] for row in rows], *found, asked)
+        items = self.results([row[:-count] for row in rows], *found, asked)
         return Page(items, next=following, previous=preceding)
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
@@ -208,6 +208,13 @@ class Querying:
         async for row in self._context.stream("stream", statement, _CHUNK):
             yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
 
+    @staticmethod
+    def check(asked: Specification) -> None:
+        """Refuse what can only be asked with documents at once."""
+        _check_result(asked)
+        if asked.includes:
+            raise InvalidOperationException("include() goes with all(), first(), one() and pages by keys: page(size)")
+
     async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         """Await `ask(asked)` as an operation of the session."""
         context = self._context
@@ -235,7 +242,7 @@ class Querying:
             rows = await self._ask_including(asked, compiler, compiler.documents(asked))
         else:
             (rows,) = await self._loader.request([compiler.documents(asked)])
-        return self._results(rows, table, mapping, asked)
+        return self.results(rows, table, mapping, asked)
 
     async def _ask_including(
         self, asked: Specification, compiler: QueryCompiler, page: Statement, keys: int = 0
@@ -262,8 +269,13 @@ class Querying:
             return Page([], 0)
         table, mapping = found
         (rows,) = await self._loader.request([self.compiler(table, mapping).page(asked)])
-        # Where the page is empty there is one row, with the total alone.
-        return Page(self._results([row[:-2] for row in rows if row[-2]], table, mapping, asked), rows[0][-1])
+        return self.page_of(rows, table, mapping, asked)
+
+    def page_of(
+        self, rows: Rows, table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
+    ) -> Page[Any]:
+        """Return the page of an answer: where it is empty there is one row, with the total alone."""
+        return Page(self.results([row[:-2] for row in rows if row[-2]], table, mapping, asked), rows[0][-1])
 
     async def _ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
         found = await self.find(asked)
@@ -339,9 +351,10 @@ class Querying:
             known[table, mapping.entity_class] = compiler
         return compiler
 
-    def _results(
+    def results(
         self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any], asked: Specification
     ) -> list[Any]:
+        """Return what rows stand for: documents, or what `select` asked for."""
         projection = asked.projection
         if projection is not None:
             return [projection.read(row) for row in rows]

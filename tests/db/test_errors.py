@@ -42,7 +42,14 @@ def test_every_method_of_a_session_is_among_the_operations():
         for name, value in inspect.getmembers(face, inspect.isfunction)
         if not name.startswith("_")
     }
-    assert methods - {name for name, _ in OPERATIONS} == {"close", "include", "rolled_back", "transaction"}
+    assert methods - {name for name, _ in OPERATIONS} == {
+        "batch",
+        "close",
+        "include",
+        "rolled_back",
+        "transaction",
+        "raw_query",
+    }
 
 
 class TestTwoAtOnce:

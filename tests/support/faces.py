@@ -21,6 +21,8 @@ PAIRS = {
     docsession.Lazy: docsession.AsyncLazy,
     docsession.DocumentQuery: docsession.AsyncDocumentQuery,
     docsession.RawDocumentQuery: docsession.AsyncRawDocumentQuery,
+    docsession.LazySessionOperations: docsession.AsyncLazySessionOperations,
+    docsession.Batch: docsession.AsyncBatch,
     docsession.ReturningQuery: docsession.AsyncReturningQuery,
     docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
