@@ -167,7 +167,15 @@ class SessionContents:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._guarded("clear", self.context.forget_everything)
+
+        def answer() -> None:
+            self.context.forget_everything()
+            if self.context.journal is not None:
+                # Nor does a rollback bring it back.
+                for entry in self.context.journal.entries:
+                    entry.forget()
+
+        self._guarded("clear", answer)
 
     def ignore_changes_for(self, entity: object) -> None:
         """Let saves leave *entity* out."""

@@ -371,11 +371,8 @@ class SessionContext:
             self.exchange.missing.clear()
 
     def forget_everything(self) -> None:
-        """Forget documents, compare-exchange values and questions, also what a rollback would bring back."""
+        """Forget documents, compare-exchange values and questions."""
         self.map.clear()
-        if self.journal is not None:
-            for entry in self.journal.entries:
-                entry.forget()
         if self.exchange is not None:
             self.exchange.clear()
         if self._lazies is not None:

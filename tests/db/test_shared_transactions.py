@@ -440,7 +440,7 @@ class TestTheRestOfTheSession:
             item.value += 10
 
         async with session_on(store, host) as session:
-            await session.advanced.edit("items/1", Item, add_ten)
+            edited = await session.advanced.edit("items/1", Item, add_ten)
             session.advanced.defer(PutCommandDataWithJson("items/7", None, {"value": 7, "tags": []}))
             await session.save_changes()
             assert await session.query(Item).count() == 4
@@ -451,7 +451,7 @@ class TestTheRestOfTheSession:
             assert await value_of(store) == 1
             await host.rollback()
             assert await session.query(Item).count() == 3
-            assert session.advanced.has_changes()
+            assert session.advanced.has_changed(edited)
             with pytest.raises(InvalidOperationException, match="changes of its own"):
                 await session.advanced.edit("items/1", Item, add_ten)
             session.advanced.clear()
