@@ -16,7 +16,12 @@ from psycopg.abc import PQGen
 from psycopg.pq import PipelineStatus, TransactionStatus
 from typing_extensions import override
 
-from docsession._errors import ConnectionFailedException, InvalidOperationException, _GuardFailed
+from docsession._errors import (
+    ConnectionFailedException,
+    InvalidOperationException,
+    TransactionRetryException,
+    _GuardFailed,
+)
 from docsession._executors._adapters import AsyncStreamCursor, StreamCursor
 from docsession._executors._async import finish_write
 from docsession._executors._hosts import Host
@@ -267,7 +272,17 @@ class BlockingForeignExecutor:
     async def _settle_refusal(
         self, driver: Any, link: Link, xids: Sequence[str], refusal: _GuardFailed, *, is_joined: bool
     ) -> None:
-        """Where the write was refused because earlier ones are undone, find out which."""
+        """Where the write was refused because earlier ones are undone, find out which.
+
+        Raises:
+            TransactionRetryException: It was refused because what became of one is still open.
+        """
+        if refusal.marker == "ongoing":
+            raise TransactionRetryException(
+                "the transaction of an earlier save of this session goes on at the server, though not on this "
+                "connection: it is prepared, or its commit waits, or the server has not noticed that its connection "
+                "broke. What a save would build on is not known, and nothing was written: repeat it"
+            ) from refusal.__cause__
         if refusal.marker != "undone":
             return
         if len(xids) == 1:

@@ -21,9 +21,9 @@ PLACE: Final = Statement(
 _STATUS: Final = b"SELECT pg_catalog.pg_xact_status($1::text::pg_catalog.xid8)"
 # The cast depends on a volatile function, so that no planner evaluates it beforehand.
 _REFUSE_UNDONE: Final = (
-    b"SELECT CASE WHEN s = 'aborted' THEN ('docsession:undone ' || s)::int::text ELSE s END FROM ("
-    + _STATUS
-    + b" AS s) x"
+    b"SELECT CASE WHEN s = 'aborted' THEN ('docsession:undone ' || s)::int::text "
+    b"WHEN s = 'in progress' AND $1 <> coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, '') "
+    b"THEN ('docsession:ongoing ' || s)::int::text ELSE s END FROM (" + _STATUS + b" AS s) x"
 )
 _KEEP: Final = b"SELECT pg_catalog.set_config($1, pg_catalog.current_setting($2), true)"
 
@@ -34,7 +34,7 @@ def status_of(xid: str) -> Statement:
 
 
 def refuse_undone(xid: str) -> Statement:
-    """The same, and refuse the request where it was rolled back."""
+    """The same, and refuse the request where it was rolled back, or goes on elsewhere."""
     return Statement(_REFUSE_UNDONE, (xid,))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from docsession import ConcurrencyException, TooManyRequestsException
+from docsession import ConcurrencyException, RavenException, TooManyRequestsException, TransactionRetryException
 from docsession._executors._foreign import AsyncForeignExecutor, BlockingForeignExecutor
 from docsession._executors._hosts import host_of
 from docsession._port import Fate, Request
@@ -269,6 +269,26 @@ class TestTheExecutor:
         assert await executor.run(write(host_table, 2)) == [[]]
         assert executor.premises == []
         assert host_table.committed() == [2]
+
+    async def test_nothing_is_built_on_a_transaction_that_goes_on_elsewhere(self, connect, host_table):
+        first, before = await connect()
+        second, executor = await connect()
+        for n, end in ((1, first.commit), (2, first.rollback)):
+            await before.run(write(host_table, n))
+            executor.premises[:] = [before.premises.pop()]
+            with pytest.raises(TransactionRetryException, match="goes on at the server"):
+                await executor.run(write(host_table, 10 + n))
+            assert await executor.run(Request([statement("SELECT 1::bigint")])) == [[(1,)]]
+            await finished(end())
+            if n == 1:
+                await executor.run(write(host_table, 10 + n))
+                assert executor.premises[0].fate is Fate.COMMITTED
+                await finished(second.commit())
+            else:
+                with pytest.raises(RavenException, match="undone"):
+                    await executor.run(write(host_table, 10 + n))
+        await finished(second.rollback())
+        assert host_table.committed() == [1, 11]
 
     async def test_a_block_of_psycopg_is_joined_also_on_a_connection_in_autocommit(self, connect, host_table):
         connection, executor = await connect(autocommit=True)
