@@ -17,6 +17,7 @@ from docsession._session._changing import Changing
 from docsession._session._context import SessionContext
 from docsession._session._lazy_reading import lazy_count, lazy_documents
 from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
+from docsession._session._raw_json import RawJson
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -223,6 +224,33 @@ class AsyncDocumentQuery(QueryBuilding[T]):
     def returning(self) -> AsyncReturningQuery[T]:
         """Return what deletes or patches the documents and returns them instead of their number."""
         return AsyncReturningQuery(Changing(self._context, self._querying), self._specification)
+
+    async def json(
+        self,
+        size: int | None = None,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        envelope: bool = False,
+    ) -> bytes:
+        """Return the documents as JSON, as they are stored, each with its id as the first member. One request.
+
+        Nothing is parsed, tracked or brought up to date, which makes it the quickest way into an HTTP response.
+
+        Args:
+            size: None: an array of the documents. A number: a page by keys, `{"items": […], "next": …, "previous": …}`.
+            after: As in `page`.
+            before: As in `page`.
+            envelope: True: `{"items": […], "total": …}`, of what `skip` and `take` leave.
+        """
+        raw = RawJson(self._context)
+        if size is not None:
+            return await raw.page(self._specification, size, after, before)
+        if after is not None or before is not None:
+            raise InvalidArgumentException("json(after=…) and json(before=…) take a size: json(20, after=token)")
+        if envelope:
+            return await raw.envelope(self._specification)
+        return await raw.documents(self._specification)
 
     def lazily(self) -> AsyncLazy[list[T]]:
         """Return what will be the documents, asked for together with all that the session waits for.

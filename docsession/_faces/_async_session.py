@@ -20,6 +20,7 @@ from docsession._faces._session import Keys
 from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
+from docsession._session._raw_json import RawJson
 
 T = TypeVar("T")
 
@@ -86,6 +87,17 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
+
+    async def load_json(self, key: str, object_type: type[Any] | None = None) -> bytes | None:
+        """Return a document as JSON, as it is stored, with its id as the first member; None where there is none.
+
+        Nothing is parsed or tracked. One request.
+
+        Args:
+            key: The id.
+            object_type: The class, whose attribute of the id gives that member its name; None: `id`.
+        """
+        return await RawJson(self._core.context).load(key, object_type)
 
     def batch(self) -> AsyncBatch:
         """Return a block that collects loads and queries and sends them in one request at its end.

@@ -21,6 +21,7 @@ from docsession._faces._run import run
 from docsession._query._query import Query, specification_of
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
+from docsession._session._raw_json import RawJson
 
 T = TypeVar("T")
 
@@ -123,6 +124,17 @@ class DocumentSession(SessionEvents, DocumentEvents):
             object_type: The class of those documents.
         """
         return LoaderWithInclude(self._core).include(path, object_type)
+
+    def load_json(self, key: str, object_type: type[Any] | None = None) -> bytes | None:
+        """Return a document as JSON, as it is stored, with its id as the first member; None where there is none.
+
+        Nothing is parsed or tracked. One request.
+
+        Args:
+            key: The id.
+            object_type: The class, whose attribute of the id gives that member its name; None: `id`.
+        """
+        return run(RawJson(self._core.context).load(key, object_type))
 
     def batch(self) -> Batch:
         """Return a block that collects loads and queries and sends them in one request at its end.

@@ -114,20 +114,23 @@ class Querying:
 
     async def keyset(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
         """Return a page by keys: what comes after or before a token."""
-        if after is not None and before is not None:
-            raise InvalidArgumentException("page() takes after= or before=, not both")
-        if asked.take is not None or asked.skip or asked.groups or asked.distinct:
-            raise InvalidOperationException(
-                "page(size) goes on by keys: call it on a query without skip, take, group_by and distinct"
-            )
-        if type(size) is not int or not 0 < size < _LARGEST_PAGE:
-            raise InvalidArgumentException(f"page() takes how many documents it has, 1 or more, not {size!r:.40}")
-        return await self.guarded("page", asked, lambda asked: self._keyset(asked, size, after, before))
 
-    async def _keyset(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
+        async def ask(asked: Specification) -> Page[Any]:
+            rows, following, preceding, found = await self.keyset_rows(asked, size, after, before)
+            items = [] if found is None else self.results(rows, *found, asked)
+            return Page(items, next=following, previous=preceding)
+
+        _check_keyset(asked, size, after, before)
+        return await self.guarded("page", asked, ask)
+
+    async def keyset_rows(
+        self, asked: Specification, size: int, after: str | None, before: str | None
+    ) -> tuple[Rows, str | None, str | None, tuple[TableStatements, DocumentMapping[Any]] | None]:
+        """Return the rows of a page by keys, the tokens for the one after it and before it, and where it lies."""
+        _check_keyset(asked, size, after, before)
         found = await self.find(asked)
         if found is None:
-            return Page([])
+            return [], None, None, None
         compiler = self.compiler(*found)
         digest, count = digest_of(compiler.form_of(asked)), compiler.count_keys(asked)
         secret = self._context.conventions.page_token_key
@@ -149,8 +152,7 @@ class Querying:
 
         following = token_of(rows[-1]) if rows and (has_more or backwards) else None
         preceding = token_of(rows[0]) if rows and (has_more if backwards else token is not None) else None
-        items = self.results([row[:-count] for row in rows], *found, asked)
-        return Page(items, next=following, previous=preceding)
+        return [row[:-count] for row in rows], following, preceding, found
 
     async def aggregate(self, asked: Specification, function: str, of: Callable[[Any], object]) -> Any:
         """Return what is computed over all documents that are asked for."""
@@ -401,3 +403,14 @@ def _check_whole(asked: Specification, function: str) -> None:
             f"{function} is computed over all documents that fulfil the conditions: call it on a query without skip, "
             "take, group_by and select"
         )
+
+
+def _check_keyset(asked: Specification, size: int, after: str | None, before: str | None) -> None:
+    if after is not None and before is not None:
+        raise InvalidArgumentException("a page by keys takes after= or before=, not both")
+    if asked.take is not None or asked.skip or asked.groups or asked.distinct:
+        raise InvalidOperationException(
+            "a page by keys goes on by keys: call it on a query without skip, take, group_by and distinct"
+        )
+    if type(size) is not int or not 0 < size < _LARGEST_PAGE:
+        raise InvalidArgumentException(f"a page has 1 document or more, not {size!r:.40}")

@@ -43,6 +43,7 @@ OPERATIONS = [
     ("get_metadata_for", lambda s, e: s.advanced.get_metadata_for(e)),
     ("get_change_vector_for", lambda s, e: s.advanced.get_change_vector_for(e)),
     ("get_last_modified_for", lambda s, e: s.advanced.get_last_modified_for(e)),
+    ("load_json", lambda s, e: s.load_json("companies/404")),
     ("query_sql", lambda s, e: s.query_sql(Company, "SELECT * FROM {table}").all()),
     ("query", lambda s, e: s.query(Company).all()),
     ("defer", lambda s, e: s.defer(DeleteCommandData("companies/404"))),

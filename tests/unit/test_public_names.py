@@ -186,7 +186,7 @@ FACES = [
 # What asks the server, or may; everything else is a plain method on both faces.
 AWAITED = {
     "AsyncDocumentStore": {"initialize", "close", "run"},
-    "AsyncDocumentSession": {"store", "load", "save_changes", "close"},
+    "AsyncDocumentSession": {"load_json", "store", "load", "save_changes", "close"},
     "AsyncAdvancedSession": {
         "begin",
         "commit",
