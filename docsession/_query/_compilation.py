@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from docsession._query._access import NOTHING_DECLARED, Access
-from docsession._sql._values import Path, Shape, items_of, value_expression
+from docsession._sql._values import Path, Shape, items_of, loose_expression, value_expression, values_of
 
 Convert: TypeAlias = Callable[[Any], object]
 
@@ -68,7 +68,7 @@ class Compilation:
         if scope is not None:
             return value_expression(scope.document, path, shape, self.schema)
         if len(path) == 1 and path[0] == self.id_key:
-            return self.id
+            return f'(lower({self.id}) COLLATE "C")' if shape is Shape.FOLDED else self.id
         promoted = self.access.columns.get((path, shape))
         if promoted is not None:
             return promoted.sql(self.row)
@@ -93,3 +93,11 @@ class Compilation:
     def items(self, scope: Scope | None, path: Path) -> str:
         """Return the SQL of the set of the items of a list."""
         return items_of(self.document(scope), path)
+
+    def values(self, scope: Scope | None, path: Path) -> str:
+        """Return the SQL of the set of the items of a list, or of the value itself where it is no list."""
+        return values_of(self.document(scope), path)
+
+    def loose(self, scope: Scope | None, path: Path, shape: Shape) -> str:
+        """Return the SQL of a value of which nothing is declared."""
+        return loose_expression(self.document(scope), path, shape)

@@ -51,12 +51,12 @@ class Recorded:
         # Called once a name: afterwards it is found in __dict__.
         if name.startswith("__"):
             raise AttributeError(name)
-        made = Recorded(_below(self._docsession_operand, name))
+        made = Recorded(below(self._docsession_operand, name))
         self.__dict__[name] = made
         return made
 
     def __getitem__(self, key: object) -> Recorded:
-        return Recorded(_item(self._docsession_operand, key))
+        return Recorded(item_at(self._docsession_operand, key))
 
     @override
     def __eq__(self, other: object) -> Predicate:  # type: ignore[override]  # it records instead
@@ -227,7 +227,7 @@ def item_form(place: Place) -> Form:
     raise InvalidArgumentTypeException(f"{place.label} holds {form.label}, which is no list")
 
 
-def _below(operand: Operand, name: str) -> Place:
+def below(operand: Operand, name: str) -> Place:
     """Return the field *name* of the objects that a place holds."""
     form = bare(operand.form)
     label = f"{operand.label}.{name}" if operand.label else name
@@ -271,7 +271,7 @@ def _field(form: Form, name: str) -> tuple[Field | None, list[str]]:
     ]
 
 
-def _item(operand: Operand, key: object) -> Place:
+def item_at(operand: Operand, key: object) -> Place:
     """Return the value under a key of a dict, or at a position of a list."""
     form = bare(operand.form)
     label = f"{operand.label}[{key!r}]"

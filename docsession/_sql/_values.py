@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from docsession._sql._instant import INSTANT_FUNCTION
 from docsession._sql._quoting import qualified, quote_literal
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys of objects, and positions in arrays; () is the document, or the item of an array, itself."""
+
+
+_DIGITS: Final = r"^[-+]?[0-9]{1,250}([.][0-9]{1,250})?$"
 
 
 class Shape(enum.Enum):
@@ -88,6 +91,32 @@ def items_of(document: str, path: Path) -> str:
     """Return the set of the items of the array at *path*; empty for anything but an array."""
     value = json_at(document, path)
     return f"jsonb_array_elements(CASE WHEN jsonb_typeof({value}) = 'array' THEN {value} ELSE '[]' END)"
+
+
+def values_of(document: str, path: Path) -> str:
+    """Return the set of the values at *path*: the items of an array, any other value itself, nothing if it is missing."""
+    value = json_at(document, path)
+    one = f"WHEN {value} IS NOT NULL THEN jsonb_build_array({value}) ELSE '[]' END"
+    return f"jsonb_array_elements(CASE WHEN jsonb_typeof({value}) = 'array' THEN {value} {one})"
+
+
+def loose_expression(document: str, path: Path, shape: Shape) -> str:
+    """Return the SQL of a value of which nothing is declared: any scalar as text, or what looks like a number as one.
+
+    No index has such expressions.
+
+    Args:
+        document, path: As for `value_expression`.
+        shape: TEXT, FOLDED or NUMBER.
+    """
+    value, text = json_at(document, path), text_at(document, path)
+    if shape is Shape.NUMBER:
+        # As many digits as no cast fails of.
+        looks = f"jsonb_typeof({value}) = 'string' AND {text} ~ '{_DIGITS}'"
+        number = f"WHEN jsonb_typeof({value}) = 'number' THEN ({value})::numeric"
+        return f"(CASE {number} WHEN {looks} THEN ({text})::numeric END)"
+    scalar = f"CASE WHEN jsonb_typeof({value}) IN ('string', 'number', 'boolean') THEN {text} END"
+    return f'(lower({scalar}) COLLATE "C")' if shape is Shape.FOLDED else f'(({scalar}) COLLATE "C")'
 
 
 def _step(part: str | int) -> str:
