@@ -82,6 +82,7 @@ from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
+from docsession._query._clauses import QueryOperator
 from docsession._query._facets import FacetValue
 from docsession._query._functions import (
     Value,
@@ -111,8 +112,11 @@ from docsession._query._functions import (
     value,
 )
 from docsession._query._indexes import GinIndex, Index, Promoted, Statistics
+from docsession._query._ordering import NullsOrdering, OrderingType
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
+from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
+from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
 from docsession._session._event_args import (
@@ -206,6 +210,8 @@ __all__ = [
     "GetCompareExchangeValueOperation",
     "GetCompareExchangeValuesOperation",
     "GinIndex",
+    "GroupByDocumentQuery",
+    "GroupByField",
     "IncludeBuilder",
     "IncompatibleSchemaException",
     "Index",
@@ -225,8 +231,10 @@ __all__ = [
     "MultipleResultsException",
     "NoResultException",
     "NonUniqueObjectException",
+    "NullsOrdering",
     "OperationExecutor",
     "OptimisticConcurrencyMode",
+    "OrderingType",
     "Page",
     "PatchOperation",
     "PermissionDeniedException",
@@ -235,8 +243,12 @@ __all__ = [
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "Query",
+    "QueryOperator",
     "QueryPlan",
+    "QueryResult",
     "QuerySql",
+    "QueryStatistics",
+    "QueryTimings",
     "RavenException",
     "RawDocumentQuery",
     "ReadPreference",

@@ -30,6 +30,7 @@ class ConventionSettings(TypedDict, total=False):
     cluster_wide_timeout: timedelta | float | None
     disable_atomic_document_writes_in_cluster_wide_transaction: bool
     document_id_generator: Callable[[str, object], str] | None
+    exact_queries: bool
     find_collection_name: Callable[[type], str | None] | None
     find_identity_property_name: Callable[[type], str | None] | None
     identity_parts_separator: str
@@ -77,6 +78,7 @@ class DocumentConventions:
         "_cluster_wide_timeout",
         "_disable_atomic_writes",
         "_document_id_generator",
+        "_exact_queries",
         "_find_collection_name",
         "_find_identity_property_name",
         "_frozen",
@@ -105,6 +107,7 @@ class DocumentConventions:
         self._auto_create = True
         self._cluster_wide_timeout: timedelta | None = timedelta(seconds=15)
         self._disable_atomic_writes = False
+        self._exact_queries = False
         self._identity_parts_separator = "/"
         self._node_tag = "A"
         self._page_token_key: bytes | None = None
@@ -181,6 +184,16 @@ class DocumentConventions:
     def disable_atomic_document_writes_in_cluster_wide_transaction(self, value: bool) -> None:
         self._assert_not_frozen("disable_atomic_document_writes_in_cluster_wide_transaction")
         self._disable_atomic_writes = bool(value)
+
+    @property
+    def exact_queries(self) -> bool:
+        """True lets `where_equals` and its like compare texts exactly, unless a call says `exact=False`; False."""
+        return self._exact_queries
+
+    @exact_queries.setter
+    def exact_queries(self, value: bool) -> None:
+        self._assert_not_frozen("exact_queries")
+        self._exact_queries = bool(value)
 
     @property
     def identity_parts_separator(self) -> str:

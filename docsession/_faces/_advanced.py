@@ -7,12 +7,14 @@ from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._cluster_transaction import ClusterTransactionOperations
+from docsession._faces._document_query import DocumentQuery
 from docsession._faces._lazy import EagerSessionOperations
 from docsession._faces._lazy_reading import LazySessionOperations
 from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
 from docsession._faces._units import BlockingWaiting, Patience, edit
+from docsession._query._query import specification_of_index
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -106,6 +108,44 @@ class AdvancedSession(AdvancedSessionCommon):
         return run(
             self._core.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
         )
+
+    @overload
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        *,
+        object_type: type[T],
+        is_map_reduce: bool = False,
+    ) -> DocumentQuery[T]: ...
+    @overload
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        object_type: type[Any] | None = None,
+        is_map_reduce: bool = False,
+    ) -> DocumentQuery[Any]: ...
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        object_type: type[Any] | None = None,
+        is_map_reduce: bool = False,
+    ) -> DocumentQuery[Any]:
+        """Ask for documents, as `session.query` (RavenDB: advanced.document_query).
+
+        Args:
+            index_name: None: PostgreSQL finds out itself which index serves a query.
+            collection_name: The collection, where no class says it.
+            object_type: The class; None gives dicts.
+            is_map_reduce: False; `group_by` needs no index.
+
+        Raises:
+            InvalidArgumentException: An index is named, or neither a class nor a collection.
+        """
+        asked = specification_of_index(index_name, collection_name, object_type, is_map_reduce=is_map_reduce)
+        return DocumentQuery(self._core.context, asked)
 
     # what belongs together
 

@@ -8,10 +8,12 @@ from typing import Any, TypeVar, overload
 from docsession._faces._advanced_common import AdvancedSessionCommon
 from docsession._faces._async_lazy_reading import AsyncLazySessionOperations
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
+from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
 from docsession._faces._units import AsyncWaiting, Patience, edit
+from docsession._query._query import specification_of_index
 from docsession._session._core import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -82,6 +84,44 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         return await self._core.load_starting_with(
             id_prefix, object_type, matches, start, page_size, exclude, start_after
         )
+
+    @overload
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        *,
+        object_type: type[T],
+        is_map_reduce: bool = False,
+    ) -> AsyncDocumentQuery[T]: ...
+    @overload
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        object_type: type[Any] | None = None,
+        is_map_reduce: bool = False,
+    ) -> AsyncDocumentQuery[Any]: ...
+    def document_query(
+        self,
+        index_name: str | None = None,
+        collection_name: str | None = None,
+        object_type: type[Any] | None = None,
+        is_map_reduce: bool = False,
+    ) -> AsyncDocumentQuery[Any]:
+        """Ask for documents, as `session.query` (RavenDB: advanced.document_query).
+
+        Args:
+            index_name: None: PostgreSQL finds out itself which index serves a query.
+            collection_name: The collection, where no class says it.
+            object_type: The class; None gives dicts.
+            is_map_reduce: False; `group_by` needs no index.
+
+        Raises:
+            InvalidArgumentException: An index is named, or neither a class nor a collection.
+        """
+        asked = specification_of_index(index_name, collection_name, object_type, is_map_reduce=is_map_reduce)
+        return AsyncDocumentQuery(self._core.context, asked)
 
     # what belongs together
 

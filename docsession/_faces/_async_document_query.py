@@ -10,9 +10,13 @@ from typing_extensions import override
 from docsession._errors import InvalidArgumentException
 from docsession._faces._lazy import AsyncLazy
 from docsession._faces._query_results import described, first_of, one_of
+from docsession._query._builder import RavenBuilding
 from docsession._query._facets import FacetValue
+from docsession._query._fields import Documents
 from docsession._query._projection import project
-from docsession._query._query import QueryBuilding, Specification, but
+from docsession._query._query import Specification, but
+from docsession._query._raven_results import GroupByDocumentQuery, grouped, of_type, select_fields
+from docsession._query._watching import QueryResult
 from docsession._session._changing import Changing
 from docsession._session._context import SessionContext
 from docsession._session._lazy_reading import lazy_count, lazy_documents
@@ -23,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class AsyncDocumentQuery(QueryBuilding[T]):
+class AsyncDocumentQuery(RavenBuilding[T]):
     """What to ask for, and the session that asks (RavenDB: DocumentQuery).
 
     Its building methods return a new query each; asking twice sends two requests. The documents are
@@ -52,6 +56,17 @@ class AsyncDocumentQuery(QueryBuilding[T]):
     def _with(self, specification: Specification) -> Self:
         return type(self)(self._context, specification)
 
+    @property
+    @override
+    def _is_exact(self) -> bool:
+        return self._context.conventions.exact_queries
+
+    @property
+    @override
+    def _documents(self) -> Documents:
+        own = self._specification
+        return Documents(own.root, self._querying.mapping(own).codec.id_key)
+
     @overload
     def select(self, function: Callable[[T], R], /) -> AsyncDocumentQuery[R]: ...
     @overload
@@ -73,6 +88,52 @@ class AsyncDocumentQuery(QueryBuilding[T]):
         own = self._specification
         projection = project(own.root, function, into)
         return AsyncDocumentQuery(self._context, but(own, projection=projection))
+
+    def select_fields(self, projection_class: type[R], *fields: str) -> AsyncDocumentQuery[R]:
+        """Return fields by name instead of documents (RavenDB: select_fields); nothing of it is tracked.
+
+        Args:
+            projection_class: A class with those fields; `dict`; or `str`, `int`, `float` or `bool`, which give the
+                values of one field.
+            fields: As in `where_equals`; without any, those of the class.
+
+        Raises:
+            InvalidArgumentException: There is no such field.
+        """
+        own = self._unfinished("select_fields")
+        projection = select_fields(self._documents, projection_class, fields)
+        return AsyncDocumentQuery(self._context, but(own, projection=projection))
+
+    @overload
+    def group_by(self, *keys: Callable[[T], object]) -> Self: ...
+    @overload
+    def group_by(
+        self, field_name: str, /, *field_names: str
+    ) -> GroupByDocumentQuery[AsyncDocumentQuery[dict[str, Any]]]: ...
+    @override
+    def group_by(self, *keys: Any) -> Any:
+        """Put the documents into groups by fields; null and missing are one group.
+
+        Args:
+            keys: `lambda o: o.country`, or several fields in a tuple, with `select` to follow; or the names of fields,
+                with RavenDB's `select_key`, `select_sum` and `select_count` to follow.
+        """
+        if not keys or not isinstance(keys[0], str):
+            return super().group_by(*keys)
+        own = grouped(self._documents, self._unfinished("group_by"), keys)
+        return GroupByDocumentQuery(self._documents, own, lambda made: AsyncDocumentQuery(self._context, made))
+
+    def of_type(self, t_result_class: type[R]) -> AsyncDocumentQuery[R]:
+        """Return the results as instances of a class with fields of the same names (RavenDB: of_type); untracked."""
+        own = self._specification
+        return AsyncDocumentQuery(self._context, but(own, projection=of_type(self._documents, own, t_result_class)))
+
+    async def get_query_result(self) -> QueryResult[T]:
+        """Return the results with how many there are without `skip` and `take` (RavenDB: get_query_result).
+
+        One request.
+        """
+        return await self._querying.result(self._specification)
 
     async def sum_(self, of: Callable[[T], R], /) -> R:
         """Return the sum of a field; 0 where there are no numbers. One request."""

@@ -18,7 +18,7 @@ from docsession._faces._includes import IncludeBuilder, Includes, collect_includ
 from docsession._faces._lazy_reading import Batch
 from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
-from docsession._query._query import Query, specification_of
+from docsession._query._query import Query, specification_from, specification_of_collection
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 from docsession._session._raw_json import RawJson
@@ -160,18 +160,35 @@ class DocumentSession(SessionEvents, DocumentEvents):
     def query(self, source: type[T] | Query[T], /) -> DocumentQuery[T]: ...
     @overload
     def query(self, source: type[dict[str, Any]], collection: str, /) -> DocumentQuery[dict[str, Any]]: ...
-    def query(self, source: Any, collection: str | None = None, /) -> DocumentQuery[Any]:
+    @overload
+    def query(self, *, object_type: type[T]) -> DocumentQuery[T]: ...
+    def query(
+        self, source: Any = None, collection: str | None = None, object_type: type[Any] | None = None
+    ) -> DocumentQuery[Any]:
         """Ask for the documents of a class that fulfil conditions (RavenDB: session.query).
 
         Args:
             source: The class, or a `Query`; `dict` for documents as dicts, with their collection.
             collection: The collection of dicts.
+            object_type: The class, by RavenDB's name for it.
 
         Raises:
             InvalidArgumentTypeException: It is neither.
         """
-        specification = source.specification if isinstance(source, Query) else specification_of(source, collection)
-        return DocumentQuery(self._core.context, specification)
+        return DocumentQuery(self._core.context, specification_from(source, collection, object_type))
+
+    @overload
+    def query_collection(self, collection_name: str, object_type: type[T]) -> DocumentQuery[T]: ...
+    @overload
+    def query_collection(self, collection_name: str, object_type: None = None) -> DocumentQuery[dict[str, Any]]: ...
+    def query_collection(self, collection_name: str, object_type: type[Any] | None = None) -> DocumentQuery[Any]:
+        """Ask for the documents of a collection (RavenDB: session.query_collection).
+
+        Args:
+            collection_name: As in `"Orders"`.
+            object_type: The class that is stored there; None gives dicts.
+        """
+        return DocumentQuery(self._core.context, specification_of_collection(collection_name, object_type))
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document (RavenDB: session.delete).

@@ -40,6 +40,8 @@ from docsession._query._operands import Operand, Place
 from docsession._sql._values import Path, Shape, json_at
 
 NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+LAST: Final = "\U0010ffff"
+"""The last code point."""
 _EQUALITY: Final = ("=", "<>")
 
 
@@ -347,11 +349,15 @@ class IsNull(Predicate):
 
 
 class In(Predicate):
-    """An operand equal to one of several values."""
+    """An operand equal to one of several values.
+
+    Args:
+        shape: What they are compared as; None finds it out.
+    """
 
     __slots__ = ("_has_null", "_lists", "_operand")
 
-    def __init__(self, operand: Operand, values: Sequence[Any], *, folded: bool = False) -> None:
+    def __init__(self, operand: Operand, values: Sequence[Any], shape: Shape | None = None) -> None:
         self._operand = operand
         self._has_null = False
         lists: dict[Shape, list[Any]] = {}
@@ -359,10 +365,7 @@ class In(Predicate):
             if value is None:
                 self._has_null = True
                 continue
-            shape = shape_of_value(operand.form, value, operand.label)
-            if shape is Shape.TEXT and folded:
-                shape = Shape.FOLDED
-            lists.setdefault(shape, []).append(value)
+            lists.setdefault(shape or shape_of_value(operand.form, value, operand.label), []).append(value)
         self._lists = lists
 
     @override
@@ -386,7 +389,10 @@ class In(Predicate):
                 bind = binder(operand.form, shape)
                 parts += [f"{left} = {to.bind(to.take(), bind)}" for _ in found]
             else:
-                parts.append(f"{left} = ANY({to.bind(to.take(), _array_of(operand, shape), ARRAY_CASTS[shape])})")
+                array = to.bind(to.take(), _array_of(operand, shape), ARRAY_CASTS[shape])
+                if shape is Shape.FOLDED:
+                    array = f"ARRAY(SELECT lower(v) FROM unnest({array}) AS v)"
+                parts.append(f"{left} = ANY({array})")
         if self._has_null:
             parts.append(IsNull(operand).sql(to))
         if not parts:
@@ -398,13 +404,15 @@ class In(Predicate):
 
 def _array_of(operand: Operand, shape: Shape) -> Callable[[Any], TextArray]:
     item = array_item(operand.form, shape)
-    if shape is Shape.FOLDED:
-        return lambda values: TextArray(item(value).lower() for value in values)
     return lambda values: TextArray(map(item, values))
 
 
 class StartsWith(Predicate):
-    """A text that begins with another one: a range, which a b-tree serves."""
+    """A text that begins with another one: a range, which a b-tree serves.
+
+    Without regard to case both bounds are made of what the server's `lower` returns, which is not always
+    what Python's does.
+    """
 
     __slots__ = ("_above", "_operand", "_shape", "_text")
 
@@ -412,8 +420,9 @@ class StartsWith(Predicate):
         check_text(operand, text, "starts_with")
         self._operand = operand
         self._shape = shape
-        self._text = text.lower() if shape is Shape.FOLDED else text
-        self._above = next_text(self._text)
+        self._text = text
+        # The last code point has no next one; neither has it another case.
+        self._above = (text.rstrip(LAST) or None) if shape is Shape.FOLDED else next_text(text)
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -426,9 +435,13 @@ class StartsWith(Predicate):
         left = self._operand.sql(to, self._shape)
         number = to.take()
         low = to.bind(number, lambda pair: pair[0])
+        if self._shape is Shape.FOLDED:
+            low = f"lower({low})"
         if self._above is None:
             return f"({left} < {low} OR {left} IS NULL)" if negated else f"{left} >= {low}"
         high = to.bind(number, lambda pair: pair[1])
+        if self._shape is Shape.FOLDED:
+            high = next_lower_text(high)
         if negated:
             return f"({left} < {low} OR {left} >= {high} OR {left} IS NULL)"
         return f"({left} >= {low} AND {left} < {high})"
@@ -441,6 +454,14 @@ def next_text(start: str) -> str | None:
         if code < 0x10FFFF:
             return start[:end] + chr(0xE000 if code == 0xD7FF else code + 1)
     return None
+
+
+def next_lower_text(text: str) -> str:
+    """Return the SQL of what `next_text` returns for the lower case of a text that does not end in `LAST`."""
+    lower = f"lower({text})"
+    code = f"ascii(right({lower}, 1))"
+    following = f"chr(CASE {code} WHEN 55295 THEN 57344 ELSE {code} + 1 END)"
+    return f"(left({lower}, -1) || {following})"
 
 
 class Like(Predicate):
@@ -465,13 +486,14 @@ class Like(Predicate):
         key.append(("like", self._shape))
         self._operand.walk(key, values)
         text = self._text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        pattern = f"{self._before}{text}{self._after}"
-        values.append(pattern.lower() if self._shape is Shape.FOLDED else pattern)
+        values.append(f"{self._before}{text}{self._after}")
 
     @override
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         left = self._operand.sql(to, self._shape)
         pattern = to.bind(to.take(), _same)
+        if self._shape is Shape.FOLDED:
+            pattern = f"lower({pattern})"
         return f"({left} NOT LIKE {pattern} OR {left} IS NULL)" if negated else f"{left} LIKE {pattern}"
 
 
@@ -495,7 +517,10 @@ class Matches(Predicate):
     @override
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         left = self._operand.sql(to, Shape.TEXT)
-        operator = "~*" if self._shape is Shape.FOLDED else "~"
+        operator = "~"
+        if self._shape is Shape.FOLDED:
+            # By code point only ASCII has cases.
+            operator, left = "~*", f'{left} COLLATE "default"'
         pattern = to.bind(to.take(), _same)
         return f"({left} !{operator} {pattern} OR {left} IS NULL)" if negated else f"{left} {operator} {pattern}"
 

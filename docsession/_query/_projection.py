@@ -162,8 +162,7 @@ def project(root: Recorded, function: Callable[[Any], object] | None, into: type
             raise InvalidArgumentException(
                 "select() takes a function, as in lambda o: (o.company, o.freight), or into="
             )
-        names = [field.name for field in _fields_of(into)]
-        return _into(into, {name: getattr(root, name) for name in names})
+        return _into(into, {name: getattr(root, name) for name in names_of(into)})
     made = record(function, root, "select()")
     if into is not None:
         if not isinstance(made, Mapping):
@@ -212,6 +211,24 @@ def _selected(name: object, value: object) -> Selected:
     if not operand.label:
         raise InvalidArgumentException("select() returns fields; a query without select() returns the documents")
     return Selected(name, operand)
+
+
+def names_of(into: object) -> list[str]:
+    """Return the names of the fields of a class.
+
+    Raises:
+        InvalidArgumentTypeException: It declares none.
+    """
+    return [field.name for field in _fields_of(into)]
+
+
+def into_class(into: type[Any], fields: Mapping[str, Operand]) -> Projection:
+    """Return what makes an instance of a class of each row, given what its fields are.
+
+    Raises:
+        InvalidArgumentException: The class has no such field.
+    """
+    return _into(into, {name: Recorded(operand) for name, operand in fields.items()})
 
 
 def _into(into: type[Any], made: Mapping[Any, object]) -> Projection:

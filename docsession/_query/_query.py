@@ -12,12 +12,14 @@ from typing_extensions import override
 
 from docsession._documents._paths import PathLike, attributes_of
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException, InvalidOperationException
+from docsession._query._clauses import Clauses
 from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
 from docsession._query._operands import Operand, Place
 from docsession._query._predicates import Predicate, as_predicate
 from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
+from docsession._query._watching import Watchers
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         skip, take: How many are left out first, and returned at most.
         includes: (path, class) of further documents to bring along.
         no_tracking: True: what is found is not tracked.
+        watchers: Who is told when it has been asked.
     """
 
     object_type: type[Any]
@@ -58,6 +61,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     take: int | None = None
     includes: tuple[tuple[PathLike, type[Any] | None], ...] = ()
     no_tracking: bool = False
+    watchers: Watchers | None = None
 
 
 class QueryBuilding(ABC, Generic[T]):
@@ -88,6 +92,9 @@ class QueryBuilding(ABC, Generic[T]):
         """
         own = self._unfinished("where")
         conditions = list(own.conditions)
+        for each in conditions:
+            if type(each) is Clauses:
+                each.check_finished("where()")
         if predicate is not None:
             conditions.append(as_predicate(record(predicate, own.root, "where()")))
         elif not fields:
@@ -106,7 +113,7 @@ class QueryBuilding(ABC, Generic[T]):
             InvalidArgumentException: There is no such field, or it cannot be sorted by.
         """
         own = self._unfinished("order_by")
-        added = [order for key in keys for order in _orders(own, key)]
+        added = [order for key in keys for order in orders_by(own, key)]
         if not added:
             raise InvalidArgumentException("order_by() takes what to sort by: order_by(lambda o: o.name)")
         return self._with(but(own, orders=own.orders + tuple(added)))
@@ -114,7 +121,7 @@ class QueryBuilding(ABC, Generic[T]):
     def order_by_descending(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields, from the greatest to the least; what has no value comes first."""
         own = self._unfinished("order_by_descending")
-        added = [(operand, not down) for key in keys for operand, down in _orders(own, key)]
+        added = [(operand, not down) for key in keys for operand, down in orders_by(own, key)]
         return self._with(but(own, orders=own.orders + tuple(added)))
 
     def group_by(self, *keys: Callable[[T], object]) -> Self:
@@ -227,7 +234,46 @@ def specification_of(object_type: object, collection: object = None) -> Specific
     return Specification(object_type, root_of(object_type), collection)
 
 
-def _orders(asked: Specification, key: object) -> list[tuple[Operand, bool]]:
+def specification_from(source: object, collection: object, object_type: object) -> Specification:
+    """Return what `session.query(source, collection, object_type=object_type)` asks for.
+
+    Raises:
+        InvalidArgumentException: A class is given twice, differently, or none.
+    """
+    if isinstance(source, Query):
+        if collection is not None or object_type not in {None, source.object_type}:
+            raise InvalidArgumentException("query() takes a Query, which has a class and a collection, or those")
+        return source.specification
+    if source is not None and object_type is not None and source is not object_type:
+        raise InvalidArgumentException(f"query() was given two classes, {source!r:.60} and {object_type!r:.60}")
+    return specification_of(object_type if source is None else source, collection)
+
+
+def specification_of_collection(name: object, object_type: object) -> Specification:
+    """Return what asks for all documents of a collection, as dicts if no class is given."""
+    return specification_of(dict if object_type is None else object_type, name)
+
+
+def specification_of_index(
+    index_name: object, collection_name: object, object_type: object, *, is_map_reduce: object
+) -> Specification:
+    """Return what `document_query` asks for.
+
+    Raises:
+        InvalidArgumentException: An index is named, or neither a collection nor a class.
+    """
+    if index_name is not None or is_map_reduce:
+        raise InvalidArgumentException(
+            "document_query() takes no index: PostgreSQL finds out itself which one serves a query. Give the class, "
+            "document_query(object_type=Order), or the collection"
+        )
+    if collection_name is None and object_type is None:
+        raise InvalidArgumentException("document_query() takes a class or a collection: object_type=Order")
+    return specification_of_collection(collection_name, object_type)
+
+
+def orders_by(asked: Specification, key: object) -> list[tuple[Operand, bool]]:
+    """Return what `order_by(key)` sorts by, each with True where from the greatest to the least."""
     root = asked.root
     if isinstance(key, str):
         down = key.startswith("-")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,12 +15,15 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
 from docsession._port import Row, Rows, Statement
 from docsession._query._access import Access
+from docsession._query._clauses import Clauses
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
+from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
+from docsession._query._watching import QueryResult
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
@@ -96,7 +101,20 @@ class Querying:
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
+        if asked.watchers is not None:
+            return (await self.result(asked)).results
         return await self.guarded("query", asked, self._all)
+
+    async def result(self, asked: Specification) -> QueryResult[Any]:
+        """Return the documents that are asked for, with what is known of the asking; and tell those who watch."""
+        started = time.perf_counter()
+        page = await self.guarded("query", asked, self._page)
+        took = (time.perf_counter() - started) * 1000
+        assert page.total is not None  # noqa: S101  # such a page is counted
+        result = QueryResult(page.items, page.total, took, dt.datetime.now(dt.UTC))
+        if asked.watchers is not None:
+            asked.watchers.tell(result)
+        return result
 
     async def count(self, asked: Specification) -> int:
         """Return how many there are, whatever `skip` and `take` say."""
@@ -219,6 +237,9 @@ class Querying:
 
     async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         """Await `ask(asked)` as an operation of the session."""
+        for condition in asked.conditions:
+            if type(condition) is Clauses:
+                condition.check_finished(f"{operation}()")
         context = self._context
         context.enter(operation)
         try:
@@ -301,7 +322,7 @@ class Querying:
     ) -> tuple[TableStatements, DocumentMapping[Any]] | None:
         """Return where the documents are; None where nobody has stored one, which counts as a request, too."""
         context = self._context
-        mapping = self._mapping(asked)
+        mapping = self.mapping(asked)
         database = context.database
         catalogue = database.catalogue
         table = None if catalogue is None else catalogue.by_collection.get(mapping.collection)
@@ -324,7 +345,8 @@ class Querying:
         context = self._context
         return context.database.declared.of_collection(table.collection, table.table, context.mappings).access
 
-    def _mapping(self, asked: Specification) -> DocumentMapping[Any]:
+    def mapping(self, asked: Specification) -> DocumentMapping[Any]:
+        """Return how the documents are stored that are asked for."""
         mappings = self._context.mappings
         if asked.object_type is dict:
             assert asked.collection is not None  # noqa: S101  # such a specification is refused
@@ -411,6 +433,11 @@ def _check_keyset(asked: Specification, size: int, after: str | None, before: st
     if asked.take is not None or asked.skip or asked.groups or asked.distinct:
         raise InvalidOperationException(
             "a page by keys goes on by keys: call it on a query without skip, take, group_by and distinct"
+        )
+    if any(isinstance(operand, Shuffle) for operand, _ in asked.orders):
+        raise InvalidOperationException(
+            "page(size) goes on by keys, which random_ordering() has none of; skip and take go through the order of one "
+            "seed"
         )
     if type(size) is not int or not 0 < size < _LARGEST_PAGE:
         raise InvalidArgumentException(f"a page has 1 document or more, not {size!r:.40}")

@@ -94,7 +94,7 @@ def items_of(document: str, path: Path) -> str:
 
 
 def values_of(document: str, path: Path) -> str:
-    """Return the set of the values at *path*: the items of an array, any other value itself, nothing if it is missing."""
+    """Return the set of the values at *path*: the items of an array, else the value itself, if any."""
     value = json_at(document, path)
     one = f"WHEN {value} IS NOT NULL THEN jsonb_build_array({value}) ELSE '[]' END"
     return f"jsonb_array_elements(CASE WHEN jsonb_typeof({value}) = 'array' THEN {value} {one})"
@@ -106,7 +106,8 @@ def loose_expression(document: str, path: Path, shape: Shape) -> str:
     No index has such expressions.
 
     Args:
-        document, path: As for `value_expression`.
+        document: As for `value_expression`.
+        path: As for that.
         shape: TEXT, FOLDED or NUMBER.
     """
     value, text = json_at(document, path), text_at(document, path)

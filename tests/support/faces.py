@@ -23,6 +23,7 @@ PAIRS = {
     docsession.RawDocumentQuery: docsession.AsyncRawDocumentQuery,
     docsession.LazySessionOperations: docsession.AsyncLazySessionOperations,
     docsession.Batch: docsession.AsyncBatch,
+    docsession.GroupByDocumentQuery: docsession.GroupByDocumentQuery,
     docsession.ReturningQuery: docsession.AsyncReturningQuery,
     docsession.SessionTransaction: docsession.AsyncSessionTransaction,
 }
