@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 from docsession._faces._advanced_common import AdvancedSessionCommon
+from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._async_lazy_reading import AsyncLazySessionOperations
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
-from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._cluster_transaction import AsyncClusterTransactionOperations
 from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction

@@ -16,7 +16,7 @@ from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._lazy import LazyOperation
 from docsession._session._loading import Loader, check_keys, tables_starting_with
-from docsession._session._querying import Page, Querying
+from docsession._session._querying import Page, Querying, check_complete
 from docsession._sql._load import load_many, load_starting_with
 from docsession._sql._tables import TableStatements
 
@@ -138,6 +138,7 @@ class LazyQuery(LazyOperation):
         empty: Any,
     ) -> None:
         super().__init__()
+        check_complete("lazily", asked)
         self._context = context
         self._querying = querying
         self._asked = asked

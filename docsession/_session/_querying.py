@@ -237,9 +237,7 @@ class Querying:
 
     async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         """Await `ask(asked)` as an operation of the session."""
-        for condition in asked.conditions:
-            if type(condition) is Clauses:
-                condition.check_finished(f"{operation}()")
+        check_complete(operation, asked)
         context = self._context
         context.enter(operation)
         try:
@@ -427,6 +425,13 @@ def _check_whole(asked: Specification, function: str) -> None:
         )
 
 
+def check_complete(operation: str, asked: Specification) -> None:
+    """Refuse a query that ends in the middle of what the builder says."""
+    for condition in asked.conditions:
+        if type(condition) is Clauses:
+            condition.check_finished(f"{operation}()")
+
+
 def _check_keyset(asked: Specification, size: int, after: str | None, before: str | None) -> None:
     if after is not None and before is not None:
         raise InvalidArgumentException("a page by keys takes after= or before=, not both")
@@ -436,8 +441,7 @@ def _check_keyset(asked: Specification, size: int, after: str | None, before: st
         )
     if any(isinstance(operand, Shuffle) for operand, _ in asked.orders):
         raise InvalidOperationException(
-            "page(size) goes on by keys, which random_ordering() has none of; skip and take go through the order of one "
-            "seed"
+            "page(size) goes on by keys, and random_ordering() has none; skip and take go through the order of a seed"
         )
     if type(size) is not int or not 0 < size < _LARGEST_PAGE:
         raise InvalidArgumentException(f"a page has 1 document or more, not {size!r:.40}")
