@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from docsession._errors import TableDoesNotExistException
 from docsession._port import Request, Rows, Statement
@@ -30,11 +30,14 @@ class LazyOperation:
     """One question.
 
     Attributes:
+        may_lag: True where a standby may answer; see `Request`.
         is_done: True once it was asked, and answered or refused.
         error: What its answer led to, where that is no answer.
     """
 
     __slots__ = ("error", "is_done")
+
+    may_lag: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.is_done = False
@@ -83,7 +86,8 @@ class PendingLazies:
             if is_asking:
                 context.requests.count(context.operation)
             try:
-                answers = await context.run(Request(statements)) if statements else []
+                may_lag = all(operation.may_lag for operation, own in asked if own)
+                answers = await context.run(Request(statements, may_lag=may_lag)) if statements else []
             except TableDoesNotExistException:
                 context.database.forget()
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -29,6 +29,8 @@ class LazyLoad(LazyOperation):
     """
 
     __slots__ = ("_context", "_loader", "_mapping", "_parts", "_unknown", "keys")
+
+    may_lag: ClassVar[bool] = True
 
     def __init__(self, context: SessionContext, keys: Sequence[str], mapping: DocumentMapping[Any] | None) -> None:
         super().__init__()
@@ -88,6 +90,8 @@ class LazyStartingWith(LazyOperation):
 
     __slots__ = ("_context", "_loader", "_make", "_mapping", "_prefix", "_tables", "found")
 
+    may_lag: ClassVar[bool] = True
+
     def __init__(
         self,
         context: SessionContext,
@@ -127,6 +131,8 @@ class LazyQuery(LazyOperation):
     """
 
     __slots__ = ("_asked", "_compile", "_context", "_empty", "_querying", "_read", "_source", "found")
+
+    may_lag: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from docsession import (
 )
 from docsession._executors import _reading
 from docsession._sql._position import end_of_record
-from tests.support.beside import begin
+from tests.support.beside import begin, settle
 from tests.support.documents import change, save
 from tests.support.proxy import CuttingProxy, Stage
 
@@ -120,6 +120,11 @@ class TestWhereLoadsGo:
             found = await session.advanced.load_starting_with("companies/", Company)
             assert [company.name for company in found] == ["old"]
             assert not await session.advanced.exists("companies/2")
+        async with store.open_session() as session:
+            assert [company.name for company in await session.query(Company).all()] == ["old"]
+        async with store.open_session() as session:
+            lazy = session.advanced.lazily.load(KEY, Company)
+            assert (await settle(lazy.value)).name == "old"
 
     async def test_what_has_to_be_the_state_of_now_comes_from_the_primary(self, make, lag):
         store = make()
