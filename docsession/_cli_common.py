@@ -35,6 +35,7 @@ from docsession._faces._store_common import DEFAULT_DATABASE, URL_VARIABLE
 from docsession._migrate import LOCK_TIMEOUT_SECONDS, Listener, Target, database_names
 from docsession._migrate._project import (
     EVERY_DATABASE,
+    Model,
     Project,
     Server,
     collections_of,
@@ -42,6 +43,7 @@ from docsession._migrate._project import (
     find_server,
     load_models,
     load_store,
+    needs_of,
 )
 
 
@@ -115,6 +117,10 @@ class Setting:
     def collections(self) -> dict[str, str]:
         """Return the table of each collection of the project's models."""
         return collections_of(self.models(), Mappings(self.conventions))
+
+    def needs(self) -> list[Model]:
+        """Return what the project's models need of a database."""
+        return needs_of(self.models(), self.conventions)
 
     def with_models(self, models: tuple[str, ...]) -> Setting:
         """Return the same setting with other models; without a configuration they are found from the working folder."""

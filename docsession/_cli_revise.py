@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,11 +11,14 @@ from docsession._cli_common import Setting, on_databases
 from docsession._documents._naming import command_line
 from docsession._errors import InvalidArgumentException
 from docsession._migrate import Standing, Target, current, drift, write_sql
+from docsession._migrate._declared_drift import declared_drift
 from docsession._migrate._drift import missing_collections
 from docsession._migrate._project import lines_of
 from docsession._migrate._revise import Written, autogenerate, write_revision
 from docsession._migrate._scripts import LIBRARY
 from docsession._migrate._steps import range_of
+
+REVISE: Final = "docsession revision --autogenerate"
 
 
 @click.command()
@@ -24,6 +28,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
     """Compare databases with what docsession and the project's models would make; exit with 1 where they differ."""
     lines = lines_of(setting.project)
     collections = setting.collections()
+    needs = setting.needs()
     differs = False
 
     def work(target: Target) -> None:
@@ -35,6 +40,8 @@ def check(ctx: click.Context, setting: Setting) -> None:
                 found.append(str(state))
         if not found:
             found += [_missing(setting, target, *each) for each in missing_collections(target, collections)]
+        if not found:
+            found += [f"{line}; run `{REVISE}`" for line in declared_drift(target, needs)]
         for text in found or ["no difference"]:
             click.echo(f"{target.database}: {text}")
         differs = differs or bool(found)
@@ -46,7 +53,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
 
 def _missing(setting: Setting, target: Target, collection: str, table: str) -> str:
     has_revisions = len(lines_of(setting.project)) > 1
-    command = "docsession revision --autogenerate" if has_revisions else None
+    command = REVISE if has_revisions else None
     command = command or command_line("upgrade", target.database, [collection])
     return f"table {table}: is missing, for the collection {collection} of the models; run `{command}`"
 
@@ -90,7 +97,7 @@ def revision(setting: Setting, message: str, compare: bool, rev_id: str | None) 
         raise InvalidArgumentException(f"--autogenerate needs models, and {setting.project.place} names none")
     if not setting.databases:
         raise InvalidArgumentException("--autogenerate needs a database to compare with: --database NAME")
-    written = autogenerate(setting.targets[0], folder, setting.collections(), message, rev_id)
+    written = autogenerate(setting.targets[0], folder, setting.needs(), message, rev_id)
     if written is None:
         click.echo(f"{setting.databases[0]}: has all that the models need; nothing was written")
     else:

@@ -50,6 +50,7 @@ from docsession._session._events import Handler, Handlers, call, with_handler, w
 from docsession._session._joined import ForeignDatabase, Joined
 from docsession._session._observing import Observer
 from docsession._session._statistics import StoreStatistics
+from docsession._sql._definitions import DEFINITIONS
 from docsession._sql._joining import PLACE
 from docsession._sql._schema import build_metadata, collection_table
 
@@ -197,8 +198,8 @@ class StoreCommon(StoreEvents, DocumentEvents):
     def metadata_of(self, *models: type, database: str | None = None, into: MetaData | None = None) -> MetaData:
         """Return SQLAlchemy's description of the system tables and of the tables of some classes' collections.
 
-        It is for an Alembic environment of your own that is to know docsession's tables beside yours. The store is not
-        started, and no server asked.
+        It is for an Alembic environment of your own that is to know docsession's tables beside yours, and the indexes
+        that the classes declare. The store is not started, and no server asked.
 
         Args:
             models: The classes.
@@ -210,13 +211,15 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """
         schema = self._database if database is None else check_database(database)
         mappings = Mappings(self._conventions)
+        declared = DeclaredIndexes(self._conventions)
         described = build_metadata()
-        for model in models:
-            mapping: DocumentMapping[Any] = mappings.for_class(model)
-            collection_table(described, mapping.table)
+        found: list[DocumentMapping[Any]] = [mappings.for_class(model) for model in models]
+        for mapping in found:
+            definitions = declared.of_collection(mapping.collection, mapping.table, mappings).definitions
+            collection_table(described, mapping.table).info[DEFINITIONS] = definitions
         placed = MetaData() if into is None else into
         for table in described.tables.values():
-            table.to_metadata(placed, schema=schema)
+            table.to_metadata(placed, schema=schema).info.update(table.info)
         return placed
 
     def _start(self) -> RequestExecutor:

@@ -13,7 +13,7 @@ from alembic.autogenerate.render import renderers
 from alembic.operations import MigrateOperation, Operations
 from typing_extensions import override
 
-from docsession._migrate._operations import database_of, run_sql
+from docsession._alembic._running import database_of, run_sql
 from docsession._sql._downgrade import drop_collection_statement
 from docsession._sql._quoting import qualified
 from docsession._sql._schema import create_collection_statement

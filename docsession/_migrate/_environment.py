@@ -13,6 +13,7 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
 
+from docsession._alembic import _plugin
 from docsession._documents._naming import check_database
 from docsession._errors import MigrationException
 from docsession._executors._url import parse_url
@@ -22,6 +23,8 @@ from docsession._migrate._scripts import LIBRARY, Line
 from docsession._migrate._target import Target, connected, locked
 from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import COLLECTIONS_TABLE, build_metadata, collection_table
+
+_plugin.ensure()
 
 DEFAULT_DATABASE = "docsession"
 LOCK_TIMEOUT_SECONDS = 600.0
@@ -145,7 +148,7 @@ def placed_in(metadata: MetaData, database: str) -> MetaData:
     """Return the same tables with *database* as their schema."""
     placed = MetaData()
     for table in metadata.tables.values():
-        table.to_metadata(placed, schema=database)
+        table.to_metadata(placed, schema=database).info.update(table.info)
     return placed
 
 

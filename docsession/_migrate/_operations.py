@@ -7,8 +7,8 @@ SQL, they write what checks the same when the script runs.
 from __future__ import annotations
 
 from alembic import op
-from alembic.runtime.migration import MigrationContext
 
+from docsession._alembic._running import database_of, run_sql
 from docsession._errors import MigrationException
 from docsession._sql._downgrade import refuse_collections_statement, refuse_rows_statement
 from docsession._sql._instant import create_instant_statement, drop_instant_statement
@@ -72,29 +72,3 @@ def refuse_where_rows_exist(table: str, things: str) -> None:
 
 def _database() -> str:
     return database_of(op.get_context())
-
-
-def database_of(context: MigrationContext) -> str:
-    """Return the schema that is being migrated.
-
-    Raises:
-        MigrationException: It is none of docsession's migrations that runs.
-    """
-    schema = context.version_table_schema
-    if schema is None:
-        raise MigrationException(
-            "docsession's revisions run on a database of docsession only: use `docsession upgrade`, or Alembic with "
-            "the alembic.ini beside them"
-        )
-    return str(schema)
-
-
-def run_sql(context: MigrationContext, sql: str) -> list[tuple[object, ...]]:
-    """Run *sql* as it is (a name may hold what SQLAlchemy takes for a parameter or a schema) and return its rows."""
-    if context.as_sql:
-        context.impl.static_output(f"{sql};")
-        return []
-    connection = context.connection
-    assert connection is not None  # noqa: S101  # only a script has none
-    result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-    return [tuple(row) for row in result] if result.returns_rows else []

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._documents._naming import check_database
 from docsession._errors import InvalidArgumentException
 from docsession._executors._url import parse_url
 from docsession._faces._store_common import StoreCommon
 from docsession._migrate._scripts import LIBRARY, Line, project_line
+from docsession._session._declared import DeclaredIndexes
+from docsession._sql._definitions import Definition
 
 FILE_NAME: Final = "docsession.toml"
 PYPROJECT: Final = "pyproject.toml"
@@ -242,6 +246,35 @@ def collections_of(models: Iterable[type], mappings: Mappings) -> dict[str, str]
     """Return the table that each collection of the models gets where there is none yet, by the collection's name."""
     found: list[DocumentMapping[Any]] = [mappings.for_class(model) for model in models]
     return {mapping.collection: mapping.table for mapping in sorted(found, key=lambda mapping: mapping.collection)}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the models need of a database for one collection.
+
+    Attributes:
+        collection: The collection.
+        table: The table that it gets where there is none yet.
+        definitions: Returns what is declared for it, its indexes for instance, in a table of a given name.
+    """
+
+    collection: str
+    table: str
+    definitions: Callable[[str], Sequence[Definition]]
+
+
+def needs_of(models: Iterable[type], conventions: DocumentConventions) -> list[Model]:
+    """Return what models need of a database, by collection."""
+    mappings = Mappings(conventions)
+    declared = DeclaredIndexes(conventions)
+    return [
+        Model(collection, table, functools.partial(_definitions_of, declared, collection, mappings))
+        for collection, table in collections_of(models, mappings).items()
+    ]
+
+
+def _definitions_of(declared: DeclaredIndexes, collection: str, mappings: Mappings, table: str) -> Sequence[Definition]:
+    return declared.of_collection(collection, table, mappings).definitions
 
 
 @dataclass(frozen=True, slots=True)

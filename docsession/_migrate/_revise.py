@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from sqlalchemy import MetaData
 from docsession._errors import MigrationException
 from docsession._migrate._directives import is_ours, write_for_collections
 from docsession._migrate._environment import placed_in, recorded_collections
+from docsession._migrate._project import Model
 from docsession._migrate._scripts import LIBRARY, Line, make_config, project_line, scripts
 from docsession._migrate._state import head_of, state_of
 from docsession._migrate._target import Target, connected
+from docsession._sql._definitions import DEFINITIONS
 from docsession._sql._revisions import Standing
 from docsession._sql._schema import collection_table
 
@@ -49,14 +51,14 @@ def write_revision(folder: Path, message: str, revision: str | None = None) -> W
 
 
 def autogenerate(
-    target: Target, folder: Path, collections: Mapping[str, str], message: str, revision: str | None = None
+    target: Target, folder: Path, models: Iterable[Model], message: str, revision: str | None = None
 ) -> Written | None:
     """Write the revision that makes what a database lacks of the models; None where it lacks nothing.
 
     Args:
         target: The database to compare with, which has to be at the newest revisions.
         folder: The folder of the project's revisions.
-        collections: The table that each collection of the models gets where the catalogue knows none.
+        models: What the models need.
         message: What it does, in a few words.
         revision: Its id; None makes one.
 
@@ -73,8 +75,9 @@ def autogenerate(
                 raise MigrationException(f"{target.database}: {state}; then compare again")
         metadata = MetaData()
         recorded = recorded_collections(connection, target.database)
-        for collection, table in collections.items():
-            collection_table(metadata, recorded.get(collection, table))
+        for model in models:
+            table = recorded.get(model.collection, model.table)
+            collection_table(metadata, table).info[DEFINITIONS] = model.definitions(table)
         attributes = {
             "connection": connection,
             "database": target.database,
