@@ -42,6 +42,7 @@ class ConventionSettings(TypedDict, total=False):
     page_token_key: str | bytes | None
     request_timeout: timedelta | None
     should_ignore_entity_changes: ShouldIgnoreEntityChanges | None
+    slow_query_threshold: timedelta | None
     standby_timeout: float
     transform_class_collection_name_to_document_id_prefix: Callable[[str], str] | None
     use_optimistic_concurrency: bool
@@ -89,6 +90,7 @@ class DocumentConventions:
         "_optimistic_concurrency_mode",
         "_page_token_key",
         "_request_timeout",
+        "_slow_query_threshold",
         "_transform_prefix",
         "max_number_of_requests_per_session",
         "should_ignore_entity_changes",
@@ -111,6 +113,7 @@ class DocumentConventions:
         self._identity_parts_separator = "/"
         self._node_tag = "A"
         self._page_token_key: bytes | None = None
+        self._slow_query_threshold: timedelta | None = None
         self._indexes: dict[type | str, tuple[IndexDeclaration, ...]] = {}
         self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
         self._find_collection_name: Callable[[type], str | None] | None = None
@@ -260,6 +263,23 @@ class DocumentConventions:
         if not (value.isascii() and value.isalnum()):
             raise InvalidArgumentException(f"node_tag must be ASCII letters or digits, not {value!r}")
         self._node_tag = value
+
+    @property
+    def slow_query_threshold(self) -> timedelta | None:
+        """How long a query may take before the logger `docsession.query` warns of it; None, the default, never warns.
+
+        The warning has the SQL without its values, how long it took and the line that asked.
+        """
+        return self._slow_query_threshold
+
+    @slow_query_threshold.setter
+    def slow_query_threshold(self, value: timedelta | None) -> None:
+        given: object = value
+        if given is not None and not isinstance(given, timedelta):
+            raise InvalidArgumentTypeException(f"slow_query_threshold is a timedelta or None, not {given!r:.40}")
+        if value is not None and value < timedelta(0):
+            raise InvalidArgumentException(f"slow_query_threshold is no time below 0, as {value!r} is")
+        self._slow_query_threshold = value
 
     @property
     def page_token_key(self) -> bytes | None:

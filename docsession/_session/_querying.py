@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -35,6 +37,7 @@ R = TypeVar("R")
 
 _INVALID_REGEX = "2201B"
 _LARGEST_PAGE = 2**31
+_log = logging.getLogger("docsession.query")
 _CHUNK = 500
 """Rows that a stream takes from the server at a time."""
 
@@ -159,7 +162,7 @@ class Querying:
         if asked.includes:
             rows = await self._ask_including(asked, compiler, statement, count)
         else:
-            (rows,) = await self._loader.request([statement])
+            rows = await self.send(statement)
         has_more = len(rows) > size
         rows = rows[:size]
         if backwards:
@@ -235,6 +238,26 @@ class Querying:
         if asked.includes:
             raise InvalidOperationException("include() goes with all(), first(), one() and pages by keys: page(size)")
 
+    async def send(self, statement: Statement) -> Rows:
+        """Send the one statement of a query; one that takes longer than the convention allows is logged."""
+        context = self._context
+        threshold = context.conventions.slow_query_threshold
+        began = perf_counter()
+        (rows,) = await self._loader.request([statement])
+        if threshold is not None and (took := perf_counter() - began) >= threshold.total_seconds():
+            file, line, function, operation = context.requests.last
+            _log.warning(
+                "%s took %.0f ms and found %d rows, at %s:%d in %s: %s",
+                operation,
+                took * 1000,
+                len(rows),
+                file,
+                line,
+                function,
+                statement.sql.decode(),
+            )
+        return rows
+
     async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         """Await `ask(asked)` as an operation of the session."""
         check_complete(operation, asked)
@@ -262,7 +285,7 @@ class Querying:
         if asked.includes:
             rows = await self._ask_including(asked, compiler, compiler.documents(asked))
         else:
-            (rows,) = await self._loader.request([compiler.documents(asked)])
+            rows = await self.send(compiler.documents(asked))
         return self.results(rows, table, mapping, asked)
 
     async def _ask_including(
@@ -289,7 +312,7 @@ class Querying:
         if found is None:
             return Page([], 0)
         table, mapping = found
-        (rows,) = await self._loader.request([self.compiler(table, mapping).page(asked)])
+        rows = await self.send(self.compiler(table, mapping).page(asked))
         return self.page_of(rows, table, mapping, asked)
 
     def page_of(
@@ -302,8 +325,7 @@ class Querying:
         found = await self.find(asked)
         if found is None:
             return []
-        (rows,) = await self._loader.request([compile_(self.compiler(*found), asked)])
-        return rows
+        return await self.send(compile_(self.compiler(*found), asked))
 
     async def _prepare_stream(
         self, asked: Specification

@@ -67,7 +67,7 @@ class RawJson:
             if found is None:
                 return b'{"items":[],"total":0}'
             compiler, member = self._querying.compiler(*found), _id_member(found[1])
-            (rows,) = await Loader(self._context).request([compiler.page(asked)])
+            rows = await self._querying.send(compiler.page(asked))
             total = rows[0][-1]
             items = _array((row for row in rows if row[-2]), member)
             return b'{"items":%b,"total":%d}' % (items, total)
@@ -91,7 +91,7 @@ class RawJson:
         if found is None:
             return [], b""
         statement = QueryCompiler.documents(self._querying.compiler(*found), asked)
-        (rows,) = await Loader(self._context).request([statement])
+        rows = await self._querying.send(statement)
         return rows, _id_member(found[1])
 
 

@@ -44,6 +44,11 @@ class RequestLog:
             raise TooManyRequestsException(self._explain(site))
         self._sites.append(site)
 
+    @property
+    def last(self) -> CallSite:
+        """Where the last request came from."""
+        return self._sites[-1]
+
     def _explain(self, refused: CallSite) -> str:
         counts = Counter(self._sites).most_common()
         lines = [f"  {n:4} x {_show(site)}" for site, n in counts[:_SHOWN]]

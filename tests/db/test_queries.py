@@ -1,12 +1,15 @@
 """Queries over documents of one class: what is found, in which order, and what the session makes of it."""
 
 import datetime as dt
+import logging
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
 
 from docsession import (
+    DocumentConventions,
     InvalidArgumentException,
     InvalidOperationException,
     MultipleResultsException,
@@ -345,3 +348,30 @@ class TestIncludes:
                 await query.page()
             with pytest.raises(InvalidArgumentException, match="nothing"):
                 await session.query(Order).include(lambda o: o.nothing).all()
+
+
+class TestSlowQueries:
+    async def test_they_are_told_with_the_line_that_asked_and_without_values(self, make_store, caplog):
+        store = make_store(conventions=DocumentConventions(slow_query_threshold=dt.timedelta(0)))
+        await save(store, *map(order, range(3)))
+        with caplog.at_level(logging.WARNING, "docsession.query"):
+            async with store.open_session() as session:
+                await session.query(Order).where(company="companies/secret").all()
+        (record,) = caplog.records
+        assert re.search(r"(test_queries|faces)\.py:\d+ in ", record.getMessage())
+        assert "found 0 rows" in record.getMessage()
+        assert "SELECT t.id" in record.getMessage()
+        assert "secret" not in record.getMessage()
+
+    async def test_quick_ones_are_not(self, make_store, caplog):
+        for conventions in (DocumentConventions(), DocumentConventions(slow_query_threshold=dt.timedelta(hours=1))):
+            store = make_store(conventions=conventions)
+            await save(store, order(1))
+            async with store.open_session() as session:
+                await session.query(Order).all()
+        assert not [record for record in caplog.records if record.name == "docsession.query"]
+
+    @pytest.mark.parametrize("wrong", [1, "1s", dt.timedelta(seconds=-1)])
+    def test_what_is_no_time_is_refused(self, wrong):
+        with pytest.raises(InvalidArgumentException):
+            DocumentConventions(slow_query_threshold=wrong)
