@@ -87,7 +87,7 @@ class DocumentQuery(RavenBuilding[T]):
             InvalidArgumentException: The function returns something that SQL does not compute.
         """
         own = self._specification
-        projection = project(own.root, function, into)
+        projection = project(own.root, function, into, grouped=bool(own.groups))
         return DocumentQuery(self._context, but(own, projection=projection))
 
     def select_fields(self, projection_class: type[R], *fields: str) -> DocumentQuery[R]:

@@ -151,8 +151,16 @@ class Projection:
         return self.build([column.read(value) for column, value in zip(self.columns, row, strict=True)])
 
 
-def project(root: Recorded, function: Callable[[Any], object] | None, into: type[Any] | None) -> Projection:
+def project(
+    root: Recorded, function: Callable[[Any], object] | None, into: type[Any] | None, *, grouped: bool = False
+) -> Projection:
     """Return what `select(function, into=…)` asks for.
+
+    Args:
+        root: What stands for the documents.
+        function: The function.
+        into: The class.
+        grouped: True: of groups, of which what has no value is null, and not missing.
 
     Raises:
         InvalidArgumentException: The function returns something else than fields.
@@ -162,14 +170,14 @@ def project(root: Recorded, function: Callable[[Any], object] | None, into: type
             raise InvalidArgumentException(
                 "select() takes a function, as in lambda o: (o.company, o.freight), or into="
             )
-        return _into(into, {name: getattr(root, name) for name in names_of(into)})
+        return _into(into, {name: getattr(root, name) for name in names_of(into)}, grouped=grouped)
     made = record(function, root, "select()")
     if into is not None:
         if not isinstance(made, Mapping):
             raise InvalidArgumentException(
                 f"select(…, into={into.__qualname__}) takes a function that returns a dict: {{'name': o.name}}"
             )
-        return _into(into, made)
+        return _into(into, made, grouped=grouped)
     if isinstance(made, Mapping):
         names = [str(name) for name in made]
         return Projection(
@@ -222,16 +230,16 @@ def names_of(into: object) -> list[str]:
     return [field.name for field in _fields_of(into)]
 
 
-def into_class(into: type[Any], fields: Mapping[str, Operand]) -> Projection:
-    """Return what makes an instance of a class of each row, given what its fields are.
+def into_class(into: type[Any], fields: Mapping[str, Operand], *, grouped: bool = False) -> Projection:
+    """Return what makes an instance of a class of each row, given what its fields are; see `project`.
 
     Raises:
         InvalidArgumentException: The class has no such field.
     """
-    return _into(into, {name: Recorded(operand) for name, operand in fields.items()})
+    return _into(into, {name: Recorded(operand) for name, operand in fields.items()}, grouped=grouped)
 
 
-def _into(into: type[Any], made: Mapping[Any, object]) -> Projection:
+def _into(into: type[Any], made: Mapping[Any, object], *, grouped: bool) -> Projection:
     fields = {field.name: field for field in _fields_of(into)}
     unknown = [str(name) for name in made if name not in fields]
     if unknown:
@@ -250,7 +258,8 @@ def _into(into: type[Any], made: Mapping[Any, object]) -> Projection:
                 found=error.found,
             ) from error
 
-    columns = [_Raw(name, cast("Operand", operand_of(value))) for name, value in made.items()]
+    kind = _RawOfGroup if grouped else _Raw
+    columns = [kind(name, cast("Operand", operand_of(value))) for name, value in made.items()]
     for name, value in made.items():
         _selected(name, value)
     return Projection(columns, build)
@@ -264,6 +273,16 @@ class _Raw(Selected):
     @override
     def read(self, value: bytes | None) -> Any:
         return msgspec.UNSET if value is None else read_json(value[1:])
+
+
+class _RawOfGroup(Selected):
+    """The same of a group, in which nothing is missing."""
+
+    __slots__ = ()
+
+    @override
+    def read(self, value: bytes | None) -> Any:
+        return None if value is None else read_json(value[1:])
 
 
 def _fields_of(into: object) -> Sequence[Any]:

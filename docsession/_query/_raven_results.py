@@ -77,7 +77,8 @@ def of_type(documents: Documents, asked: Specification, cls: object) -> Projecti
         return select_fields(documents, cls, ())
     if not all(column.name for column in projection.columns):
         raise InvalidOperationException("of_type() follows a select_fields(dict, …) or a group_by(), which name fields")
-    return into_class(cls, {column.name: column.operand for column in projection.columns})
+    fields = {column.name: column.operand for column in projection.columns}
+    return into_class(cls, fields, grouped=bool(asked.groups))
 
 
 def _last(name: str, cls: type) -> str:

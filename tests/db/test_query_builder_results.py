@@ -188,6 +188,8 @@ class TestGroups:
             assert (await both.all())[1] == {"land": "FR", "home.city": "Oslo", "amount": 60}
             one = query.group_by("land", "home.city").select_key("home.city", "city").select_count("n")
             assert (await one.all())[1] == {"city": "Oslo", "n": 2}
+            everywhere = session.query(Sale).group_by("land").select_key().select_sum(GroupByField("amount", "total"))
+            assert (await everywhere.of_type(Total).all())[-1] == Total(land=None, total=0)
             nobody = session.query(Sale).group_by("land").select_key().select_count()
             assert (await nobody.all())[-1] == {"land": None, "count": 1}
 
