@@ -18,7 +18,7 @@ from docsession._errors import (
 )
 from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
 from docsession._session._database import Database
-from docsession._sql._definitions import Definition, Kind
+from docsession._sql._definitions import Definition, Kind, create_columns
 from docsession._sql._objects import (
     Found,
     analyze,
@@ -76,24 +76,34 @@ class IndexBuilder:
         return {mapping.collection for mapping in known}
 
     async def _make_all(self, table: TableStatements, definitions: Sequence[Definition]) -> list[str]:
-        made = []
-        wants_analyze = False
         extensions = await self._database.schemas_of_extensions(definitions)
+        columns = [each for each in definitions if each.kind is Kind.COLUMN]
+        missing = await self._drop_others(table, columns)
+        if missing:
+            schema = self._database.name
+            await self._run_sql([create_columns(missing, schema, extensions)], _LOCK_TIMEOUT)
+            await self._run_sql(each.comment_on(schema) for each in missing)
+        # What was built on a column that was made anew is gone, so they come later.
+        others = await self._drop_others(table, [each for each in definitions if each.kind is not Kind.COLUMN])
+        for definition in others:
+            await self._make(table, definition, extensions)
+        made = [*missing, *others]
+        if any(each.wants_analyze for each in made):
+            await self._run(analyze(table))
+        return [each.name for each in made]
+
+    async def _drop_others(self, table: TableStatements, definitions: Sequence[Definition]) -> list[Definition]:
+        """Return what is missing, and drop what is there of the same name, but is made otherwise or half."""
         found = await self._find(table)
+        missing = []
         for definition in definitions:
             known = found.get((definition.kind, definition.name))
             if known is not None and known.is_made_of(definition):
                 continue
             if known is not None:
                 await self._drop(table, definition, known)
-                if definition.kind is Kind.COLUMN:
-                    found = await self._find(table)  # what was built on it is gone, too
-            await self._make(table, definition, extensions)
-            made.append(definition.name)
-            wants_analyze = wants_analyze or definition.wants_analyze
-        if wants_analyze:
-            await self._run(analyze(table))
-        return made
+            missing.append(definition)
+        return missing
 
     async def _find(self, table: TableStatements) -> dict[tuple[Kind, str], Found]:
         rows = await self._run(objects_of(self._database.name, [table.table]))
@@ -168,6 +178,8 @@ class IndexBuilder:
             try:
                 (((is_free,),),) = await holder.run(lock)
                 if is_free:
+                    # Otherwise the question's portal would stay, and its snapshot, for which CONCURRENTLY waits.
+                    await holder.savepoint()
                     yield
                     return
             finally:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -206,6 +206,15 @@ def render(template: str, schema: str, extensions: Mapping[str, str] | None = No
 def escaped(text: str) -> str:
     """Return *text* as it stands in a template."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def create_columns(definitions: Sequence[Definition], schema: str, extensions: Mapping[str, str] | None = None) -> str:
+    """Return the statement that adds several columns to a table, which writes the table anew once."""
+    table = f"{quote_identifier(schema)}.{quote_identifier(definitions[0].table)}"
+    added = (
+        f"ADD COLUMN {quote_identifier(each.name)} {render(each.body, schema, extensions)}" for each in definitions
+    )
+    return f"ALTER TABLE {table} {', '.join(added)}"
 
 
 def create_all(
