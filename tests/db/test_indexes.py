@@ -429,18 +429,26 @@ UNUSABLE = [
 
 @pytest.mark.parametrize(("index", "message"), UNUSABLE, ids=range(len(UNUSABLE)))
 def test_what_cannot_be_indexed_is_refused_before_the_table_is_made(postgres_url, database, index, message):
-    with DocumentStore(
-        postgres_url, database=database, conventions=DocumentConventions(indexes={Order: [index]})
-    ) as store, store.open_session() as session, pytest.raises(InvalidArgumentException, match=message):
+    with (
+        DocumentStore(
+            postgres_url, database=database, conventions=DocumentConventions(indexes={Order: [index]})
+        ) as store,
+        store.open_session() as session,
+        pytest.raises(InvalidArgumentException, match=message),
+    ):
         session.store(Order("companies/1-A"), "orders/1")
         session.save_changes()
 
 
 def test_two_that_differ_cannot_share_a_name(postgres_url, database):
     indexes = [Index(lambda o: o.company, name="x"), Index(lambda o: o.seller, name="x")]
-    with DocumentStore(
-        postgres_url, database=database, conventions=DocumentConventions(indexes={Order: indexes})
-    ) as store, store.open_session() as session, pytest.raises(InvalidArgumentException, match="differ are called 'x'"):
+    with (
+        DocumentStore(
+            postgres_url, database=database, conventions=DocumentConventions(indexes={Order: indexes})
+        ) as store,
+        store.open_session() as session,
+        pytest.raises(InvalidArgumentException, match="differ are called 'x'"),
+    ):
         session.store(Order("companies/1-A"), "orders/1")
         session.save_changes()
 
