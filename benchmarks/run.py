@@ -23,6 +23,7 @@ import loads
 import memory
 import options
 import psycopg
+import queries
 import saves
 from environment import Server
 from harness import Effort, Result
@@ -35,6 +36,7 @@ GROUPS = {
     "async": async_face,
     "memory": memory,
     "option": options,
+    "query": queries,
 }
 
 LEGEND = """
