@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import psycopg
-from psycopg import IsolationLevel, capabilities
+from psycopg import capabilities
 from psycopg.abc import PQGen
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from typing_extensions import override
 
 from docsession._errors import (
-    ConnectionFailedException,
     InvalidOperationException,
     TransactionRetryException,
     _GuardFailed,
 )
 from docsession._executors._adapters import AsyncStreamCursor, StreamCursor
 from docsession._executors._async import finish_write
+from docsession._executors._foreign_links import Link, begin_of, busy, check, link_of
 from docsession._executors._hosts import Host
 from docsession._executors._translate import lost_in_transaction, translate, translate_lost, translate_streamed
-from docsession._executors._wire import ROLLBACK, Frame, LinkLostError, Wire, settings_of
+from docsession._executors._wire import ROLLBACK, Frame, LinkLostError, settings_of
 from docsession._port import Fate, Place, Premise, Request, Row, Rows, Statement, Transaction
 from docsession._sql._joining import (
     CURRENT_TRANSACTION,
@@ -42,26 +42,6 @@ from docsession._sql._joining import (
 
 IDLE: Final = TransactionStatus.IDLE
 INTRANS: Final = TransactionStatus.INTRANS
-
-_PREPARED_MAX: Final = 256
-
-
-class Link:
-    """What is known of one of psycopg's connections, as long as it lives.
-
-    Attributes:
-        wire: The conversation on it.
-        place: Where it leads, once that was asked.
-    """
-
-    __slots__ = ("place", "wire")
-
-    def __init__(self, driver: Any) -> None:
-        self.wire = Wire(driver.pgconn, driver.prepare_threshold, _PREPARED_MAX)
-        self.place: Place | None = None
-
-
-_links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
 
 
 class BlockingForeignExecutor:
@@ -83,22 +63,22 @@ class BlockingForeignExecutor:
             InvalidOperationException: The connection cannot take a request now.
         """
         driver = await self._host.driver(begin=True)
-        link = self._link(driver)
+        link = link_of(driver, self._host.name)
         await self._seize(driver)
         try:
-            status = self._check(driver)
+            status = check(driver, self._host.name)
             self._driver = ref(driver)
             self.review()
             if status == IDLE and driver.autocommit:
                 return await self._run_alone(driver, link, request)
-            return await self._join(driver, link, request, () if status == INTRANS else (_begin_of(driver),))
+            return await self._join(driver, link, request, () if status == INTRANS else (begin_of(driver),))
         finally:
             driver.lock.release()
 
     async def place(self) -> Place:
         """See `ForeignExecutor.place`."""
         driver = await self._host.driver(begin=False)
-        link = self._link(driver)
+        link = link_of(driver, self._host.name)
         if link.place is None:
             ((row,),) = await self._aside(driver, link, [PLACE])
             link.place = (row[0], row[1])
@@ -110,7 +90,9 @@ class BlockingForeignExecutor:
         xids = self._doubtful()
         if xids:
             driver = await self._host.driver(begin=False)
-            self._settle(xids, await self._aside(driver, self._link(driver), [status_of(xid) for xid in xids]))
+            self._settle(
+                xids, await self._aside(driver, link_of(driver, self._host.name), [status_of(xid) for xid in xids])
+            )
 
     def review(self) -> None:
         """See `ForeignExecutor.review`."""
@@ -162,7 +144,7 @@ class BlockingForeignExecutor:
         request = Request(statements)
         await self._seize(driver)
         try:
-            is_joined = self._check(driver) == INTRANS
+            is_joined = check(driver, self._host.name) == INTRANS
             frame = Frame((SAVEPOINT,), (RELEASE,), rescue=RESCUE)
             sent = link.wire.exchange_framed(request, frame) if is_joined else link.wire.exchange(request)
             return await self._converse(driver, sent, request, is_joined=is_joined)
@@ -313,74 +295,12 @@ class BlockingForeignExecutor:
         try:
             if commands:
                 request = Request(())
-                sent = self._link(driver).wire.exchange_framed(request, Frame(commands, ()))
+                sent = link_of(driver, self._host.name).wire.exchange_framed(request, Frame(commands, ()))
                 await self._converse(driver, sent, request, is_joined=True)
             else:
-                self._check(driver)
+                check(driver, self._host.name)
         finally:
             driver.lock.release()
-
-    # the connection
-
-    def _link(self, driver: Any) -> Link:
-        """Return what is known of a connection, with statements prepared as its owner has it now."""
-        if driver.closed:
-            raise self._closed(driver)
-        link = _links.get(driver)
-        if link is None:
-            return _links.setdefault(driver, Link(driver))
-        link.wire.follow_threshold(driver.prepare_threshold)
-        return link
-
-    def _check(self, driver: Any) -> TransactionStatus:
-        """Return where the connection stands, if it can take a request.
-
-        Raises:
-            InvalidOperationException: It cannot.
-        """
-        pgconn = driver.pgconn
-        status = TransactionStatus(pgconn.transaction_status)
-        name = self._host.name
-        if pgconn.pipeline_status != PipelineStatus.OFF:
-            raise InvalidOperationException(
-                f"{name} is in pipeline mode, where a session can read no answer; nothing was sent: "
-                "use the session outside the pipeline"
-            )
-        match status:
-            case TransactionStatus.IDLE | TransactionStatus.INTRANS:
-                pass
-            case TransactionStatus.INERROR:
-                raise InvalidOperationException(
-                    f"the transaction of {name} has failed by an earlier statement; nothing was sent: roll it back, "
-                    "or to a savepoint, and use the session then"
-                )
-            case TransactionStatus.ACTIVE:
-                raise self._busy()
-            case _:
-                raise self._closed(driver)
-        encoding = pgconn.parameter_status(b"client_encoding")
-        if encoding != b"UTF8":
-            raise InvalidOperationException(
-                f"{name} has the client_encoding {(encoding or b'').decode()!r}, in which documents would be garbled; "
-                "nothing was sent: connect with client_encoding=utf8"
-            )
-        return status
-
-    def _closed(self, driver: Any) -> Exception:
-        if driver.broken:
-            return ConnectionFailedException(
-                f"the connection of {self._host.name} is broken; nothing was sent, and what its transaction had "
-                "written is rolled back: begin again on a new one"
-            )
-        return InvalidOperationException(
-            f"the connection of {self._host.name} is closed; nothing was sent: open the session on one that is open"
-        )
-
-    def _busy(self) -> InvalidOperationException:
-        return InvalidOperationException(
-            f"the connection of {self._host.name} is busy with another statement, of another thread or task, or of a "
-            "stream that is not read to its end; nothing was sent: one at a time uses a connection"
-        )
 
     # what differs between the faces
 
@@ -391,7 +311,7 @@ class BlockingForeignExecutor:
             InvalidOperationException: Somebody has it.
         """
         if not driver.lock.acquire(blocking=False):
-            raise self._busy()
+            raise busy(self._host.name)
 
     async def _drive(self, driver: Any, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
         del request
@@ -412,7 +332,7 @@ class AsyncForeignExecutor(BlockingForeignExecutor):
     @override
     async def _seize(self, driver: Any) -> None:
         if driver.lock.locked():
-            raise self._busy()
+            raise busy(self._host.name)
         await driver.lock.acquire()
 
     @override
@@ -432,15 +352,3 @@ class AsyncForeignExecutor(BlockingForeignExecutor):
 
 def _nothing() -> None:
     """No connection was used yet."""
-
-
-def _begin_of(driver: Any) -> Statement:
-    """Return what psycopg would send to begin a transaction on this connection."""
-    words = ["BEGIN"]
-    if driver.isolation_level is not None:
-        words.append(f"ISOLATION LEVEL {IsolationLevel(driver.isolation_level).name.replace('_', ' ')}")
-    if driver.read_only is not None:
-        words.append("READ ONLY" if driver.read_only else "READ WRITE")
-    if driver.deferrable is not None:
-        words.append("DEFERRABLE" if driver.deferrable else "NOT DEFERRABLE")
-    return Statement(" ".join(words).encode())
