@@ -58,6 +58,7 @@ from docsession._errors import (
     UnsupportedValueException,
 )
 from docsession._faces._advanced import AdvancedSession
+from docsession._faces._assertions import assert_uses_index
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery, AsyncReturningQuery
 from docsession._faces._async_lazy_reading import AsyncBatch, AsyncLazySessionOperations
@@ -282,6 +283,7 @@ __all__ = [
     "all_of",
     "any_",
     "append",
+    "assert_uses_index",
     "avg",
     "between",
     "contains",

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from typing_extensions import override
@@ -29,6 +29,7 @@ from docsession._query._watching import QueryResult
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
+from docsession._session._index_use import why_not_by_index
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
 
@@ -38,6 +39,7 @@ R = TypeVar("R")
 _INVALID_REGEX = "2201B"
 _LARGEST_PAGE = 2**31
 _log = logging.getLogger("docsession.query")
+_INDEXES_PREFERRED: Final = (("enable_seqscan", "off"),)
 _CHUNK = 500
 """Rows that a stream takes from the server at a time."""
 
@@ -203,6 +205,31 @@ class Querying:
     async def explain(self, asked: Specification, *, analyze: bool) -> QueryPlan:
         """Return the server's plan for the statement that `all` would send."""
         return await self.guarded("explain", asked, lambda asked: self._explain(asked, analyze=analyze))
+
+    async def check_index_use(self, asked: Specification, index: str | None) -> None:
+        """Fail unless the documents are found by an index.
+
+        Raises:
+            AssertionError: They are not.
+        """
+
+        async def plan(asked: Specification) -> None:
+            found = await self.find(asked, counts=False)
+            if found is None:
+                raise AssertionError(f"the collection of the query has no table yet: {asked!r:.200}")
+            statement = self.compiler(*found).documents(asked)
+            explain = [
+                Statement(b"EXPLAIN (FORMAT %b) %b" % (form, statement.sql), statement.params)
+                for form in (b"TEXT", b"JSON")
+            ]
+            text, json = await self._loader.request(explain, may_lag=False, settings=_INDEXES_PREFERRED)
+            tree = msgspec.json.decode(json[0][0])[0]["Plan"]
+            why = why_not_by_index(tree, found[0].table, index, has_conditions=bool(asked.conditions))
+            if why is not None:
+                raise AssertionError("\n".join([f"{why}:", statement.sql.decode(), *(row[0] for row in text)]))
+
+        _check_result(asked)
+        await self.guarded("assert_uses_index", asked, plan)
 
     async def _statement(self, asked: Specification) -> Statement | None:
         _check_result(asked)

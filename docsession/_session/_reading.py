@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from docsession._port import Request, Row, Statement
+from docsession._port import Request, Row, Settings, Statement
 from docsession._session._cache import WORTH_ALONE, Kept, pays
 from docsession._session._context import SessionContext
 from docsession._sql._load import Include, load_many, load_many_known, load_one, load_one_known
@@ -23,11 +23,13 @@ class Reader:
     def __init__(self, context: SessionContext) -> None:
         self._context = context
 
-    async def request(self, statements: Sequence[Statement], *, may_lag: bool = True) -> list[list[Row]]:
+    async def request(
+        self, statements: Sequence[Statement], *, may_lag: bool = True, settings: Settings = ()
+    ) -> list[list[Row]]:
         """Send statements that only read; counted as one request."""
         context = self._context
         context.requests.count(context.operation)
-        return await context.run(Request(statements, may_lag=may_lag))
+        return await context.run(Request(statements, may_lag=may_lag, settings=settings))
 
     async def read_one(self, table: TableStatements, key: str, *, may_lag: bool = True) -> Sequence[Row]:
         """Return the row of one document, if there is one; one request."""

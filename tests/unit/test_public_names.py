@@ -146,6 +146,7 @@ NAMES = [
     "all_of",
     "any_",
     "append",
+    "assert_uses_index",
     "avg",
     "between",
     "contains",
