@@ -14,6 +14,7 @@ from typing_extensions import override
 from docsession._cli_common import EXIT_CODES, Failed
 from docsession._cli_distribute import distribute_command
 from docsession._cli_documents import documents
+from docsession._cli_indexes import indexes
 from docsession._cli_inspect import config, databases, shell
 from docsession._cli_migrate import current, downgrade, history, upgrade
 from docsession._cli_revise import check, revision, sql
@@ -30,6 +31,7 @@ COMMANDS = (
     documents,
     distribute_command,
     databases,
+    indexes,
     config,
     shell,
 )

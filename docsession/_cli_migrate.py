@@ -42,10 +42,12 @@ def upgrade(
     steps = steps_to(revision, lines_of(setting.project))
     wanted = _wanted_collections(setting, collections, all_collections=all_collections)
 
+    needs = setting.needs() if wanted and setting.project.models else []
+
     def work(target: Target) -> None:
         _migrate(upgrade_database, target, steps, lock_timeout)
         if wanted:
-            for collection, table in create_collections(target, wanted).items():
+            for collection, table in create_collections(target, wanted, needs).items():
                 click.echo(f"{target.database}: the collection {collection} is in the table {table}")
 
     with _one_run(setting, lock_timeout):

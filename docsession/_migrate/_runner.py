@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,15 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
+from docsession._alembic._reading import schemas_of_extensions
 from docsession._documents._naming import table_of_collection
 from docsession._errors import InvalidArgumentException, MigrationException
 from docsession._migrate._environment import LOCK_TIMEOUT_SECONDS, make_schema
+from docsession._migrate._project import Model
 from docsession._migrate._scripts import LIBRARY, Line, make_config, scripts
 from docsession._migrate._state import State, state_of
 from docsession._migrate._target import Target, connect, connected, locked, translated
+from docsession._sql._definitions import Definition, create_all
 from docsession._sql._instant import INSTANT_FUNCTION, create_instant_statement
 from docsession._sql._quoting import qualified, quote_literal
 from docsession._sql._revisions import Standing
@@ -166,12 +169,17 @@ def _no_way(state: State, command_name: str, revision: str) -> MigrationExceptio
     )
 
 
-def create_collections(target: Target, collections: Mapping[str, str | None]) -> dict[str, str]:
+def create_collections(
+    target: Target, collections: Mapping[str, str | None], models: Iterable[Model] = ()
+) -> dict[str, str]:
     """Make the tables of collections, where they are missing, in a database that has its system tables.
+
+    Tables that are made get the indexes that are declared for them; those that are there stay as they are.
 
     Args:
         target: The database.
         collections: The table that each gets where the catalogue knows none; None where the name decides.
+        models: What the models need.
 
     Returns:
         The table of each collection.
@@ -195,10 +203,22 @@ def create_collections(target: Target, collections: Mapping[str, str | None]) ->
                     f"the collection {collection!r} would need the table {table!r}, which is that of {owner!r}; "
                     "name one of them otherwise, with @document(collection=…)"
                 )
-        for table in made.values():
-            for statement in create_collection_statements(target.database, table):
+        declared = {model.collection: model.definitions for model in models}
+        for collection, table in made.items():
+            definitions = declared[collection](table) if collection in declared else ()
+            further = _statements_of(target, definitions)
+            for statement in create_collection_statements(target.database, table, further):
                 connection.execute(statement.encode())
     return made
+
+
+def _statements_of(target: Target, definitions: Sequence[Definition]) -> list[str]:
+    extensions: dict[str, str] = {}
+    for each in definitions:
+        if each.extensions:
+            with connected(target) as connection:
+                extensions |= schemas_of_extensions(connection, each)
+    return create_all(definitions, target.database, extensions)
 
 
 def _repair(connection: Connection, database: str, listener: Listener) -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from docsession._sql._quoting import quote_identifier
+from docsession._sql._schema import create_collection_statements
 from tests.migrations.conftest import DIFFERENT, DONE, HOSTILE_NAMES, ROOT, catalog_of
 
 MODELS = """
@@ -153,6 +154,12 @@ class TestFromTheModels:
         server.execute(f"DROP TABLE {quote_identifier(database)}.docsession_project_version".encode())
         assert catalog_of(server, database) == before
 
+    def test_tables_that_upgrade_makes_have_them(self, shop, database):
+        assert shop("upgrade", "--all-collections", "-d", database)[0] == DONE
+        assert shop("check", "-d", database) == (DONE, f"{database}: no difference\n")
+        assert "nothing was written" in shop("revision", "--autogenerate", "-m", "first")[1]
+        assert shop("upgrade", "--all-collections", "-d", database)[0] == DONE
+
     def test_two_upgrades_at_once_make_them_once(self, shop, server):
         shop("revision", "--autogenerate", "-m", "first", "--rev-id", "a1")
         processes = [shop.start("upgrade") for _ in range(2)]
@@ -221,9 +228,9 @@ def downgrade():
 """
 
 
-def test_an_environment_of_ones_own_needs_no_change(shop, database, conninfo, url_of, server):
+def test_an_environment_of_ones_own_needs_no_change(shop, database, conninfo, url_of, server, run):
     """The entry point brings comparison and operations to whoever imports Alembic."""
-    shop("upgrade", "-d", database, "-c", "Orders")
+    run(create_collection_statements(database, "orders"))
     version = f"own_{shop.package}"
     shop.write(
         "own/env.py",
