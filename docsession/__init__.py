@@ -85,6 +85,7 @@ from docsession._faces._transaction import AsyncSessionTransaction, SessionTrans
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
 from docsession._query._clauses import QueryOperator
 from docsession._query._facets import FacetValue
+from docsession._query._full_text import highlight, rank, search
 from docsession._query._functions import (
     Value,
     all_,
@@ -117,6 +118,7 @@ from docsession._query._ordering import NullsOrdering, OrderingType
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
 from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
+from docsession._query._search_indexes import FullText
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
@@ -208,6 +210,7 @@ __all__ = [
     "EventLoopException",
     "FacetValue",
     "FailedRequestEventArgs",
+    "FullText",
     "GetCompareExchangeValueOperation",
     "GetCompareExchangeValuesOperation",
     "GinIndex",
@@ -295,6 +298,7 @@ __all__ = [
     "ends_with",
     "exists",
     "given",
+    "highlight",
     "id_",
     "in_",
     "increment",
@@ -304,8 +308,10 @@ __all__ = [
     "meta",
     "min_",
     "not_",
+    "rank",
     "remove",
     "rename",
+    "search",
     "set_",
     "starts_with",
     "sum_",

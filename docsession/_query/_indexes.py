@@ -86,7 +86,7 @@ class Index(IndexKind):
     type: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self, "Index")
+        check_declaration(self, "Index")
         _check_type("Index", self.type, TYPES)
 
     @override
@@ -104,7 +104,7 @@ class Index(IndexKind):
         columns = [f"({expression}){down}" for expression, down in expressions]
         if not self.unique and "id" not in (expression for expression, _ in expressions):
             columns.append(f"id{down}")
-        words = [word for key in keys for word in _words(key, self.type)]
+        words = [word for key in keys for word in words_of(key, self.type)]
         if self.ignore_case:
             words.append("ci")
         if condition is not None:
@@ -116,7 +116,7 @@ class Index(IndexKind):
                 kind=Kind.INDEX,
                 name=self.name or object_name(target.table, words, "key" if self.unique else "idx"),
                 table=target.table,
-                body=_body(target.table, "btree", columns, condition),
+                body=index_body(target.table, "btree", columns, condition),
                 fields=tuple(key.label for key in keys),
                 is_unique=self.unique,
                 keys=tuple(plain.expression(key.operand, shape) for key in keys for shape in key.shapes),
@@ -148,7 +148,7 @@ class GinIndex(IndexKind):
     comes_first = True
 
     def __post_init__(self) -> None:
-        _check(self, "GinIndex")
+        check_declaration(self, "GinIndex")
 
     @override
     def define(self, target: IndexTarget) -> Sequence[Definition]:
@@ -160,7 +160,7 @@ class GinIndex(IndexKind):
             places.append(key.operand)
         expressions = [f"({target.json(place)})" for place in places] or ["data"]
         condition = None if self.where is None else target.condition(self.where, "GinIndex")
-        words = [word for key in keys for word in _words(replace(key, is_descending=False), None)]
+        words = [word for key in keys for word in words_of(replace(key, is_descending=False), None)]
         if condition is not None:
             words.append(hashlib.sha256(condition.encode()).hexdigest()[:8])
         columns = [f"{expression} jsonb_path_ops" for expression in expressions]
@@ -169,7 +169,7 @@ class GinIndex(IndexKind):
                 kind=Kind.INDEX,
                 name=self.name or object_name(target.table, words, "gin"),
                 table=target.table,
-                body=_body(target.table, "gin", columns, condition),
+                body=index_body(target.table, "gin", columns, condition),
                 fields=tuple(key.label for key in keys),
                 keys=tuple(expressions),
                 condition=condition,
@@ -207,7 +207,7 @@ class Promoted(IndexKind):
     comes_first = True
 
     def __post_init__(self) -> None:
-        _check(self, "Promoted")
+        check_declaration(self, "Promoted")
         _check_type("Promoted", self.type, _COLUMN_TYPES)
         if self.references is not None:
             _referenced(self.references)
@@ -227,7 +227,7 @@ class Promoted(IndexKind):
                 f"Promoted(): {key.label} holds {key.operand.form.label}; use GinIndex()"
             )
         type_ = self.type or _MARKS[shape]
-        words = _words(key, None)
+        words = words_of(key, None)
         name = self.name or object_name(words[0], words[1:], "")[:-1]
         if name in COLLECTION_COLUMNS:
             name += "_"
@@ -240,7 +240,7 @@ class Promoted(IndexKind):
                     replace(
                         index,
                         name=object_name(target.table, [name, "references"], "idx"),
-                        body=_body(target.table, "btree", [escaped(quote_identifier(name))], None),
+                        body=index_body(target.table, "btree", [escaped(quote_identifier(name))], None),
                         tree=None,
                     )
                 )
@@ -268,7 +268,7 @@ class Promoted(IndexKind):
             kind=Kind.INDEX,
             name=object_name(target.table, [name, "promoted"], "idx"),
             table=target.table,
-            body=_body(target.table, "btree", [f"({key})", "id"], None),
+            body=index_body(target.table, "btree", [f"({key})", "id"], None),
             fields=(place.label,),
             keys=(value,),
             tree=(place.path, shape),
@@ -315,7 +315,7 @@ class Statistics(IndexKind):
     type: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self, "Statistics")
+        check_declaration(self, "Statistics")
         _check_type("Statistics", self.type, TYPES)
 
     @override
@@ -331,7 +331,7 @@ class Statistics(IndexKind):
                 expressions.append(target.text(operand, folded=shape is Shape.FOLDED))
             else:
                 expressions.append(target.expression(operand, shape))
-        words = [word for key in keys for word in _words(replace(key, is_descending=False), self.type)]
+        words = [word for key in keys for word in words_of(replace(key, is_descending=False), self.type)]
         if self.ignore_case:
             words.append("ci")
         on = ", ".join(f"({each})" for each in expressions)
@@ -388,7 +388,7 @@ def _kind(given: object) -> IndexKind:
     )
 
 
-def _check(given: Any, what: str) -> None:
+def check_declaration(given: Any, what: str) -> None:
     """Refuse what no declaration can have."""
     for attribute in ("keys", "key", "where"):
         function: object = getattr(given, attribute, None)
@@ -408,12 +408,12 @@ def _check_type(what: str, given: object, known: Iterable[str]) -> None:
         raise InvalidArgumentException(f"{what}(type={given!r:.40}): there are {', '.join(map(repr, known))}")
 
 
-def _body(table: str, method: str, columns: Iterable[str], condition: str | None) -> str:
+def index_body(table: str, method: str, columns: Iterable[str], condition: str | None) -> str:
     where = "" if condition is None else f" WHERE {condition}"
     return f"ON {{schema}}.{escaped(quote_identifier(table))} USING {method} ({', '.join(columns)}){where}"
 
 
-def _words(key: Key, type_: str | None) -> list[str]:
+def words_of(key: Key, type_: str | None) -> list[str]:
     """Return what a name says of a key."""
     path = key.path
     words = [str(part) for part in path] if path is not None else [key.label]

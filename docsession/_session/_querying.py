@@ -37,6 +37,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _INVALID_REGEX = "2201B"
+_UNDEFINED_OBJECT = "42704"
 _LARGEST_PAGE = 2**31
 _log = logging.getLogger("docsession.query")
 _INDEXES_PREFERRED: Final = (("enable_seqscan", "off"),)
@@ -298,6 +299,8 @@ class Querying:
         except RavenException as error:
             if error.sqlstate == _INVALID_REGEX:
                 raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
+            if error.sqlstate == _UNDEFINED_OBJECT:
+                raise InvalidArgumentException(f"PostgreSQL does not know the language of a search: {error}") from error
             raise
         finally:
             context.leave()
@@ -385,7 +388,7 @@ class Querying:
     async def _look_for_columns(self, table: TableStatements, mapping: DocumentMapping[Any]) -> None:
         """Find out which of the promoted columns there are that are declared, the first time that somebody asks."""
         database = self._context.database
-        if (table, mapping.entity_class) not in database.compilers and self._declared(table).columns:
+        if (table, mapping.entity_class) not in database.compilers and self._declared(table).has_columns:
             await database.columns_of(table)
 
     def _declared(self, table: TableStatements) -> Access:
@@ -416,7 +419,7 @@ class Querying:
                 aliases = tuple(alias for alias in self._context.mappings.stored_as(mapping) if alias is not None)
             database = self._context.database
             access = self._declared(table)
-            if access.columns:
+            if access.has_columns:
                 access = access.without_columns_but(database.columns.get(table, ()))
             compiler = QueryCompiler(table, database.name, mapping.codec.id_key, aliases, access)
             known[table, mapping.entity_class] = compiler

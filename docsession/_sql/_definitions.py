@@ -64,6 +64,30 @@ class PromotedColumn:
         return f"({column}{self.cast})" if self.cast else column
 
 
+@dataclass(frozen=True, slots=True)
+class TextIndex:
+    """What full text search is declared for.
+
+    Attributes:
+        paths: Where in the document.
+        language: The text search configuration.
+        weights: A letter for each path; None: all are the same.
+        column: The generated column that holds the tsvector; None: the index has the expression.
+        digest: That of the column's definition.
+    """
+
+    paths: tuple[Path, ...]
+    language: str
+    weights: str | None
+    column: str | None = None
+    digest: str = ""
+
+    def sql(self, row: str) -> str:
+        """Return the column; *row* stands before it."""
+        assert self.column is not None  # noqa: S101  # asked only where there is one
+        return f"{row}{quote_identifier(self.column)}"
+
+
 @dataclass(frozen=True)
 class Definition:
     """One index, generated column, statistics object or foreign key of a collection's table.
@@ -83,6 +107,7 @@ class Definition:
         tree: For a b-tree: the path and shape that it begins with.
         gins: For a GIN index: the paths whose JSON it holds.
         needs: The names of the columns without which it cannot be made.
+        text: For full text search: of what.
     """
 
     kind: Kind
@@ -98,6 +123,7 @@ class Definition:
     tree: tuple[Path, Shape] | None = None
     gins: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
+    text: TextIndex | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -109,6 +109,10 @@ class Rows:
         self._run("DROP TRIGGER IF EXISTS refused ON {}", table)
         self._run("ALTER TABLE {} DROP CONSTRAINT IF EXISTS refused", table)
 
+    def analyze(self, table):
+        """Let the planner know what there is."""
+        self._run("VACUUM ANALYZE {}", table)
+
     def write(self, table, key, data):
         """Replace the document of a row that exists, as another program would."""
         text = data if isinstance(data, str) else json.dumps(data)
