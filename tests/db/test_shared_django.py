@@ -14,6 +14,7 @@ from docsession import (
     InvalidOperationException,
     RequestExecutor,
     SessionOptions,
+    TransactionRetryException,
 )
 from tests.support.hosts import DjangoHost, django_settings
 from tests.support.refusals import refused
@@ -238,8 +239,12 @@ class TestConnections:
         """`django.db.connection` stands for the thread's own."""
 
         def work():
-            put(session, "orders/2")
+            options = SessionOptions(request_executor=executor)
+            with store.open_session(session_options=options) as other:
+                put(other, "orders/2")
             connection.close()
+
+        executor = RequestExecutor.for_connection(connection)
 
         with pytest.raises(ZeroDivisionError), atomic():
             put(session, "orders/1")
@@ -248,6 +253,28 @@ class TestConnections:
             thread.join()
             raise ZeroDivisionError
         assert [is_stored(store, f"orders/{i}") for i in (1, 2)] == [False, True]
+
+    def test_a_session_that_goes_to_another_thread_in_mid_transaction_is_refused(
+        self, session, store, connection, atomic
+    ):
+        """Its save stands in the transaction of the first thread's connection: nothing is built on it elsewhere."""
+        errors = []
+
+        def work():
+            try:
+                put(session, "orders/2")
+            except TransactionRetryException as error:
+                errors.append(str(error))
+            session.advanced.clear()
+            connection.close()
+
+        with atomic():
+            put(session, "orders/1")
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        assert "goes on at the server" in errors[0]
+        assert [is_stored(store, f"orders/{i}") for i in (1, 2)] == [True, False]
 
     def test_a_wrapper_of_another_thread_is_refused_as_django_does(self, store, connection):
         from django.db import connections
