@@ -9,7 +9,7 @@ timestamptz a `Timestamp`'s int, and jsonb the bytes as PostgreSQL sends them.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from typing_extensions import override
@@ -145,7 +145,7 @@ class Carrier(Protocol):
         """
         ...
 
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Yield the rows of one statement, *size* at a time from the server, in bounded memory."""
         ...
 
@@ -192,8 +192,21 @@ class Transaction(Carrier, Protocol):
         ...
 
     @property
+    def has_ended(self) -> bool:
+        """True where its user has ended it on the connection, past this object."""
+        ...
+
+    @property
     def connection(self) -> Any:
         """The connection of psycopg; None before `open` or the first request, and after the end."""
+        ...
+
+    def check_free(self) -> None:
+        """Refuse to work while a stream has the connection.
+
+        Raises:
+            InvalidOperationException: One has.
+        """
         ...
 
     async def open(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from time import monotonic
 from typing import cast
@@ -253,7 +253,7 @@ class AsyncLink:
         await self.connection.set_isolation_level(level)
         await self.connection.set_autocommit(False)
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `Link.stream`."""
         async with aclosing(_stream(self.connection, statement, size)) as rows:
             async for row in rows:
@@ -326,7 +326,7 @@ class AsyncExecutor:
             except psycopg.Error as error:
                 raise translate(error) from error
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`."""
         connections = self._current()
         connection = await connections.acquire()

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from time import monotonic, sleep
@@ -272,7 +272,7 @@ class BlockingLink:
         self.connection.isolation_level = level
         self.connection.autocommit = False
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `Link.stream`."""
         for row in _stream(self.connection, statement, size):
             yield row
@@ -372,7 +372,7 @@ class BlockingExecutor:
             except psycopg.Error as error:
                 raise translate(error) from error
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`."""
         connections = self._current()
         connection = connections.acquire()

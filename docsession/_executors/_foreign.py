@@ -5,7 +5,7 @@ Nothing is set on their connection: the conversation goes past its cursors, adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import Any, Final, cast
 from weakref import ref
@@ -110,7 +110,7 @@ class BlockingForeignExecutor:
         request = make()
         return [] if request is None else await self.run(request)
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`; the connection is busy until the last row."""
         driver = await self._host.driver(begin=True)
         is_joined = driver.pgconn.transaction_status == INTRANS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -159,7 +159,7 @@ class ReadingExecutor:
         """See `RequestExecutor.run_apart`."""
         return await self._primary.run_apart(make)
 
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`; from the primary: a long read conflicts with what a standby applies."""
         return self._primary.stream(statement, size)
 
@@ -185,11 +185,17 @@ class NotedTransaction:
         self.release_savepoint = transaction.release_savepoint
         self.rollback_to_savepoint = transaction.rollback_to_savepoint
         self.abandon = transaction.abandon
+        self.check_free = transaction.check_free
 
     @property
     def is_begun(self) -> bool:
         """See `Transaction.is_begun`."""
         return self._transaction.is_begun
+
+    @property
+    def has_ended(self) -> bool:
+        """See `Transaction.has_ended`."""
+        return self._transaction.has_ended
 
     @property
     def connection(self) -> Any:

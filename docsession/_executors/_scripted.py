@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,7 +91,7 @@ class ScriptedExecutor:
         request = make()
         return [] if request is None else await self._answer(request, apart=True)
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`; *size* does not matter."""
         del size
         for rows in await self._answer(Request([statement]), apart=False):
@@ -146,8 +146,16 @@ class ScriptedTransaction:
         return self._is_begun
 
     @property
+    def has_ended(self) -> bool:
+        """See `Transaction.has_ended`; nobody else can end it."""
+        return False
+
+    @property
     def connection(self) -> None:
         """There is none."""
+
+    def check_free(self) -> None:
+        """See `Transaction.check_free`; its streams are complete at once."""
 
     async def open(self) -> None:
         """See `Transaction.open`."""
@@ -157,7 +165,7 @@ class ScriptedTransaction:
         self._is_begun = True
         return await self._executor._answer(request, apart=False, within=True)
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `Transaction.stream`; *size* does not matter."""
         del size
         for rows in await self.run(Request([statement])):

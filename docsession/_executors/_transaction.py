@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 import psycopg
@@ -12,7 +14,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from typing_extensions import override
 
-from docsession._errors import ConnectionLostException, InvalidOperationException
+from docsession._errors import ConnectionLostException, InvalidOperationException, RavenException
 from docsession._executors._translate import lost_in_transaction, translate, translate_lost
 from docsession._executors._wire import BEGIN, COMMIT, ROLLBACK, STATEMENT_LOST, Frame, LinkLostError, Wire, settings_of
 from docsession._port import Request, Row, Rows, Statement
@@ -27,6 +29,9 @@ ISOLATION_LEVELS: Final = {
 
 _SAVEPOINT: Final = Statement(b"SAVEPOINT docsession_flush")
 _RELEASE: Final = Statement(b"RELEASE SAVEPOINT docsession_flush")
+_STREAM: Final = Statement(b"SAVEPOINT docsession_stream")
+_STREAMED: Final = (Statement(b"RELEASE SAVEPOINT docsession_stream"),)
+_STREAM_LEFT: Final = (Statement(b"ROLLBACK TO SAVEPOINT docsession_stream"), *_STREAMED)
 _RESCUE: Final = b"ROLLBACK TO SAVEPOINT docsession_flush; RELEASE SAVEPOINT docsession_flush"
 
 
@@ -53,7 +58,7 @@ class Link(Protocol):
         """Let psycopg begin a transaction by itself where the user's own SQL comes first."""
         ...
 
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Yield the rows of one statement."""
         ...
 
@@ -83,6 +88,7 @@ class PooledTransaction:
         self._link: Link | None = None
         self._pid = 0
         self._is_begun = False
+        self._is_streaming = False
         self._depth = 0
 
     @override
@@ -101,9 +107,22 @@ class PooledTransaction:
         return self._is_begun or (self._link is not None and self._link.wire.transaction_status != IDLE)
 
     @property
+    def has_ended(self) -> bool:
+        """See `Transaction.has_ended`."""
+        return self._is_begun and self._link is not None and self._link.wire.transaction_status == IDLE
+
+    @property
     def connection(self) -> Any:
         """See `Transaction.connection`."""
         return None if self._link is None else self._link.connection
+
+    def check_free(self) -> None:
+        """See `Transaction.check_free`."""
+        if self._is_streaming:
+            raise InvalidOperationException(
+                "a stream has the connection of the session's transaction, which has no other; nothing was sent: read "
+                "the stream to its end, leave its loop or close it, and go on then"
+            )
 
     async def open(self) -> None:
         """See `Transaction.open`."""
@@ -128,13 +147,23 @@ class PooledTransaction:
             return await self._send(link, request, Frame([*before, _SAVEPOINT], (_RELEASE,), rescue=_RESCUE))
         return await self._send(link, request, Frame(before, ()))
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
-        """See `Transaction.stream`."""
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
+        """See `Transaction.stream`; to leave one early ends its statement by an error, so it has a savepoint."""
         link = await self._take()
-        if self._opening(link):
-            await self._send(link, Request(()), Frame((self._begin,), ()))
-        async for row in link.stream(statement, size):
-            yield row
+        await self._send(link, Request(()), Frame((*self._opening(link), _STREAM), ()))
+        self._is_streaming = True
+        try:
+            async with aclosing(link.stream(statement, size)) as rows:
+                async for row in rows:
+                    yield row
+        finally:
+            self._is_streaming = False
+            status = link.wire.transaction_status
+            if self._link is link and status == TransactionStatus.UNKNOWN:
+                await self._leave()
+            elif self._link is link and status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+                after = _STREAMED if status == TransactionStatus.INTRANS else _STREAM_LEFT
+                await self._send(link, Request(()), Frame(after, ()))
 
     async def commit(self, request: Request | None = None) -> list[Rows]:
         """See `Transaction.commit`."""
@@ -150,20 +179,23 @@ class PooledTransaction:
         except LinkLostError as lost:
             raise translate_lost(lost, write=True) from lost.__cause__
         except psycopg.Error as error:
-            raise translate(error) from error
+            raise _refused(error) from error
         finally:
             await self._leave()
 
     async def rollback(self) -> None:
         """See `Transaction.rollback`."""
         link = self._link
+        end = Request(())
         try:
             if link is not None and link.wire.transaction_status not in {IDLE, TransactionStatus.UNKNOWN}:
-                await link.finish(link.wire.exchange_framed(end := Request(()), Frame((ROLLBACK,), ())), end)
+                await link.finish(link.wire.exchange_framed(end, Frame((ROLLBACK,), ())), end)
         except (LinkLostError, psycopg.Error):
             pass  # a connection that cannot roll back is given up, which rolls back
         finally:
             await self._leave()
+        if end.cancelled:
+            raise asyncio.CancelledError
 
     async def savepoint(self) -> None:
         """See `Transaction.savepoint`."""
@@ -197,6 +229,7 @@ class PooledTransaction:
         await self._send(link, Request(()), Frame(before, ()))
 
     async def _take(self) -> Link:
+        self.check_free()
         if self._link is None:
             self._link = await self._acquire()
             self._pid = os.getpid()
@@ -226,19 +259,24 @@ class PooledTransaction:
             raise lost_in_transaction(lost) from lost.__cause__
         except psycopg.Error as error:
             self._is_begun = True
-            translated = translate(error)
-            if error.sqlstate in STATEMENT_LOST:
-                translated.retryable = True
-            raise translated from error
+            raise _refused(error) from error
         self._is_begun = True
         return results
 
     async def _leave(self) -> None:
         link, self._link = self._link, None
-        self._is_begun = False
+        self._is_begun = self._is_streaming = False
         self._depth = 0
         if link is not None and self._pid == os.getpid():
             await link.release()
+
+
+def _refused(error: psycopg.Error) -> RavenException:
+    """Return our error for what was refused; where a prepared statement was gone another try prepares it anew."""
+    translated = translate(error)
+    if error.sqlstate in STATEMENT_LOST:
+        translated.retryable = True
+    return translated
 
 
 def _words(level: IsolationLevel) -> str:

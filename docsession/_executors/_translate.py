@@ -39,6 +39,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
         "The transaction was idle for longer than the server allows, and is rolled back",
     ),
     "25P04": (RequestTimeoutException, "The transaction took longer than the server allows, and is rolled back"),
+    "26000": (RavenException, "The prepared statements of the connection were deallocated: repeat it"),
     "28": (AuthenticationException, "Check the user and the password of the URL"),
     "53": (RavenException, "The server is short of a resource: repeat it later"),
     "25P02": (RavenException, "An earlier statement of this transaction failed: call session.advanced.rollback()"),

@@ -258,6 +258,7 @@ class Wire:
             psycopg.Error: The server refused a statement; `frame.rescue` was sent.
             LinkLostError: The connection broke.
         """
+        was_inside = self.transaction_status != TransactionStatus.IDLE
         for _ in range(MOST_LOSSES):
             try:
                 return (yield from self._exchange_framed(request, frame))
@@ -265,8 +266,9 @@ class Wire:
                 self.is_read_only |= error.sqlstate == READ_ONLY
                 if not self._prepared.lose(error.sqlstate):
                     raise
-                if self._pgconn.transaction_status == TransactionStatus.INERROR:
-                    raise  # there was no savepoint to go back to
+                status = self.transaction_status
+                if status == TransactionStatus.INERROR or (was_inside and status == TransactionStatus.IDLE):
+                    raise  # there was no savepoint to go back to, and the rest alone is not the transaction
         return (yield from self._exchange_framed(request, frame))
 
     def _exchange_framed(self, request: Request, frame: Frame) -> PQGen[list[Rows]]:

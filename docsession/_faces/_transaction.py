@@ -26,14 +26,13 @@ class SessionTransaction:
         return f"<{type(self).__qualname__}, {'begun' if self._depth else 'not begun'}>"
 
     def __enter__(self) -> Self:
-        run(self._core.begin(self._isolation_level))
-        self._depth = self._core.transaction_depth
+        self._depth = run(self._core.enter_block(self._isolation_level))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run(self._core.end_transaction(self._depth, failed=error is not None))
+        run(self._core.leave_block(self._depth, failed=error is not None))
 
 
 class AsyncSessionTransaction:
@@ -51,11 +50,10 @@ class AsyncSessionTransaction:
         return f"<{type(self).__qualname__}, {'begun' if self._depth else 'not begun'}>"
 
     async def __aenter__(self) -> Self:
-        await self._core.begin(self._isolation_level)
-        self._depth = self._core.transaction_depth
+        self._depth = await self._core.enter_block(self._isolation_level)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._core.end_transaction(self._depth, failed=error is not None)
+        await self._core.leave_block(self._depth, failed=error is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -270,7 +270,7 @@ class SessionContext:
             return self.executor.run(request)
         return self.observer.watch(self._operation, request, self.executor.run)
 
-    def stream(self, operation: str, statement: Statement, size: int) -> AsyncIterator[Row]:
+    def stream(self, operation: str, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Send a request of the session whose rows are read as they come."""
         rows = self.executor.stream(statement, size)
         return rows if self.observer is None else self.observer.watch_stream(operation, rows)

@@ -54,7 +54,7 @@ from docsession._session._tracked import (
     succeed,
     version_of,
 )
-from docsession._session._transactions import Transactions
+from docsession._session._transactions import Transactions, lost_in_block
 from docsession._sql._tables import TableStatements
 
 T = TypeVar("T")
@@ -492,6 +492,23 @@ class SessionCore(SessionContents):
         while self.transaction_depth >= depth:
             await (self.rollback() if failed else self.commit())
 
+    async def enter_block(self, isolation_level: str | None) -> int:
+        """Begin a transaction for a block of code; return its depth."""
+        await self.begin(isolation_level)
+        self._transactions.enter_block()
+        return self.transaction_depth
+
+    async def leave_block(self, depth: int, *, failed: bool) -> None:
+        """End what a block has begun.
+
+        Raises:
+            ConnectionLostException: The transaction was lost in the block, which went on all the same.
+        """
+        was_lost = self._transactions.leave_block()
+        await self.end_transaction(depth, failed=failed)
+        if was_lost and not failed:
+            raise lost_in_block()
+
     @property
     def transaction_depth(self) -> int:
         """How many times `begin()` was called without its end."""
@@ -528,6 +545,7 @@ class SessionCore(SessionContents):
         Raises:
             InvalidOperationException: It reads in a transaction of its isolation level, which another one cannot join.
         """
+        self._transactions.check_lost()
         if self._transactions.is_reading:
             raise InvalidOperationException(
                 f"edit() is a transaction of its own, and this session is in the middle of one at "

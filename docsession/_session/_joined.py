@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any, TypeAlias
 
 from typing_extensions import override
@@ -78,10 +78,11 @@ class Joined:
                 premise.mark = self._journal.mark()
             self.review()
 
-    async def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `Carrier.stream`."""
-        async for row in self._foreign.stream(statement, size):
-            yield row
+        async with aclosing(self._foreign.stream(statement, size)) as rows:
+            async for row in rows:
+                yield row
 
     async def run_apart(self, make: Callable[[], Request | None]) -> list[Rows]:
         """See `RequestExecutor.run_apart`: only a `ForeignDatabase` comes here, and there is no other connection.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from time import perf_counter
 
 from docsession._port import Request, Row, Rows
@@ -60,7 +61,7 @@ class Observer:
             request.interrupted = error
         return results
 
-    async def watch_stream(self, operation: str, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+    async def watch_stream(self, operation: str, rows: AsyncGenerator[Row]) -> AsyncGenerator[Row]:
         """Do the same for rows that are read as they come; one that is not read to its end has no outcome."""
         request = Request(())
         request.sent = 1
@@ -69,9 +70,10 @@ class Observer:
         began = perf_counter()
         count = 0
         try:
-            async for row in rows:
-                count += 1
-                yield row
+            async with aclosing(rows):
+                async for row in rows:
+                    count += 1
+                    yield row
         except (Exception, asyncio.CancelledError) as error:
             await self._tell_failure(request, description, error, perf_counter() - began)
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
@@ -249,15 +250,17 @@ class Querying:
         text, json = await self._loader.request(plans, may_lag=False)
         return QueryPlan("\n".join(row[0] for row in text), msgspec.json.decode(json[0][0])[0]["Plan"])
 
-    async def stream(self, asked: Specification) -> AsyncIterator[Any]:
+    async def stream(self, asked: Specification) -> AsyncGenerator[Any]:
         """Yield the documents as they come, in bounded memory, without tracking them."""
         found = await self.guarded("stream", asked, self._prepare_stream)
         if found is None:
             return
         statement, table, mapping = found
         projection = asked.projection
-        async for row in self._context.stream("stream", statement, _CHUNK):
-            yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+        # Closed at once where its reader leaves early, because a transaction waits for it.
+        async with aclosing(self._context.stream("stream", statement, _CHUNK)) as rows:
+            async for row in rows:
+                yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
 
     @staticmethod
     def check(asked: Specification) -> None:

@@ -160,10 +160,10 @@ class Saver:
             results = await context.run(request)
         except UnknownOutcomeException as error:
             self._lose(attempt)
-            _deliver_cancellation(request, error)
+            deliver_cancellation(request, error)
             raise
         except RavenException as error:
-            _deliver_cancellation(request, error)
+            deliver_cancellation(request, error)
             if isinstance(error, _GuardFailed):
                 await self._explain_refusal(flush, error)
             if isinstance(error, (UniqueConstraintViolation, IndexedValueTooLongException)):
@@ -183,12 +183,12 @@ class Saver:
         elif single_succeeded(flush.operations[0], results[0]):
             self._apply(flush, [_single_rows(flush.operations[0], results[0])])
         else:
-            _deliver_cancellation(request, None)
+            deliver_cancellation(request, None)
             raise _noting(request, await self._conflicts.look(flush.operations))
         if context.journal is None:
             context.has_committed = True
         late = unconfirmed() if request.unconfirmed and flush.is_cluster_wide else None
-        _deliver_cancellation(request, late)
+        deliver_cancellation(request, late)
         if late is not None:
             raise _noting(request, late)
         if request.interrupted is not None:
@@ -352,7 +352,7 @@ class Saver:
         return fates
 
 
-def _deliver_cancellation(request: Request, error: Exception | None) -> None:
+def deliver_cancellation(request: Request, error: Exception | None) -> None:
     """Cancel the task now that was to be cancelled while the flush was under way."""
     if request.cancelled:
         raise asyncio.CancelledError from error

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, Final
 
-from docsession._errors import ConnectionLostException, InvalidOperationException, UnknownOutcomeException
+from docsession._errors import (
+    ConnectionLostException,
+    DocSessionError,
+    InvalidOperationException,
+    UnknownOutcomeException,
+)
 from docsession._port import Request, Row, Rows, Statement, Transaction
 from docsession._session._cluster import unconfirmed
 from docsession._session._context import Attempt, SessionContext
 from docsession._session._journal import Journal
+from docsession._session._saving import deliver_cancellation
 from docsession._sql._joining import CURRENT_TRANSACTION
 
 OF_ONE_MOMENT: Final = ("repeatable read", "serializable")
@@ -30,6 +37,7 @@ class Spanning:
 
     async def run(self, request: Request) -> list[Rows]:
         """See `RequestExecutor.run`."""
+        self.transaction.check_free()
         if request.write:
             return await self.transaction.commit(request)
         try:
@@ -38,7 +46,7 @@ class Spanning:
             await self.transaction.rollback()
             raise
 
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`."""
         return self.transaction.stream(statement, size)
 
@@ -79,15 +87,46 @@ class Explicit:
             self.xid = results.pop()[0][0]
         return results
 
-    def stream(self, statement: Statement, size: int) -> AsyncIterator[Row]:
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`."""
-        return self.transaction.stream(statement, size)
+        try:
+            async with aclosing(self.transaction.stream(statement, size)) as rows:
+                async for row in rows:
+                    yield row
+        except ConnectionLostException:
+            self._lost()
+            raise
+
+
+class Lost:
+    """Stands for a transaction whose connection broke in a block: what goes on there must not commit by itself."""
+
+    __slots__ = ()
+
+    async def run(self, request: Request) -> list[Rows]:
+        """Refuse *request*."""
+        del request
+        raise lost_in_block()
+
+    async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
+        """Refuse, too."""
+        del statement, size
+        raise lost_in_block()
+        yield
+
+
+def lost_in_block() -> ConnectionLostException:
+    """Return the error for what comes in a block after its transaction is gone."""
+    return ConnectionLostException(
+        "the connection of the session's transaction broke in this block, and everything in it is rolled back; "
+        "nothing was sent: leave `with session.advanced.transaction():`, and begin it again"
+    )
 
 
 class Transactions:
     """Begins and ends the transactions of one session."""
 
-    __slots__ = ("_context", "_explicit", "_level", "_marks", "_own", "_spanning")
+    __slots__ = ("_blocks", "_context", "_explicit", "_is_lost", "_level", "_marks", "_own", "_spanning")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
@@ -96,6 +135,8 @@ class Transactions:
         self._spanning = None if self._level is None else Spanning(self._own.begin(self._level))
         self._explicit: Explicit | None = None
         self._marks: list[int] = []
+        self._blocks = 0
+        self._is_lost = False
         if self._spanning is not None:
             context.executor = self._spanning
             context.is_of_one_moment = self._level in OF_ONE_MOMENT
@@ -134,6 +175,7 @@ class Transactions:
 
     async def begin(self, isolation_level: str | None) -> None:
         """Begin a transaction; inside one, set a savepoint."""
+        self.check_lost()
         if self._explicit is not None:
             if isolation_level is not None:
                 raise InvalidOperationException("the transaction has begun; its isolation level cannot be changed now")
@@ -149,11 +191,33 @@ class Transactions:
         else:
             transaction = self._own.begin(isolation_level or self._level)
         await transaction.open()
-        self._explicit = Explicit(transaction, self._fall)
+        self._explicit = explicit = Explicit(transaction, lambda: self._lose_connection(explicit))
         context = self._context
         context.executor = self._explicit
         context.is_of_one_moment = (isolation_level or self._level) in OF_ONE_MOMENT
         context.journal = Journal()
+
+    def enter_block(self) -> None:
+        """Begin a block, which is what was begun last."""
+        self._blocks += 1
+
+    def leave_block(self) -> bool:
+        """End the innermost block; return True where its transaction was lost."""
+        self._blocks -= 1
+        was_lost = self._is_lost
+        if was_lost and not self._blocks:
+            self._is_lost = False
+            self._context.executor = self._spanning or self._own
+        return was_lost
+
+    def check_lost(self) -> None:
+        """Refuse to begin anything in a block whose transaction is gone.
+
+        Raises:
+            ConnectionLostException: It is.
+        """
+        if self._is_lost:
+            raise lost_in_block()
 
     async def commit(self) -> None:
         """Commit the transaction; inside a nested one, keep what it did for the surrounding one to commit.
@@ -171,24 +235,33 @@ class Transactions:
         request = Request((), write=True, commit_timeout=journal.commit_timeout)
         try:
             await transaction.commit(request)
-        except UnknownOutcomeException:
+        except UnknownOutcomeException as error:
             self._leave()
             self._lose(journal, xid)
+            deliver_cancellation(request, error)
+            raise
+        except DocSessionError as error:
+            self._leave()
+            self._undo(journal, 0)
+            deliver_cancellation(request, error)
             raise
         except BaseException:
             self._leave()
-            self._undo(journal, 0)
+            # Ctrl-C in the middle of the conversation, say: the server may have committed it.
+            self._lose(journal, xid) if request.sent else self._undo(journal, 0)
             raise
         self._leave()
         journal.clear()
         self._context.has_committed = True
-        if request.unconfirmed and journal.is_cluster_wide:
-            raise unconfirmed()
+        late = unconfirmed() if request.unconfirmed and journal.is_cluster_wide else None
+        deliver_cancellation(request, late)
+        if late is not None:
+            raise late
 
     async def rollback(self) -> None:
         """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""
         transaction = self._transaction("rollback")
-        if self._marks:
+        if self._marks and not transaction.has_ended:
             await self._on_connection(transaction.rollback_to_savepoint)
             self._undo(self._journal, self._marks.pop())
             return
@@ -238,8 +311,17 @@ class Transactions:
         try:
             await command()
         except ConnectionLostException:
-            self._fall()
+            self._lose_connection(self._explicit)
             raise
+
+    def _lose_connection(self, explicit: Explicit | None) -> None:
+        """The connection broke; in a block everything is refused from now on."""
+        if explicit is not self._explicit:
+            return  # a stream of an earlier one
+        self._fall()
+        if self._blocks:
+            self._is_lost = True
+            self._context.executor = Lost()
 
     def _fall(self) -> None:
         """The transaction is gone, and what was saved in it is unsaved again."""

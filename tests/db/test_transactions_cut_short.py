@@ -1,0 +1,249 @@
+"""Transactions whose end is interrupted, and blocks that go on after theirs is gone."""
+
+import _thread
+import asyncio
+import threading
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from docsession import (
+    ConnectionLostException,
+    DocumentStore,
+    InvalidOperationException,
+    RavenException,
+    SessionOptions,
+    UnknownOutcomeException,
+)
+from tests.support.documents import read, save
+from tests.support.proxy import CuttingProxy, DelayProxy, Stage
+
+
+@dataclass
+class Item:
+    value: int
+    padding: str = ""
+    id: str | None = None
+
+
+async def value_of(store, key="items/1"):
+    return (await read(store, key, Item)).value
+
+
+async def execute(session, text):
+    cursor = session.advanced.connection.execute(text)
+    if not isinstance(cursor, psycopg.Cursor):
+        await cursor
+
+
+@pytest.mark.direct("prepared statements of one connection")
+class TestDeallocatedStatements:
+    async def test_a_commit_that_is_not_prepared_any_more_commits_nothing_else(self, make_store):
+        store = make_store(max_size=1, prepare_threshold=1)
+        await save(store, (Item(1), "items/1"))
+        for _ in range(4):
+            async with store.open_session() as session, session.advanced.transaction():
+                (await session.load("items/1", Item)).value = 1
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            item = await session.load("items/1", Item)
+            item.value = 2
+            await session.save_changes()
+            await execute(session, "DEALLOCATE ALL")
+            with pytest.raises(RavenException, match="deallocated") as caught:
+                await session.advanced.commit()
+            assert caught.value.retryable
+            assert session.advanced.has_changed(item)
+            assert await value_of(store) == 1
+            async with session.advanced.transaction():
+                await session.save_changes()
+        assert await value_of(store) == 2
+
+
+class TestCancellation:
+    @pytest.fixture
+    def slow(self, postgres_url):
+        with DelayProxy(postgres_url, 0) as slow:
+            yield slow
+
+    async def cancel(self, slow, call):
+        """Cancel *call* while its answer is under way."""
+        slow.delay = 0.2
+        task = asyncio.ensure_future(call())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        slow.delay = 0
+        return task
+
+    async def test_a_cancelled_commit_is_finished_and_cancels(self, face, slow, make_store):
+        if not face.is_async:
+            return
+        store = make_store(slow.url)
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            await session.store(Item(1), "items/1")
+            await session.save_changes()
+            assert (await self.cancel(slow, session.advanced.commit)).cancelled()
+            assert not session.advanced.has_changes()
+        assert await value_of(store) == 1
+
+    async def test_a_cancelled_rollback_is_finished_and_cancels(self, face, slow, make_store):
+        if not face.is_async:
+            return
+        store = make_store(slow.url, max_size=1)
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            await session.store(Item(1), "items/1")
+            await session.save_changes()
+            assert (await self.cancel(slow, session.advanced.rollback)).cancelled()
+            assert session.advanced.has_changes()
+            assert await read(store, "items/1", Item) is None
+
+
+def test_ctrl_c_in_a_commit_leaves_it_to_the_next_save_to_ask(postgres_url, database):
+    with DelayProxy(postgres_url, 0) as slow, DocumentStore(slow.url, database) as store:
+        with store.open_session() as session:
+            session.store(Item(1), "items/1")
+            session.save_changes()
+            session.advanced.begin()
+            session.store(Item(2), "items/2")
+            session.save_changes()
+            slow.delay = 0.3
+            threading.Timer(0.2, _thread.interrupt_main).start()
+            with pytest.raises(KeyboardInterrupt):
+                session.advanced.commit()
+            slow.delay = 0
+            with pytest.raises(UnknownOutcomeException):
+                session.load("items/1", Item)
+            try:
+                session.save_changes()
+            except ConnectionLostException:  # the cancel request came before the commit
+                session.save_changes()
+            assert not session.advanced.has_changes()
+        with store.open_session() as check:
+            assert check.load("items/2", Item).value == 2
+
+
+class TestALostConnectionInABlock:
+    @pytest.fixture
+    def proxy(self, postgres_url):
+        with CuttingProxy(postgres_url) as proxy:
+            yield proxy
+
+    async def lose(self, session, proxy):
+        proxy.cut_next(Stage.BEFORE_ANSWER, 0)
+        with pytest.raises(ConnectionLostException):
+            await session.load("items/9", Item)
+
+    async def test_nothing_in_it_commits_by_itself(self, make_store, proxy):
+        store, near = make_store(proxy.url), make_store()
+        await save(near, (Item(1), "items/1"))
+        async with store.open_session() as session:
+            item = await session.load("items/1", Item)
+            with pytest.raises(ZeroDivisionError):
+                async with session.advanced.transaction():
+                    item.value = 2
+                    await session.save_changes()
+                    await self.lose(session, proxy)
+                    for call in (
+                        session.save_changes(),
+                        session.advanced.begin(),
+                        session.load("items/2", Item),
+                        session.advanced.edit("items/2", Item, lambda found: None),
+                    ):
+                        with pytest.raises(ConnectionLostException) as caught:
+                            await call
+                        assert caught.value.retryable
+                    raise ZeroDivisionError
+            assert await value_of(near) == 1
+            await session.save_changes()
+            assert await value_of(near) == 2
+
+    async def test_its_end_tells_that_it_is_not_committed(self, make_store, proxy):
+        store, near = make_store(proxy.url), make_store()
+        await save(near, (Item(1), "items/1"))
+        async with store.open_session() as session:
+            with pytest.raises(ConnectionLostException, match="rolled back"):
+                async with session.advanced.transaction(), session.advanced.transaction():
+                    (await session.load("items/1", Item)).value = 2
+                    await session.save_changes()
+                    await self.lose(session, proxy)
+            assert not session.advanced.in_transaction
+            async with session.advanced.transaction():
+                await session.save_changes()
+        assert await value_of(near) == 2
+
+
+class TestEndedOnTheConnection:
+    async def test_a_nested_transaction_can_be_left(self, make_store):
+        store = make_store(max_size=1, timeout=5)
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            await session.advanced.begin()
+            await session.store(Item(1), "items/1")
+            await session.save_changes()
+            await execute(session, "ROLLBACK")
+            with pytest.raises(InvalidOperationException, match="rollback"):
+                await session.load("items/2", Item)
+            await session.advanced.rollback()
+            assert not session.advanced.in_transaction
+            await session.save_changes()
+        assert await value_of(store) == 1
+
+
+class TestStreams:
+    @staticmethod
+    async def fill(store):
+        await save(store, *[(Item(n, "x" * 2000), f"items/{n}") for n in range(3000)])
+
+    @staticmethod
+    async def first_of(session):
+        found = session.query(Item).stream()
+        if not hasattr(found, "__anext__"):
+            for item in found:
+                return item
+        async with aclosing(found) as items:
+            async for item in items:
+                return item
+        return None
+
+    async def test_one_that_is_left_early_leaves_the_transaction_as_it_was(self, store):
+        await self.fill(store)
+        async with store.open_session() as session, session.advanced.transaction():
+            await session.store(Item(-1), "items/a")
+            await session.save_changes()
+            assert await self.first_of(session) is not None
+            await session.store(Item(-2), "items/b")
+            await session.save_changes()
+        assert [await value_of(store, f"items/{key}") for key in "ab"] == [-1, -2]
+        async with store.open_session(session_options=SessionOptions(isolation_level="repeatable read")) as session:
+            item = await session.load("items/1", Item)
+            assert await self.first_of(session) is not None
+            item.value = -3
+            await session.save_changes()
+        assert await value_of(store) == -3
+
+    @pytest.mark.parametrize("level", [None, "repeatable read"])
+    async def test_nothing_else_goes_over_its_connection_meanwhile(self, store, level):
+        await self.fill(store)
+        async with store.open_session(session_options=SessionOptions(isolation_level=level)) as session:
+            if level is None:
+                await session.advanced.begin()
+            found, count = session.query(Item).stream(), 0
+            if not hasattr(found, "__anext__"):
+                found = stepping(found)
+            async for _item in found:
+                count += 1
+                if count == 3:
+                    with pytest.raises(InvalidOperationException, match="stream"):
+                        await session.load("items/none", Item)
+            assert count == 3000
+            assert await session.load("items/none", Item) is None
+
+
+async def stepping(found):
+    for item in found:
+        yield item
