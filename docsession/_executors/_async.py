@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from psycopg import IsolationLevel, capabilities
@@ -408,7 +408,7 @@ async def _converse(connection: AsyncPooledConnection, conversation: PQGen[list[
 
     def cancel() -> None:
         connection.wire.give_up()
-        cancelling.append(asyncio.ensure_future(_cancel(connection)))
+        cancelling.append(asyncio.ensure_future(cancel_on(connection)))
 
     try:
         return await connection.wait(impatient(conversation, request.commit_timeout, cancel))
@@ -417,7 +417,8 @@ async def _converse(connection: AsyncPooledConnection, conversation: PQGen[list[
         await asyncio.gather(*cancelling)
 
 
-async def _cancel(connection: AsyncPooledConnection) -> None:
+async def cancel_on(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Send a cancel request for what a connection is doing."""
     try:
         await connection.cancel_safe(timeout=CANCEL_SECONDS)
     except psycopg.Error as error:

@@ -5,6 +5,7 @@ Nothing is set on their connection: the conversation goes past its cursors, adap
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import Any, Final, cast
@@ -22,7 +23,8 @@ from docsession._errors import (
     _GuardFailed,
 )
 from docsession._executors._adapters import AsyncStreamCursor, StreamCursor
-from docsession._executors._async import finish_write
+from docsession._executors._async import cancel_on, finish_write
+from docsession._executors._cancelling import CANCEL_SECONDS, impatient, note_failed_cancel
 from docsession._executors._foreign_links import Link, begin_of, busy, check, link_of
 from docsession._executors._hosts import Host
 from docsession._executors._translate import lost_in_transaction, translate, translate_lost, translate_streamed
@@ -155,22 +157,35 @@ class BlockingForeignExecutor:
         """Send a request that commits by itself, as everything does on a connection in autocommit."""
         xids = self._doubtful()
         if not xids:
-            return await self._converse(driver, link.wire.exchange(request), request, is_joined=False)
+            return await self._commit_alone(driver, link, request)
         inner = Request(
             [*self._checks(xids, request), *request.statements],
             transaction=request.transaction or request.write,
             write=request.write,
             settings=request.settings,
+            commit_timeout=request.commit_timeout,
         )
         try:
-            results = await self._converse(driver, link.wire.exchange(inner), inner, is_joined=False)
+            results = await self._commit_alone(driver, link, inner)
         except _GuardFailed as refusal:
             await self._settle_refusal(driver, link, xids, refusal, is_joined=False)
             raise
         finally:
             request.sent, request.cancelled = inner.sent, inner.cancelled
+        request.unconfirmed = inner.unconfirmed
         self._settle(xids, results)
         return results[len(xids) :]
+
+    async def _commit_alone(self, driver: Any, link: Link, request: Request) -> list[Rows]:
+        """Send it, and end the commit's wait for a standby after `request.commit_timeout`."""
+        conversation = link.wire.exchange(request)
+        if request.commit_timeout is None:
+            return await self._converse(driver, conversation, request, is_joined=False)
+        driver.add_notice_handler(link.wire.take_notice)
+        try:
+            return await self._converse(driver, conversation, request, is_joined=False)
+        finally:
+            driver.remove_notice_handler(link.wire.take_notice)
 
     async def _join(self, driver: Any, link: Link, request: Request, begin: Sequence[Statement]) -> list[Rows]:
         """Send *request* as a part of the open transaction, or of one that *begin* begins."""
@@ -314,7 +329,14 @@ class BlockingForeignExecutor:
             raise busy(self._host.name)
 
     async def _drive(self, driver: Any, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
-        del request
+        def cancel() -> None:
+            try:
+                driver.cancel_safe(timeout=CANCEL_SECONDS)
+            except psycopg.Error as error:
+                note_failed_cancel(error)
+
+        if request.commit_timeout is not None:
+            conversation = impatient(conversation, request.commit_timeout, cancel)
         rows: list[Rows] = driver.wait(conversation)
         return rows
 
@@ -337,9 +359,26 @@ class AsyncForeignExecutor(BlockingForeignExecutor):
 
     @override
     async def _drive(self, driver: Any, conversation: PQGen[list[Rows]], request: Request) -> list[Rows]:
-        carried = driver.wait(conversation)
+        carried = (
+            driver.wait(conversation)
+            if request.commit_timeout is None
+            else self._hurry(driver, conversation, request.commit_timeout)
+        )
         rows: list[Rows] = await (finish_write(carried, request) if request.write else carried)
         return rows
+
+    @staticmethod
+    async def _hurry(driver: Any, conversation: PQGen[list[Rows]], seconds: float) -> list[Rows]:
+        cancelling: list[asyncio.Task[None]] = []
+
+        def cancel() -> None:
+            cancelling.append(asyncio.ensure_future(cancel_on(driver)))
+
+        try:
+            rows: list[Rows] = await driver.wait(impatient(conversation, seconds, cancel))
+            return rows
+        finally:
+            await asyncio.gather(*cancelling)
 
     @override
     async def _rows(self, driver: Any, statement: Statement, size: int) -> AsyncGenerator[Row]:

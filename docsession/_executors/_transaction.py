@@ -30,6 +30,8 @@ ISOLATION_LEVELS: Final = {
 _SAVEPOINT: Final = Statement(b"SAVEPOINT docsession_flush")
 _RELEASE: Final = Statement(b"RELEASE SAVEPOINT docsession_flush")
 _STREAM: Final = Statement(b"SAVEPOINT docsession_stream")
+_UNBOUNDED: Final = Statement(b"SET LOCAL statement_timeout TO DEFAULT")
+"""A stream takes as long as its reader does, so the timeout of the requests before it does not hold for it."""
 _STREAMED: Final = (Statement(b"RELEASE SAVEPOINT docsession_stream"),)
 _STREAM_LEFT: Final = (Statement(b"ROLLBACK TO SAVEPOINT docsession_stream"), *_STREAMED)
 _RESCUE: Final = b"ROLLBACK TO SAVEPOINT docsession_flush; RELEASE SAVEPOINT docsession_flush"
@@ -88,7 +90,7 @@ class PooledTransaction:
         self._link: Link | None = None
         self._pid = 0
         self._is_begun = False
-        self._is_streaming = False
+        self._is_bounded = self._is_streaming = False
         self._depth = 0
 
     @override
@@ -143,6 +145,7 @@ class PooledTransaction:
     async def _run(self, request: Request) -> list[Rows]:
         link = await self._take()
         before = [*self._opening(link), *settings_of(request)]
+        self._is_bounded |= bool(request.settings)
         if request.write:
             return await self._send(link, request, Frame([*before, _SAVEPOINT], (_RELEASE,), rescue=_RESCUE))
         return await self._send(link, request, Frame(before, ()))
@@ -150,7 +153,8 @@ class PooledTransaction:
     async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `Transaction.stream`; to leave one early ends its statement by an error, so it has a savepoint."""
         link = await self._take()
-        await self._send(link, Request(()), Frame((*self._opening(link), _STREAM), ()))
+        unbounded = (_UNBOUNDED,) if self._is_bounded else ()
+        await self._send(link, Request(()), Frame((*self._opening(link), _STREAM, *unbounded), ()))
         self._is_streaming = True
         try:
             async with aclosing(link.stream(statement, size)) as rows:
@@ -265,7 +269,7 @@ class PooledTransaction:
 
     async def _leave(self) -> None:
         link, self._link = self._link, None
-        self._is_begun = self._is_streaming = False
+        self._is_begun = self._is_bounded = self._is_streaming = False
         self._depth = 0
         if link is not None and self._pid == os.getpid():
             await link.release()

@@ -91,7 +91,8 @@ def plan_cluster_wide(context: SessionContext, flush: Flush) -> None:
     seconds = timeout_of(context.conventions)
     flush.is_cluster_wide = True
     flush.settings = REMOTE_APPLY
-    if context.journal is None:
+    if context.journal is None or context.joined is not None:
+        # On a connection of somebody else's it holds where that is in autocommit; else the commit is theirs.
         flush.commit_timeout = seconds
     else:
         # What waits is the transaction's own commit.

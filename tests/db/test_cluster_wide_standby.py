@@ -12,6 +12,7 @@ from docsession import (
     InvalidArgumentException,
     PutCompareExchangeValueOperation,
     ReplicationTimeoutException,
+    RequestExecutor,
     RequestTimeoutException,
 )
 from tests.support.cluster_wide import OPTIONS, User, cluster_wide, put, value_of
@@ -176,6 +177,26 @@ async def test_an_operation_of_the_store_waits_too(stores, cluster):
     with pytest.raises(ReplicationTimeoutException):
         await primary.operations.send(PutCompareExchangeValueOperation("b", 2, 0))
     assert await value_of(primary, "b") == 2
+
+
+async def test_on_somebody_elses_connection_in_autocommit_the_save_waits_no_longer(face, stores, cluster):
+    primary, _ = stores()
+    await save(primary, (User("first"), "users/1"))
+    cluster.set_synchronous(True)
+    cluster.stop_standby()
+    kind = psycopg.AsyncConnection if face.is_async else psycopg.Connection
+    connection = kind.connect(cluster.primary_url, autocommit=True)
+    connection = await connection if face.is_async else connection
+    async with cluster_wide(primary, request_executor=RequestExecutor.for_connection(connection)) as session:
+        await session.store(User("second"), "users/2")
+        with pytest.raises(ReplicationTimeoutException):
+            await session.save_changes()
+        assert not session.advanced.has_changes()
+        assert (await session.load("users/1", User)).name == "first"
+    closed = connection.close()
+    if face.is_async:
+        await closed
+    assert (await read(primary, "users/2", User)).name == "second"
 
 
 async def test_a_save_that_waits_for_a_lock_is_not_written(stores, cluster, database):

@@ -17,7 +17,9 @@ from docsession import (
     SessionOptions,
     UnknownOutcomeException,
 )
+from docsession._port import Request
 from tests.support.documents import read, save
+from tests.support.executors import statement
 from tests.support.proxy import CuttingProxy, DelayProxy, Stage
 
 
@@ -225,6 +227,13 @@ class TestStreams:
             item.value = -3
             await session.save_changes()
         assert await value_of(store) == -3
+
+    async def test_the_timeout_of_requests_does_not_hold_for_it(self, make_executor):
+        transaction = make_executor().begin()
+        show = statement("SHOW statement_timeout")
+        await transaction.run(Request([show], settings=(("statement_timeout", "7s"),)))
+        assert [row async for row in transaction.stream(show, 1)] != [("7s",)]
+        await transaction.rollback()
 
     @pytest.mark.parametrize("level", [None, "repeatable read"])
     async def test_nothing_else_goes_over_its_connection_meanwhile(self, store, level):
