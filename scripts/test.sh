@@ -37,6 +37,9 @@ fi
 bin=$main/bin
 python=$("$bin/python" -c 'import sys; print("Python %d.%d" % sys.version_info[:2])')
 
+# Each worker has an embedded server of its own.
+parallel=(-n "$(($(nproc) < 4 ? $(nproc) : 4))" --dist worksteal)
+
 # What depends on PostgreSQL's version. The embedded server's own tests choose theirs.
 database_tests=(tests/db tests/migrations --ignore-glob='*/test_embedded*')
 
@@ -56,12 +59,14 @@ documentation() {
     "$bin/sphinx-build" -W --keep-going --quiet --builder html docs docs/_build/html
 }
 
+# Another Python and another PostgreSQL together, since hardly anything depends on both.
 under_3_13() {
     if ! scripts/find-python.sh 3.13 >/dev/null; then
         echo "There is no Python 3.13 here: the suite was not run under it."
         return 77
     fi
-    scripts/venv.sh .venv-3.13 test 3.13 && .venv-3.13/bin/python -m pytest -q tests
+    scripts/venv.sh .venv-3.13 test 3.13 &&
+        DOCSESSION_TEST_MAJOR=16 .venv-3.13/bin/python -m pytest -q "${parallel[@]}" tests
 }
 
 # Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
@@ -84,23 +89,25 @@ on_debian_15() {
 }
 
 on_embedded_16() {
-    DOCSESSION_TEST_MAJOR=16 "$bin/python" -m pytest -q "${database_tests[@]}"
+    DOCSESSION_TEST_MAJOR=16 "$bin/python" -m pytest -q "${parallel[@]}" "${database_tests[@]}"
 }
 
 leg "ruff, import contracts" lint
 leg "mypy" types
 leg "documentation" documentation
-leg "Python 3.13, embedded PostgreSQL 18: whole suite" under_3_13
+leg "Python 3.13, embedded PostgreSQL 16: whole suite" under_3_13
 leg "$python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
 leg "$python, Debian's PostgreSQL 15: migrations, and what no pooler is for" on_debian_15
-leg "$python, embedded PostgreSQL 16: database tests" on_embedded_16
+if printf '%s\n' "${report[@]}" | grep -q '^NOT RUN  Python 3.13'; then
+    leg "$python, embedded PostgreSQL 16: database tests" on_embedded_16
+fi
 
 printf '\n==== What was run\n'
 printf '%s\n' "${report[@]}"
 printf 'follows  %s, embedded PostgreSQL 18: whole suite, with coverage by branch\n\n' "$python"
 
-if ! "$bin/python" -m pytest -q --cov --cov-report=term:skip-covered tests; then
+if ! "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term:skip-covered tests; then
     failed+=("$python, embedded PostgreSQL 18: whole suite")
 fi
 if [ ${#failed[@]} -gt 0 ]; then

@@ -47,7 +47,7 @@ class TestOverlappingSaves:
         url = make_conninfo(quiet_url, options="-c deadlock_timeout=100ms")
         said = crowd.do("overlap", {"urls": url}, workers=3, seconds=4, ids=50)
         saved = sum(each["saved"] for each in said)
-        assert saved > 200
+        assert saved > 20
         assert sum(each["conflicts"] for each in said) > 0
         with psycopg.connect(quiet_url) as connection:
             query = "SELECT deadlocks, xact_commit FROM pg_stat_database WHERE datname = current_database()"
