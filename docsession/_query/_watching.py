@@ -79,5 +79,9 @@ class Watchers(msgspec.Struct, frozen=True, eq=False):
         statistics = QueryStatistics(result.total_results, result.duration_in_ms, result.timestamp)
         for each in self.statistics:
             each(statistics)
-        for one in self.timings:
-            one(QueryTimings(result.duration_in_ms))
+        self.tell_timings(result.duration_in_ms)
+
+    def tell_timings(self, duration_in_ms: float) -> None:
+        """Tell those who want to know of the time alone."""
+        for each in self.timings:
+            each(QueryTimings(duration_in_ms))

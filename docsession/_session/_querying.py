@@ -108,12 +108,23 @@ class Querying:
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
-        if asked.watchers is not None:
+        watchers = asked.watchers
+        if watchers is None:
+            return await self.guarded("query", asked, self._all)
+        if watchers.statistics:
             return (await self.result(asked)).results
-        return await self.guarded("query", asked, self._all)
+        started = time.perf_counter()
+        found = await self.guarded("query", asked, self._all)
+        watchers.tell_timings((time.perf_counter() - started) * 1000)
+        return found
 
     async def result(self, asked: Specification) -> QueryResult[Any]:
         """Return the documents that are asked for, with what is known of the asking; and tell those who watch."""
+        if asked.includes:
+            raise InvalidOperationException(
+                "statistics() and get_query_result() count all results in the same request, and include() leaves no "
+                "room for that: ask for count() beside it"
+            )
         started = time.perf_counter()
         page = await self.guarded("query", asked, self._page)
         took = (time.perf_counter() - started) * 1000
@@ -135,6 +146,9 @@ class Querying:
 
     async def page(self, asked: Specification) -> Page[Any]:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
+        if asked.watchers is not None:
+            result = await self.result(asked)
+            return Page(result.results, result.total_results)
         return await self.guarded("page", asked, self._page)
 
     async def keyset(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:

@@ -127,6 +127,52 @@ async def test_where_nothing_is_declared_any_form_of_a_value_is_found(store):
 NOBODY = UUID(int=0)
 
 
+HOSTILE = [
+    "1" * 251,
+    "1e999999999",
+    "-0.0",
+    "+7",
+    ".5",
+    "NaN",
+    "infinity",
+    "\n30",
+    "30\n",
+    "٣٠",
+    "{}",
+    '"30"',
+    1e300,
+    -(10**400),
+    [[[]], {}],
+    {"": {"": ""}},
+    [{"city": [{}]}],
+    "2026-13-45T99:99:99Z",
+    "\U0010ffff",
+    "%",
+    "\\",
+]
+
+
+async def test_no_document_makes_a_query_fail(store):
+    things = [dict.fromkeys(("name", "age", "tags", "home"), value) for value in HOSTILE]
+    things += [{"home": {"city": value}} for value in HOSTILE]
+    documents = [({**data, "@metadata": {"@collection": "Things"}}, f"things/{i}") for i, data in enumerate(things)]
+    await save(store, *documents)
+    async with store.open_session() as session:
+        session.advanced.max_number_of_requests_per_session = 1000
+        query = session.query_collection("Things")
+        for value in (30, "30", "-0", "x"):
+            for build, _ in (
+                *UNDECLARED,
+                (lambda q, value=value: q.where_equals("age", value), None),
+                (lambda q, value=value: q.where_less_than("age", value), None),
+                (lambda q, value=value: q.where_starts_with("age", str(value)), None),
+            )[:: 1 if value == 30 else len(UNDECLARED)]:
+                assert await build(query).count() + await build(query.not_()).count() == len(things)
+        assert await numbers(query.where_equals("age", "30")) == []
+        assert await numbers(query.where_equals("age", 7)) == ["/3"]
+        assert await numbers(query.where_equals("age", 0)) == ["/2"]
+
+
 class Level(enum.Enum):
     LOW = "low"
     HIGH = "High"

@@ -231,6 +231,25 @@ class TestStatistics:
             with pytest.raises(InvalidArgumentTypeException, match="takes a function"):
                 query.statistics(None)
 
+    async def test_includes_leave_no_room_for_the_total(self, store, sales):
+        await save(store, *sales)
+        async with store.open_session() as session:
+            told = []
+            query = session.query(Sale).include("code", Home)
+            assert len(await query.timings(told.append).all()) == 5
+            assert told[0].duration_in_ms > 0
+            with pytest.raises(InvalidOperationException, match="no room"):
+                await query.statistics(told.append).all()
+            with pytest.raises(InvalidOperationException, match="no room"):
+                await query.get_query_result()
+
+    async def test_a_page_has_them(self, store, sales):
+        await save(store, *sales)
+        async with store.open_session() as session:
+            told = []
+            page = await session.query(Sale).statistics(told.append).take(2).page()
+            assert (len(page.items), page.total, told[0].total_results) == (2, 5, 5)
+
     async def test_a_result_has_them_beside_the_documents(self, store, sales):
         await save(store, *sales)
         async with store.open_session() as session:
