@@ -15,7 +15,7 @@ from docsession._migrate import drift, upgrade
 from docsession._migrate._environment import migration_context, placed_in
 from docsession._migrate._project import needs_of
 from docsession._migrate._target import connected
-from docsession._sql._definitions import DEFINITIONS
+from docsession._sql._definitions import DEFINITIONS, Definition, Kind
 from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import collection_table, create_collection_statements
 
@@ -271,6 +271,17 @@ class TestWhatIsThere:
         with pytest.raises(RavenException, match=r"unique"):
             shop.run(there)
         assert shop.names() == []
+
+    def test_an_extension_that_is_missing_is_named(self, shop):
+        body = "ON {schema}.orders USING btree (({no_such}.f(id)))"
+        definition = Definition(Kind.INDEX, "v", "orders", body, extensions=("no_such",))
+        with pytest.raises(MigrationException, match="run `CREATE EXTENSION no_such`"):
+            shop.run([CreateDefinition(definition)])
+
+    def test_extensions_are_found_in_their_schemas(self, shop):
+        body = "ON {schema}.orders USING btree (({plpgsql}.lower(id)))"
+        shop.run([CreateDefinition(Definition(Kind.INDEX, "v", "orders", body, extensions=("plpgsql",)))])
+        assert shop.names() == ["v"]
 
     def test_a_key_that_does_not_hold_is_checked_again(self, shop, database):
         key = Promoted(lambda o: o.company, references=f"{database}.firms.id")
