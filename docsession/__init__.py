@@ -119,6 +119,7 @@ from docsession._query._patches import PatchOperation, append, increment, remove
 from docsession._query._query import Query
 from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
 from docsession._query._search_indexes import FullText
+from docsession._query._vectors import distance, nearest
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
 from docsession._session._core import ConditionalLoadResult
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
@@ -294,6 +295,7 @@ __all__ = [
     "contains_any",
     "count",
     "desc",
+    "distance",
     "document",
     "ends_with",
     "exists",
@@ -307,6 +309,7 @@ __all__ = [
     "max_",
     "meta",
     "min_",
+    "nearest",
     "not_",
     "rank",
     "remove",

@@ -385,6 +385,18 @@ class InvalidArgumentTypeException(InvalidArgumentException, TypeError):
     code = "ds221"
 
 
+class _ExtensionNeeded(InvalidArgumentException):
+    """SQL cannot be written before somebody has found out where an extension is; see `Querying.compiled`.
+
+    Attributes:
+        name: The extension.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"what needs the extension {name!r} belongs into queries, and not into this")
+        self.name = name
+
+
 class ConversionException(DocSessionError, ValueError):
     """An entity and its document do not convert into each other.
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from docsession._errors import _ExtensionNeeded
 from docsession._sql._definitions import Definition, PromotedColumn, TextIndex
 from docsession._sql._values import Path, Shape
 
@@ -22,12 +23,14 @@ class Access:
         trees: The (path, shape) that a b-tree begins with.
         gins: The paths whose JSON a GIN index holds; () is the whole document.
         texts: What full text search is declared for, in order.
+        extensions: The schemas of the extensions that somebody has asked for yet; the database adds to it.
     """
 
     columns: Mapping[tuple[Path, Shape], PromotedColumn] = field(default_factory=dict)
     trees: frozenset[tuple[Path, Shape]] = frozenset()
     gins: frozenset[Path] = frozenset()
     texts: tuple[TextIndex, ...] = ()
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_columns(self) -> bool:
@@ -42,6 +45,17 @@ class Access:
             for each in self.texts
         )
         return replace(self, columns=columns, texts=tuple(texts))
+
+    def schema_of(self, extension: str) -> str:
+        """Return the schema of an extension.
+
+        Raises:
+            _ExtensionNeeded: Nobody has looked for it yet.
+        """
+        schema = self.extensions.get(extension)
+        if schema is None:
+            raise _ExtensionNeeded(extension)
+        return schema
 
     def text_for(self, paths: Sequence[Path], language: str | None) -> TextIndex | None:
         """Return what is declared for just these paths, in a language or in any."""

@@ -26,7 +26,7 @@ from docsession._query._fields import Documents, Leaf, condition_on, field_of
 from docsession._query._operands import Operand
 from docsession._query._ordering import NullsOrdering, OrderingType, orders_of, shuffled
 from docsession._query._predicates import All, Constant, Predicate
-from docsession._query._query import QueryBuilding, but, orders_by
+from docsession._query._query import QueryBuilding, but, narrowed, orders_by
 from docsession._query._watching import QueryStatistics, QueryTimings, Watchers
 
 T = TypeVar("T")
@@ -318,7 +318,7 @@ class RavenBuilding(QueryBuilding[T]):
             for operand, is_down in found
             for each in orders_of(operand, ordering, nulls or NullsOrdering.DEFAULT, down=down is not is_down)
         ]
-        return self._with(but(own, orders=own.orders + tuple(orders)))
+        return self._with(narrowed(own, orders))
 
     def _orders_by(self, given: Any) -> list[tuple[Operand, bool]]:
         if isinstance(given, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
@@ -19,6 +19,7 @@ from docsession._query._operands import Operand, Place
 from docsession._query._predicates import Predicate, as_predicate
 from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
+from docsession._query._vectors import Distance, HasDistance
 from docsession._query._watching import Watchers
 
 T = TypeVar("T")
@@ -116,13 +117,13 @@ class QueryBuilding(ABC, Generic[T]):
         added = [order for key in keys for order in orders_by(own, key)]
         if not added:
             raise InvalidArgumentException("order_by() takes what to sort by: order_by(lambda o: o.name)")
-        return self._with(but(own, orders=own.orders + tuple(added)))
+        return self._with(narrowed(own, added))
 
     def order_by_descending(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields, from the greatest to the least; what has no value comes first."""
         own = self._unfinished("order_by_descending")
         added = [(operand, not down) for key in keys for operand, down in orders_by(own, key)]
-        return self._with(but(own, orders=own.orders + tuple(added)))
+        return self._with(narrowed(own, added))
 
     def group_by(self, *keys: Callable[[T], object]) -> Self:
         """Put the documents into groups by fields; null and missing are one group.
@@ -270,6 +271,19 @@ def specification_of_index(
     if collection_name is None and object_type is None:
         raise InvalidArgumentException("document_query() takes a class or a collection: object_type=Order")
     return specification_of_collection(collection_name, object_type)
+
+
+def narrowed(asked: Specification, added: Sequence[tuple[Operand, bool]]) -> Specification:
+    """Return a query that is sorted further, and has the nearest documents only where it is sorted by `nearest`."""
+    for operand, down in added:
+        if isinstance(operand, Distance) and operand.count is not None:
+            if down or asked.orders or operand is not added[0][0]:
+                raise InvalidArgumentException(
+                    "nearest() comes first in order_by(), from the least distance: others sort what is equally near"
+                )
+            take = operand.count if asked.take is None else min(asked.take, operand.count)
+            asked = but(asked, conditions=(*asked.conditions, HasDistance(operand)), take=take)
+    return but(asked, orders=(*asked.orders, *added))
 
 
 def orders_by(asked: Specification, key: object) -> list[tuple[Operand, bool]]:

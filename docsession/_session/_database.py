@@ -83,6 +83,7 @@ class Database:
             that documents were seen to hold there.
         compilers: For (table, class) what compiles queries.
         columns: The promoted columns that tables are known to have.
+        extensions: The schemas of the extensions that queries have asked for.
         declared: The indexes that are declared.
     """
 
@@ -107,6 +108,7 @@ class Database:
         self.compilers: dict[tuple[TableStatements, type], QueryCompiler] = {}
         self.columns: dict[TableStatements, frozenset[tuple[str, str]]] = {}
         self.declared = DeclaredIndexes(conventions)
+        self.extensions: dict[str, str] = {}
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
         self._has_compare_exchange = False
@@ -163,6 +165,7 @@ class Database:
         """Read the catalogue anew at the next use."""
         self.catalogue = None
         self._has_compare_exchange = False
+        self.extensions.clear()
         self.forget_columns()
 
     def reset(self) -> None:
@@ -317,6 +320,20 @@ class Database:
                     f"which is not installed: run `CREATE EXTENSION {name}` as a role that may"
                 )
         return found
+
+    async def find_extension(self, name: str) -> None:
+        """Find out in which schema an extension is; not counted as a request.
+
+        Raises:
+            RavenException: It is not installed.
+        """
+        (rows,) = await run_apart(self.executor, lambda: Request([extensions_named([name])]))
+        if not rows:
+            raise RavenException(
+                f"the query needs PostgreSQL's extension {name!r}, which is not installed: run "
+                f"`CREATE EXTENSION {name}` as a role that may"
+            )
+        self.extensions[name] = rows[0][1]
 
     async def columns_of(self, table: TableStatements) -> frozenset[tuple[str, str]]:
         """Return the promoted columns that a table has, each with the digest of its definition; asked once."""

@@ -158,7 +158,10 @@ class LazyQuery(LazyOperation):
     async def statements(self) -> list[Statement] | None:
         self._asked = await customize(self._context, self._asked)
         self._source = await self._querying.find(self._asked, counts=False)
-        return [] if self._source is None else [self._compile(self._querying.compiler(*self._source), self._asked)]
+        if self._source is None:
+            return []
+        compiler = self._querying.compiler(*self._source)
+        return [await self._querying.compiled(lambda: self._compile(compiler, self._asked))]
 
     @override
     def take(self, answers: Sequence[Rows]) -> None:

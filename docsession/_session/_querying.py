@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,7 +15,7 @@ import msgspec
 from typing_extensions import override
 
 from docsession._documents._mapping import DocumentMapping
-from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException
+from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException, _ExtensionNeeded
 from docsession._port import Row, Rows, Statement
 from docsession._query._access import Access
 from docsession._query._clauses import Clauses
@@ -312,6 +312,11 @@ class Querying:
             await context.settle()
             if context.handlers is not None:
                 asked = await customize(context, asked)
+            try:
+                return await context.database.up_to_date(lambda: ask(asked))
+            except _ExtensionNeeded as needed:
+                name = needed.name
+            await context.database.find_extension(name)
             return await context.database.up_to_date(lambda: ask(asked))
         except RavenException as error:
             if error.sqlstate == _INVALID_REGEX:
@@ -321,6 +326,15 @@ class Querying:
             raise
         finally:
             context.leave()
+
+    async def compiled(self, compile_: Callable[[], Statement]) -> Statement:
+        """Return what *compile_* does, having looked for the extension that it may need."""
+        try:
+            return compile_()
+        except _ExtensionNeeded as needed:
+            name = needed.name
+        await self._context.database.find_extension(name)
+        return compile_()
 
     async def _all(self, asked: Specification) -> list[Any]:
         _check_result(asked)
@@ -381,8 +395,9 @@ class Querying:
         found = await self.find(asked)
         if found is None:
             return None
+        statement = self.compiler(*found).documents(asked)
         self._context.requests.count("stream")
-        return self.compiler(*found).documents(asked), *found
+        return statement, *found
 
     async def find(
         self, asked: Specification, *, counts: bool = True
@@ -438,6 +453,7 @@ class Querying:
             access = self._declared(table)
             if access.has_columns:
                 access = access.without_columns_but(database.columns.get(table, ()))
+            access = replace(access, extensions=database.extensions)
             compiler = QueryCompiler(table, database.name, mapping.codec.id_key, aliases, access)
             known[table, mapping.entity_class] = compiler
         return compiler

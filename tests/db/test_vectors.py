@@ -1,0 +1,173 @@
+"""The documents with the nearest vectors."""
+
+import json
+import math
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+
+from docsession import InvalidArgumentException, RavenException, desc, distance, nearest, not_
+from tests.support.documents import save
+
+
+@dataclass
+class Picture:
+    name: str
+    embedding: list[float] | None = None
+    tags: list[str] = field(default_factory=list)
+    id: str | None = None
+
+
+VECTORS = {"pictures/1": [1.0, 0.0], "pictures/2": [0.0, 2.0], "pictures/3": [3.0, 3.0], "pictures/4": None}
+
+MALFORMED = [
+    5,
+    "[1, 0]",
+    {"a": 1},
+    [],
+    [1],
+    [1, 0, 0],
+    [1, None],
+    [1, "0"],
+    [1, True],
+    [[1], [0]],
+    [1, [0]],
+    [1, {}],
+    [1, 1e39],
+    [1, -1e300],
+    [1, 1e-60],
+]
+
+
+@pytest.fixture
+def has_vector(postgres_url):
+    """True where the server has pgvector, which is then made in a schema that no search path has."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+        if found:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS pgvector")
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA pgvector")
+    return found is not None
+
+
+@pytest.fixture
+def pictures(store):
+    async def fill():
+        await save(store, *(Picture(key, vector, id=key) for key, vector in VECTORS.items()))
+
+    return fill
+
+
+async def answered(available, ask):
+    """Return what is found; where the server has no pgvector the error names it, and None is returned."""
+    if available:
+        return await ask()
+    with pytest.raises(RavenException, match=r"needs PostgreSQL's extension 'vector'.*CREATE EXTENSION vector"):
+        await ask()
+    return None
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("cosine", ["1", "3", "2"]), ("l2", ["1", "2", "3"]), ("inner_product", ["3", "1", "2"])],
+)
+async def test_the_nearest_come_first(store, pictures, has_vector, metric, expected):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture).order_by(lambda p: nearest(p.embedding, [1.0, 0.1], 3, metric=metric))
+        found = await answered(has_vector, query.all)
+        assert found is None or [each.id[-1] for each in found] == expected
+        assert session.advanced.number_of_requests == (1 if has_vector else 0)
+
+
+async def test_as_many_as_are_asked_for(store, pictures, has_vector):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture).order_by(lambda p: nearest(p.embedding, (1, 0), 2))
+        found = await answered(has_vector, query.select(lambda p: p.name).all)
+        assert found is None or found == ["pictures/1", "pictures/3"]
+        found = await answered(has_vector, query.where(lambda p: p.name != "pictures/1").all)
+        assert found is None or [each.id for each in found] == ["pictures/3", "pictures/2"]
+        found = await answered(has_vector, query.take(1).all)
+        assert found is None or [each.id for each in found] == ["pictures/1"]
+
+
+async def test_distances_in_conditions_and_results(store, pictures, has_vector):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture).select(lambda p: distance(p.embedding, [1, 0], metric="l2"))
+        found = await answered(has_vector, query.all)
+        assert found is None or found == [0, pytest.approx(math.sqrt(5)), pytest.approx(math.sqrt(13)), None]
+        query = session.query(Picture).where(lambda p: distance(p.embedding, [1, 0]) < 0.5)
+        assert await answered(has_vector, query.count) in {None, 2}
+        query = session.query(Picture).where(lambda p: not_(distance(p.embedding, [1, 0]) < 0.5))
+        assert await answered(has_vector, query.count) in {None, 2}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "inner_product"])
+@pytest.mark.parametrize("embedding", MALFORMED, ids=str)
+async def test_no_document_makes_it_fail(store, pictures, rows, has_vector, embedding, metric):
+    await pictures()
+    rows.write("pictures", "pictures/3", json.dumps({"name": "x", "tags": [], "embedding": embedding}))
+    async with store.open_session() as session:
+        query = session.query(dict, "Pictures").order_by(lambda p: nearest(p["embedding"], [1, 0], 5, metric=metric))
+        found = await answered(has_vector, query.select(lambda p: p["name"]).all)
+        assert found is None or found == ["pictures/1", "pictures/2"]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "inner_product"])
+async def test_zeros_and_large_numbers(store, rows, has_vector, metric):
+    await save(store, Picture("zero", [0.0, 0.0], id="pictures/1"), Picture("large", [3e38, 3e38], id="pictures/2"))
+    async with store.open_session() as session:
+        query = session.query(Picture).select(lambda p: distance(p.embedding, [1, 0], metric=metric))
+        found = await answered(has_vector, query.all)
+        assert found is None or len(found) == 2
+        query = session.query(Picture).order_by(lambda p: nearest(p.embedding, [1, 0], 5, metric=metric))
+        found = await answered(has_vector, query.all)
+        assert found is None or "large" in {each.name for each in found}
+        assert found is None or len(found) == (1 if metric == "cosine" else 2)
+
+
+async def test_lazy_and_streamed(store, pictures, has_vector):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture).order_by(lambda p: nearest(p.embedding, [1, 0], 2))
+
+        async def lazy():
+            return [each.id for each in await query.lazily().value]
+
+        async def streamed():
+            found = query.stream()
+            if hasattr(found, "__aiter__"):
+                return [each.id async for each in found]
+            return [each.id for each in found]
+
+        for ask in (lazy, streamed):
+            assert await answered(has_vector, ask) in (None, ["pictures/1", "pictures/3"])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda p: nearest([1], [1], 1),
+        lambda p: nearest(p.tags, [1], 1),
+        lambda p: nearest(p.name, [1], 1),
+        lambda p: nearest(p.embedding, [], 1),
+        lambda p: nearest(p.embedding, [1], 0),
+        lambda p: nearest(p.embedding, [1], True),
+        lambda p: nearest(p.embedding, "12", 1),
+        lambda p: nearest(p.embedding, ["x"], 1),
+        lambda p: nearest(p.embedding, [math.nan], 1),
+        lambda p: nearest(p.embedding, [1e39], 1),
+        lambda p: nearest(p.embedding, [0, 0], 1),
+        lambda p: nearest(p.embedding, [1], 1, metric="x"),
+        lambda p: nearest(p.embedding, 5, 1),
+        lambda p: desc(nearest(p.embedding, [1], 1)),
+        lambda p: (p.name, nearest(p.embedding, [1], 1)),
+    ],
+)
+async def test_what_is_refused(store, ask):
+    async with store.open_session() as session:
+        with pytest.raises(InvalidArgumentException):
+            session.query(Picture).order_by(ask)
