@@ -227,15 +227,15 @@ class Transaction(Carrier, Protocol):
         """Roll everything back; the connection goes back. Does nothing where nothing was begun."""
         ...
 
-    async def savepoint(self) -> None:
-        """Set a savepoint inside those that are set already."""
+    async def savepoint(self, request: Request) -> None:
+        """Set a savepoint inside those that are set already; *request* notes who cancels, as that of a write does."""
         ...
 
-    async def release_savepoint(self) -> None:
+    async def release_savepoint(self, request: Request) -> None:
         """Let what was done since the last savepoint be part of what surrounds it."""
         ...
 
-    async def rollback_to_savepoint(self) -> None:
+    async def rollback_to_savepoint(self, request: Request) -> None:
         """Undo what was done since the last savepoint, and forget that."""
         ...
 

@@ -183,17 +183,20 @@ class ScriptedTransaction:
         if was_begun:
             await self._tell("rollback")
 
-    async def savepoint(self) -> None:
+    async def savepoint(self, request: Request) -> None:
         """See `Transaction.savepoint`."""
+        del request
         self._is_begun = True
         await self._tell("savepoint")
 
-    async def release_savepoint(self) -> None:
+    async def release_savepoint(self, request: Request) -> None:
         """See `Transaction.release_savepoint`."""
+        del request
         await self._tell("release")
 
-    async def rollback_to_savepoint(self) -> None:
+    async def rollback_to_savepoint(self, request: Request) -> None:
         """See `Transaction.rollback_to_savepoint`."""
+        del request
         await self._tell("rollback to")
 
     def abandon(self) -> None:

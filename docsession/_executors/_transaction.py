@@ -201,20 +201,20 @@ class PooledTransaction:
         if end.cancelled:
             raise asyncio.CancelledError
 
-    async def savepoint(self) -> None:
+    async def savepoint(self, request: Request) -> None:
         """See `Transaction.savepoint`."""
-        await self._command(b"SAVEPOINT %b" % self._name(self._depth + 1))
+        await self._command(request, b"SAVEPOINT %b" % self._name(self._depth + 1))
         self._depth += 1
 
-    async def release_savepoint(self) -> None:
+    async def release_savepoint(self, request: Request) -> None:
         """See `Transaction.release_savepoint`."""
-        await self._command(b"RELEASE SAVEPOINT %b" % self._name(self._depth))
+        await self._command(request, b"RELEASE SAVEPOINT %b" % self._name(self._depth))
         self._depth -= 1
 
-    async def rollback_to_savepoint(self) -> None:
+    async def rollback_to_savepoint(self, request: Request) -> None:
         """See `Transaction.rollback_to_savepoint`."""
         name = self._name(self._depth)
-        await self._command(b"ROLLBACK TO SAVEPOINT %b" % name, b"RELEASE SAVEPOINT %b" % name)
+        await self._command(request, b"ROLLBACK TO SAVEPOINT %b" % name, b"RELEASE SAVEPOINT %b" % name)
         self._depth -= 1
 
     def abandon(self) -> None:
@@ -227,10 +227,10 @@ class PooledTransaction:
     def _name(depth: int) -> bytes:
         return b"docsession_%d" % depth
 
-    async def _command(self, *commands: bytes) -> None:
+    async def _command(self, request: Request, *commands: bytes) -> None:
         link = await self._take()
         before = (*self._opening(link), *map(Statement, commands))
-        await self._send(link, Request(()), Frame(before, ()))
+        await self._send(link, request, Frame(before, ()))
 
     async def _take(self) -> Link:
         self.check_free()

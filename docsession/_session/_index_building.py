@@ -179,7 +179,7 @@ class IndexBuilder:
                 (((is_free,),),) = await holder.run(lock)
                 if is_free:
                     # Otherwise the question's portal would stay, and its snapshot, for which CONCURRENTLY waits.
-                    await holder.savepoint()
+                    await holder.savepoint(Request(()))
                     yield
                     return
             finally:

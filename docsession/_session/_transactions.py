@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -179,8 +179,9 @@ class Transactions:
         if self._explicit is not None:
             if isolation_level is not None:
                 raise InvalidOperationException("the transaction has begun; its isolation level cannot be changed now")
-            await self._on_connection(self._explicit.transaction.savepoint)
+            request = await self._on_connection(self._explicit.transaction.savepoint)
             self._marks.append(self._journal.mark())
+            deliver_cancellation(request, None)
             return
         if self._spanning is not None and self._spanning.transaction.is_begun:
             if isolation_level not in {None, self._level}:
@@ -227,8 +228,9 @@ class Transactions:
         """
         transaction = self._transaction("commit")
         if self._marks:
-            await self._on_connection(transaction.release_savepoint)
+            request = await self._on_connection(transaction.release_savepoint)
             self._marks.pop()
+            deliver_cancellation(request, None)
             return
         journal = self._journal
         xid = None if self._explicit is None else self._explicit.xid
@@ -262,8 +264,9 @@ class Transactions:
         """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""
         transaction = self._transaction("rollback")
         if self._marks and not transaction.has_ended:
-            await self._on_connection(transaction.rollback_to_savepoint)
+            request = await self._on_connection(transaction.rollback_to_savepoint)
             self._undo(self._journal, self._marks.pop())
+            deliver_cancellation(request, None)
             return
         try:
             await transaction.rollback()
@@ -307,12 +310,17 @@ class Transactions:
             )
         return self._explicit.transaction
 
-    async def _on_connection(self, command: Callable[[], Any]) -> None:
+    async def _on_connection(self, command: Callable[[Request], Awaitable[None]]) -> Request:
+        """Await *command* to its end, whoever cancels; what is returned tells whether somebody has."""
+        request = Request((), write=True)
         try:
-            await command()
-        except ConnectionLostException:
-            self._lose_connection(self._explicit)
+            await command(request)
+        except DocSessionError as error:
+            if isinstance(error, ConnectionLostException):
+                self._lose_connection(self._explicit)
+            deliver_cancellation(request, error)
             raise
+        return request
 
     def _lose_connection(self, explicit: Explicit | None) -> None:
         """The connection broke; in a block everything is refused from now on."""

@@ -104,6 +104,30 @@ class TestCancellation:
             assert session.advanced.has_changes()
             assert await read(store, "items/1", Item) is None
 
+    async def test_a_task_that_is_cancelled_anywhere_is_cancelled_and_leaves_all_or_nothing(self, face, make_store):
+        if not face.is_async:
+            return
+        store = make_store(max_size=1, timeout=10)
+        await save(store, (Item(0), "items/1"))
+
+        async def work():
+            async with store.open_session() as session, session.advanced.transaction():
+                item = await session.load("items/1", Item)
+                item.value += 1
+                await session.save_changes()
+                async with session.advanced.transaction():
+                    item.value += 1
+                    await session.save_changes()
+
+        for steps in range(50):
+            task = asyncio.ensure_future(work())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            was_running = task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() == was_running
+        assert await value_of(store) % 2 == 0
+
 
 def test_ctrl_c_in_a_commit_leaves_it_to_the_next_save_to_ask(postgres_url, database):
     with DelayProxy(postgres_url, 0) as slow, DocumentStore(slow.url, database) as store:
