@@ -83,7 +83,7 @@ from docsession._faces._session import DocumentSession, LoaderWithInclude
 from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
-from docsession._query._clauses import QueryOperator
+from docsession._query._clauses import QueryOperator, SearchOperator
 from docsession._query._facets import FacetValue
 from docsession._query._full_text import highlight, rank, search
 from docsession._query._functions import (
@@ -264,6 +264,7 @@ __all__ = [
     "RequestTimeoutException",
     "ResponseTimeInformation",
     "ReturningQuery",
+    "SearchOperator",
     "SessionBusyException",
     "SessionClosedException",
     "SessionClosingEventArgs",

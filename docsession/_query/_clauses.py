@@ -23,6 +23,13 @@ class QueryOperator(enum.Enum):
     OR = "OR"
 
 
+class SearchOperator(enum.Enum):
+    """What joins the words of `search` (RavenDB: SearchOperator)."""
+
+    OR = "OR"
+    AND = "AND"
+
+
 @dataclass(frozen=True, slots=True)
 class _Level:
     """Conditions that stand beside each other.

@@ -13,6 +13,7 @@ from docsession._documents._places import MisfitError
 from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentException
 from docsession._query._fields import Leaf, Loose
+from docsession._query._full_text import Asked, Search
 from docsession._query._kinds import bare, shape_of_value
 from docsession._query._operands import Column, Operand, Place
 from docsession._query._predicates import (
@@ -29,6 +30,7 @@ from docsession._query._predicates import (
     Predicate,
     StartsWith,
 )
+from docsession._query._recorder import Recorded
 from docsession._sql._values import Shape
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,250}([.][0-9]{1,250})?", re.ASCII)
@@ -97,6 +99,11 @@ def ending_with(text: str, *, exact: bool) -> Leaf:
 def matching(pattern: str) -> Leaf:
     """Return the condition: a text in which a regular expression finds something, whatever the case."""
     return _on_text(lambda operand, shape: Matches(operand, pattern, shape), exact=False)
+
+
+def searching(terms: str, joined: str) -> Leaf:
+    """Return the condition: a text, or a list of texts, that holds words."""
+    return Leaf(lambda operand: Search(Asked(Recorded(operand), terms, None, "search", joined)), whole=True)
 
 
 def existing() -> Leaf:

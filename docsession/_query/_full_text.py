@@ -14,7 +14,7 @@ from docsession._query._kinds import bare
 from docsession._query._operands import NUMBERS, TEXTS, Operand, Place
 from docsession._query._predicates import Predicate
 from docsession._query._recorder import Recorded, item_form, operand_of
-from docsession._sql._search import check_language, headline, text_query, text_vector
+from docsession._sql._search import any_of_words, check_language, headline, text_query, text_vector
 from docsession._sql._values import Path, Shape
 
 DEFAULT_LANGUAGE: Final = "simple"
@@ -29,14 +29,19 @@ class Asked:
         words: What is searched for.
         language: How words are understood; None: as the declared index of the fields says.
         function: What an error calls it.
+        joined: What stands between words that are not as in a search box, but one by one; None: they are.
     """
 
-    __slots__ = ("_language", "_words", "label", "places")
+    __slots__ = ("_function", "_language", "_words", "label", "places")
 
-    def __init__(self, fields: object, words: object, language: str | None, function: str) -> None:
+    def __init__(
+        self, fields: object, words: object, language: str | None, function: str, joined: str | None = None
+    ) -> None:
         self.places = _places(fields, function)
         self.label = ", ".join(place.label for place in self.places)
-        self._words = _text(words, f"{function}({self.label}, …)")
+        checked = _text(words, f"{function}({self.label}, …)")
+        self._words = checked if joined is None else any_of_words(checked, joined)
+        self._function = "websearch_to_tsquery" if joined is None else "to_tsquery"
         self._language = None if language is None else check_language(language, function)
 
     @property
@@ -46,7 +51,7 @@ class Asked:
 
     def walk(self, key: list[object], values: list[Any]) -> None:
         """See `Predicate.walk`."""
-        key.append(("search", self._language, len(self.places)))
+        key.append(("search", self._function, self._language, len(self.places)))
         for place in self.places:
             place.walk(key, values)
         values.append(self._words)
@@ -59,7 +64,7 @@ class Asked:
         if declared is not None:
             language, weights = declared.language, declared.weights
         language = language or DEFAULT_LANGUAGE
-        query = text_query(language, to.bind(to.take(), _same))
+        query = text_query(language, to.bind(to.take(), _same), self._function)
         if declared is not None and declared.column is not None:
             return declared.sql(to.row), query
         return text_vector(to.document(scope), paths, language, weights), query

@@ -55,9 +55,20 @@ def text_vector(document: str, paths: Sequence[Path], language: str, weights: st
     return parts[0] if len(parts) == 1 else f"({' || '.join(parts)})"
 
 
-def text_query(language: str, asked: str) -> str:
-    """Return the tsquery of words as people write them into a search box."""
-    return f"websearch_to_tsquery({regconfig(language)}, {asked})"
+def text_query(language: str, asked: str, function: str = "websearch_to_tsquery") -> str:
+    """Return the tsquery of words as people write them into a search box, or as another function reads them."""
+    return f"{function}({regconfig(language)}, {asked})"
+
+
+def any_of_words(words: str, joined: str) -> str:
+    """Return words, of which those with `*` behind them stand for all that begin so, as `to_tsquery` reads them."""
+    terms = []
+    for word in words.split():
+        stem = word.rstrip("*")
+        quoted = stem.replace("\\", "\\\\").replace("'", "''")
+        if stem:
+            terms.append(f"'{quoted}'{':*' if stem != word else ''}")
+    return joined.join(terms)
 
 
 def headline(document: str, path: Path, language: str, query: str, options: str) -> str:

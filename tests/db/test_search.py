@@ -10,6 +10,7 @@ from docsession import (
     FullText,
     InvalidArgumentException,
     InvalidArgumentTypeException,
+    SearchOperator,
     any_,
     desc,
     document,
@@ -144,6 +145,38 @@ class TestCondition:
         await articles()
         with pytest.raises(InvalidArgumentException, match=r"language of a search.*pg_catalog\.klingon"):
             await ids(store, Article, lambda a: search(a.title, "x", language="klingon"))
+
+
+class TestBuilder:
+    @pytest.mark.parametrize(
+        ("words", "operator", "expected"),
+        [
+            ("shoes wool", None, ["1", "3"]),
+            ("bicycle red", SearchOperator.OR, ["4", "2"]),
+            ("bicycle red", SearchOperator.AND, ["4"]),
+            ("bicy* WOO*", None, ["2", "3", "4"]),
+            ("bicy", None, []),
+            ("bicy* re*", SearchOperator.AND, ["4"]),
+            ("", None, []),
+            (" * ", None, []),
+            ("it's' \\ & | ! :* ( \" wool", None, ["3"]),
+        ],
+    )
+    async def test_one_of_the_words(self, store, articles, words, operator, expected):
+        await articles()
+        async with store.open_session() as session:
+            found = await session.query(Article).search("title", words, operator).all()
+            assert [each.id for each in found] == [f"articles/{each}" for each in sorted(expected)]
+
+    async def test_with_other_conditions(self, store, articles):
+        await articles()
+        async with store.open_session() as session:
+            query = session.query(Article).search("title", "wool").or_else().where_equals("title", "a blue bicycle")
+            assert [each.id for each in await query.all()] == ["articles/2", "articles/3"]
+            with pytest.raises(InvalidArgumentException):
+                query.search("title", "x", "AND")
+            with pytest.raises(InvalidArgumentException):
+                query.search("views", "x")
 
 
 class TestRefused:

@@ -124,6 +124,7 @@ NAMES = [
     "RequestTimeoutException",
     "ResponseTimeInformation",
     "ReturningQuery",
+    "SearchOperator",
     "SessionBusyException",
     "SessionClosedException",
     "SessionClosingEventArgs",
