@@ -14,7 +14,7 @@ from typing import Any, cast
 import psycopg
 from psycopg import IsolationLevel, capabilities
 from psycopg.abc import PQGen
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from typing_extensions import override
 
@@ -263,6 +263,8 @@ class AsyncLink:
         """See `Link.release`."""
         if self.wire.is_clean() and not self.connection.autocommit:
             await self.connection.set_autocommit(True)
+            self.connection.row_factory = tuple_row  # it is the next user's, too
+            self.connection.cursor_factory = psycopg.AsyncCursor
             await self.connection.set_isolation_level(None)
         await self._connections.release(self.connection)
 

@@ -16,7 +16,7 @@ from typing import cast
 import psycopg
 from psycopg import IsolationLevel, capabilities
 from psycopg.abc import PQGen
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from typing_extensions import override
 
@@ -281,6 +281,8 @@ class BlockingLink:
         """See `Link.release`."""
         if self.wire.is_clean() and not self.connection.autocommit:
             self.connection.autocommit = True
+            self.connection.row_factory = tuple_row  # it is the next user's, too
+            self.connection.cursor_factory = psycopg.Cursor
             self.connection.isolation_level = None
         self._connections.release(self.connection)
 

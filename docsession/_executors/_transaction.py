@@ -27,6 +27,7 @@ ISOLATION_LEVELS: Final = {
     "serializable": IsolationLevel.SERIALIZABLE,
 }
 
+_OVER: Final = frozenset({IDLE, TransactionStatus.UNKNOWN})
 _SAVEPOINT: Final = Statement(b"SAVEPOINT docsession_flush")
 _RELEASE: Final = Statement(b"RELEASE SAVEPOINT docsession_flush")
 _STREAM: Final = Statement(b"SAVEPOINT docsession_stream")
@@ -192,7 +193,9 @@ class PooledTransaction:
         link = self._link
         end = Request(())
         try:
-            if link is not None and link.wire.transaction_status not in {IDLE, TransactionStatus.UNKNOWN}:
+            # In a forked child it is the parent's, and goes on there.
+            is_ours = link is not None and self._pid == os.getpid()
+            if link is not None and is_ours and link.wire.transaction_status not in _OVER:
                 await link.finish(link.wire.exchange_framed(end, Frame((ROLLBACK,), ())), end)
         except (LinkLostError, psycopg.Error):
             pass  # a connection that cannot roll back is given up, which rolls back

@@ -2,12 +2,16 @@
 
 import _thread
 import asyncio
+import subprocess
+import sys
 import threading
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from docsession import (
     ConnectionLostException,
@@ -21,6 +25,8 @@ from docsession._port import Request
 from tests.support.documents import read, save
 from tests.support.executors import statement
 from tests.support.proxy import CuttingProxy, DelayProxy, Stage
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -280,3 +286,45 @@ class TestStreams:
 async def stepping(found):
     for item in found:
         yield item
+
+
+FORK = """
+import os, sys
+from dataclasses import dataclass
+from docsession import DocumentStore
+
+@dataclass
+class Item:
+    value: int
+    id: str | None = None
+
+with DocumentStore(*sys.argv[1:]) as store, store.open_session() as session:
+    session.advanced.begin()
+    session.store(Item(1), "items/1")
+    session.save_changes()
+    child = os.fork()
+    if child == 0:
+        session.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    session.store(Item(2), "items/2")
+    session.save_changes()
+    session.advanced.commit()
+"""
+
+
+def test_a_forked_child_that_closes_the_session_leaves_its_parents_transaction_alone(postgres_url, database, rows):
+    # Python warns of forks beside threads; the child here uses none of its parent's.
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", FORK, postgres_url, database]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert rows.ids("items") == ["items/1", "items/2"]
+
+
+async def test_what_its_user_sets_on_the_connection_is_not_the_next_ones(make_store):
+    store = make_store(max_size=1)
+    async with store.open_session() as session, session.advanced.transaction():
+        session.advanced.connection.row_factory = dict_row
+        await execute(session, "SELECT 1")
+    async with store.open_session() as session, session.advanced.transaction():
+        assert session.advanced.connection.row_factory is not dict_row
