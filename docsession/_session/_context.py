@@ -200,7 +200,8 @@ class SessionContext:
         if self.closed:
             self.leave()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
-        if self.unknown and operation not in {"save_changes", "close"}:
+        is_own_rollback = operation == "rollback" and self.journal is not None and self.joined is None
+        if self.unknown and operation not in {"save_changes", "close"} and not is_own_rollback:
             self.leave()
             raise UnknownOutcomeException(
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "

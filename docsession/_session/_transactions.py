@@ -126,7 +126,7 @@ def lost_in_block() -> ConnectionLostException:
 class Transactions:
     """Begins and ends the transactions of one session."""
 
-    __slots__ = ("_blocks", "_context", "_explicit", "_is_lost", "_level", "_marks", "_own", "_spanning")
+    __slots__ = ("_attempts", "_blocks", "_context", "_explicit", "_is_lost", "_level", "_marks", "_own", "_spanning")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
@@ -135,6 +135,7 @@ class Transactions:
         self._spanning = None if self._level is None else Spanning(self._own.begin(self._level))
         self._explicit: Explicit | None = None
         self._marks: list[int] = []
+        self._attempts: list[Attempt] = []
         self._blocks = 0
         self._is_lost = False
         if self._spanning is not None:
@@ -197,6 +198,7 @@ class Transactions:
         context.executor = self._explicit
         context.is_of_one_moment = (isolation_level or self._level) in OF_ONE_MOMENT
         context.journal = Journal()
+        self._attempts = list(context.attempts)
 
     def enter_block(self) -> None:
         """Begin a block, which is what was begun last."""
@@ -347,7 +349,11 @@ class Transactions:
 
     def _undo(self, journal: Journal, mark: int) -> None:
         journal.undo_to(mark)
-        self._context.forget_seen()
+        context = self._context
+        context.forget_seen()
+        # A save in it that Ctrl-C has interrupted is undone, too.
+        context.attempts[:] = self._attempts
+        context.unknown = False
 
     def _lose(self, journal: Journal, xid: str | None) -> None:
         """Leave the question whether the transaction was committed to the next save."""

@@ -159,6 +159,23 @@ def test_ctrl_c_in_a_commit_leaves_it_to_the_next_save_to_ask(postgres_url, data
             assert check.load("items/2", Item).value == 2
 
 
+def test_ctrl_c_in_a_save_rolls_the_block_back(postgres_url, database):
+    with DelayProxy(postgres_url, 0) as slow, DocumentStore(slow.url, database) as store:
+        with store.open_session() as session:
+            session.store(item := Item(1), "items/1")
+            session.save_changes()
+            with pytest.raises(KeyboardInterrupt), session.advanced.transaction():
+                item.value = 2
+                slow.delay = 0.3
+                threading.Timer(0.2, _thread.interrupt_main).start()
+                session.save_changes()
+            slow.delay = 0
+            assert not session.advanced.in_transaction
+            assert session.advanced.has_changed(item)
+        with store.open_session() as check:
+            assert check.load("items/1", Item).value == 1
+
+
 class TestALostConnectionInABlock:
     @pytest.fixture
     def proxy(self, postgres_url):
