@@ -118,7 +118,7 @@ from docsession._query._ordering import NullsOrdering, OrderingType
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
 from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
-from docsession._query._search_indexes import FullText
+from docsession._query._search_indexes import FullText, Trigram
 from docsession._query._vectors import distance, nearest
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
 from docsession._session._core import ConditionalLoadResult
@@ -280,6 +280,7 @@ __all__ = [
     "TooManyRequestsException",
     "TransactionMode",
     "TransactionRetryException",
+    "Trigram",
     "UniqueConstraintViolation",
     "UnknownOutcomeException",
     "UnsupportedValueException",

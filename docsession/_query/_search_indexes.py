@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -18,6 +18,9 @@ from docsession._sql._definitions import Definition, Kind, TextIndex, escaped, o
 from docsession._sql._quoting import quote_identifier
 from docsession._sql._schema import COLLECTION_COLUMNS
 from docsession._sql._search import check_language, text_vector
+from docsession._sql._values import Shape
+
+_TRIGRAMS: Final = "pg_trgm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,57 @@ class FullText(IndexKind):
             text=None if self.stored else text,
         )
         return [*made, index]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigram(IndexKind):
+    """A GIN index for parts of texts: for `contains`, `ends_with` and `matches`.
+
+    PostgreSQL needs the extension `pg_trgm`. Three letters in a row are the least that it can look for.
+
+    Args:
+        keys: `lambda o: o.name`, or several texts in a tuple, each by itself.
+        ignore_case: True serves `name__icontains` and its like instead.
+        where: The condition of the documents that it holds. Queries use it whose conditions say so, too.
+        name: Its name in the database; None makes one of the table and the fields.
+
+    Raises:
+        InvalidArgumentException: A value cannot be used.
+    """
+
+    keys: Keys
+    _: KW_ONLY
+    ignore_case: bool = False
+    where: Callable[[Any], object] | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_declaration(self, "Trigram")
+
+    @override
+    def define(self, target: IndexTarget) -> Sequence[Definition]:
+        keys = target.keys(self.keys, "Trigram", folded=self.ignore_case)
+        places = text_places([key.operand for key in keys], "Trigram")
+        shape = Shape.FOLDED if self.ignore_case else Shape.TEXT
+        for key in keys:
+            if shape not in key.shapes:
+                raise InvalidArgumentException(f"Trigram() takes texts, and {key.label} is none")
+        expressions = [target.expression(place, shape) for place in places]
+        condition = None if self.where is None else target.condition(self.where, "Trigram")
+        words = [*_words(places), *(["ci"] if self.ignore_case else []), *_told(condition)]
+        columns = [f"({expression}) {{{_TRIGRAMS}}}.gin_trgm_ops" for expression in expressions]
+        return [
+            Definition(
+                kind=Kind.INDEX,
+                name=self.name or object_name(target.table, words, "trgm"),
+                table=target.table,
+                body=index_body(target.table, "gin", columns, condition),
+                fields=tuple(place.label for place in places),
+                keys=tuple(expressions),
+                condition=condition,
+                extensions=(_TRIGRAMS,),
+            )
+        ]
 
 
 def _words(places: Sequence[Place]) -> list[str]:

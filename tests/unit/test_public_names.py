@@ -140,6 +140,7 @@ NAMES = [
     "TooManyRequestsException",
     "TransactionMode",
     "TransactionRetryException",
+    "Trigram",
     "UniqueConstraintViolation",
     "UnknownOutcomeException",
     "UnsupportedValueException",
