@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
+import psycopg
 from documents import Order
 from environment import COUNT, Database, Server, order_id
 from harness import Candidate, Effort, Result, compare, measure
 
-from docsession import DocumentSession, OptimisticConcurrencyMode, SessionOptions, TransactionMode
+from docsession import DocumentSession, OptimisticConcurrencyMode, RequestExecutor, SessionOptions, TransactionMode
 
 GROUP = "option / plain session"
 
@@ -68,9 +70,25 @@ def ways(database: Database) -> dict[str, Callable[[str], None]]:
         ) as session:
             change(session, key)
 
+    def timed(key: str) -> None:
+        options = SessionOptions(optimistic_concurrency_mode=mode, statement_timeout=timedelta(seconds=30))
+        with store.open_session(session_options=options) as session:
+            change(session, key)
+
+    shared = psycopg.connect(database.url)
+    executor = RequestExecutor.for_connection(shared)
+
+    def joined(key: str) -> None:
+        options = SessionOptions(optimistic_concurrency_mode=mode, request_executor=executor)
+        with store.open_session(session_options=options) as session:
+            change(session, key)
+        shared.commit()
+
     return {
         'isolation_level="repeatable read"': isolated("repeatable read"),
         'isolation_level="serializable"': isolated("serializable"),
         "with advanced.transaction()": explicit,
         "transaction_mode=CLUSTER_WIDE, no standby": cluster_wide,
+        "statement_timeout": timed,
+        "a psycopg connection of the program's own, and its commit": joined,
     }
