@@ -248,9 +248,13 @@ def test_the_message_for_an_unregistered_class_names_it():
     assert f"{__name__}.Plain" in str(error)
 
 
+class NeverRegistered:
+    """Of a name that no other test gives to a class."""
+
+
 def test_stored_data_chooses_no_class_that_is_not_registered():
     codec = make_codec(dict, None)
-    for alias in ("Plain", "builtins.object", f"{__name__}.Plain", "os.system"):
+    for alias in ("NeverRegistered", "builtins.object", f"{__name__}.NeverRegistered", "os.system"):
         with pytest.raises(DocumentMismatchException) as caught:
             codec.decode(KEY, b'\x01{"a": {"value": 1}}', {"/a": alias})
         assert caught.value.path == "a"
