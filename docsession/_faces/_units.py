@@ -114,6 +114,8 @@ class AsyncWaiting:
 
 async def run_unit(open_session: Callable[[], S], fn: Callable[[S], Any], patience: Patience, waiting: Waiting) -> Any:
     """Run a unit of work, each time in a fresh session, and save it; see `DocumentStore.run`."""
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise InvalidArgumentTypeException("store.run() takes a function that does the work, and this one only yields")
     for tries in range(1, patience.attempts + 1):
         session = open_session()
         core = session._core

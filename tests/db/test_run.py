@@ -444,6 +444,17 @@ class TestArguments:
         with store, pytest.raises(InvalidArgumentTypeException, match="AsyncDocumentStore"):
             store.run(work)
 
+    async def test_a_generator_is_refused_since_calling_it_does_nothing(self, store):
+        def work(session):
+            yield session
+
+        async def async_work(session):
+            yield session
+
+        for each in (work, async_work):
+            with pytest.raises(InvalidArgumentTypeException, match="yields"):
+                await store.run(each)
+
     async def test_a_plain_function_is_fine_for_both(self, store, face):
         def work(session):
             session.delete("accounts/9")
