@@ -44,6 +44,8 @@ def test_every_method_of_a_session_is_among_the_operations():
     }
     assert methods - {name for name, _ in OPERATIONS} == {
         "batch",
+        "document_query",
+        "query_collection",
         "close",
         "include",
         "rolled_back",
