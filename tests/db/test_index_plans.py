@@ -35,6 +35,8 @@ from docsession import (
     value,
 )
 
+pytestmark = pytest.mark.direct("planner settings come by the URL's `options`, which pgbouncer refuses")
+
 
 @dataclass
 class Line:

@@ -568,6 +568,7 @@ class TestAutocommit:
 
 
 class TestTheirConnection:
+    @pytest.mark.direct("what the server has prepared for a connection cannot be looked at")
     async def test_nothing_is_left_set_on_it(self, host, store, postgres_url):
         await host.open(postgres_url)
         driver = await host.driver()
@@ -609,6 +610,7 @@ class TestTheirConnection:
             await host.commit()
         assert (await value_of(store), await value_of(store, "items/2")) == (1, 2)
 
+    @pytest.mark.direct("what the server has prepared for a connection cannot be looked at")
     async def test_statements_are_prepared_where_theirs_are(self, host, store, postgres_url):
         await save(store, (Item(1), "items/1"))
         await host.open(postgres_url)
