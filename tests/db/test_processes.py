@@ -45,9 +45,13 @@ class TestOverlappingSaves:
     def test_flushes_in_any_order_never_deadlock(self, crowd, quiet_url):
         # A deadlock would be found soon after it came about.
         url = make_conninfo(quiet_url, options="-c deadlock_timeout=100ms")
-        said = crowd.do("overlap", {"urls": url}, workers=3, seconds=4, ids=50)
-        saved = sum(each["saved"] for each in said)
-        assert saved > 20
+        said = []
+        for _ in range(10):  # a busy machine takes longer to as many saves
+            said += crowd.do("overlap", {"urls": url}, workers=3, seconds=4, ids=50)
+            saved = sum(each["saved"] for each in said)
+            if saved > 200:
+                break
+        assert saved > 200
         assert sum(each["conflicts"] for each in said) > 0
         with psycopg.connect(quiet_url) as connection:
             query = "SELECT deadlocks, xact_commit FROM pg_stat_database WHERE datname = current_database()"
