@@ -1,0 +1,1 @@
+"""docsession in the frameworks: each module needs the extra of its name."""
