@@ -19,8 +19,9 @@ from docsession._documents._objects import ObjectForm
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._compilation import Compilation, Scope
 from docsession._query._kinds import bare
+from docsession._query._list_predicates import Items
 from docsession._query._operands import NUMBERS, TEXTS, Column, Operand, Place
-from docsession._query._predicates import Items, Predicate
+from docsession._query._predicates import Predicate
 from docsession._query._recorder import Recorded, below, item_at, item_form, operand_of
 from docsession._sql._values import Shape
 

@@ -10,24 +10,12 @@ from docsession._documents._form import Form
 from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._kinds import bare
+from docsession._query._list_predicates import Holds, Items
 from docsession._query._operands import TEXTS, Column, Length, Operand, Place
-from docsession._query._predicates import (
-    All,
-    Compare,
-    Constant,
-    Holds,
-    In,
-    IsNull,
-    Items,
-    Like,
-    Matches,
-    Not,
-    Predicate,
-    StartsWith,
-    as_predicate,
-)
+from docsession._query._predicates import All, Compare, Constant, In, IsNull, Not, Predicate, as_predicate
 from docsession._query._projection import Aggregate, aggregate
 from docsession._query._recorder import Recorded, compare, item_form, operand_of, record_items
+from docsession._query._text_predicates import Like, Matches, StartsWith
 from docsession._sql._values import Shape, text_at
 
 S = TypeVar("S")

@@ -11,16 +11,13 @@ from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
-from docsession._documents._values import write_json
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
-from docsession._port import JSONB_VERSION, TextArray
+from docsession._port import TextArray
 from docsession._query._compilation import Compilation, Scope
 from docsession._query._containment import (
     ANYTHING,
     IMPLYING,
     all_of_them,
-    as_texts,
-    in_list,
     leads_through_objects,
     of_equality,
     one_of_them,
@@ -37,11 +34,9 @@ from docsession._query._kinds import (
     shape_of_value,
 )
 from docsession._query._operands import Operand, Place
-from docsession._sql._values import Path, Shape, json_at
+from docsession._sql._values import Shape
 
 NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-LAST: Final = "\U0010ffff"
-"""The last code point."""
 _EQUALITY: Final = ("=", "<>")
 
 
@@ -405,240 +400,3 @@ class In(Predicate):
 def _array_of(operand: Operand, shape: Shape) -> Callable[[Any], TextArray]:
     item = array_item(operand.form, shape)
     return lambda values: TextArray(map(item, values))
-
-
-class StartsWith(Predicate):
-    """A text that begins with another one: a range, which a b-tree serves.
-
-    Without regard to case both bounds are made of what the server's `lower` returns, which is not always
-    what Python's does.
-    """
-
-    __slots__ = ("_above", "_operand", "_shape", "_text")
-
-    def __init__(self, operand: Operand, text: str, shape: Shape = Shape.TEXT) -> None:
-        check_text(operand, text, "starts_with")
-        self._operand = operand
-        self._shape = shape
-        self._text = text
-        # The last code point has no next one; neither has it another case.
-        self._above = (text.rstrip(LAST) or None) if shape is Shape.FOLDED else next_text(text)
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append(("starts", self._shape, self._above is None))
-        self._operand.walk(key, values)
-        values.append((self._text, self._above))
-
-    @override
-    def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        left = self._operand.sql(to, self._shape)
-        number = to.take()
-        low = to.bind(number, lambda pair: pair[0])
-        if self._shape is Shape.FOLDED:
-            low = f"lower({low})"
-        if self._above is None:
-            return f"({left} < {low} OR {left} IS NULL)" if negated else f"{left} >= {low}"
-        high = to.bind(number, lambda pair: pair[1])
-        if self._shape is Shape.FOLDED:
-            high = next_lower_text(high)
-        if negated:
-            return f"({left} < {low} OR {left} >= {high} OR {left} IS NULL)"
-        return f"({left} >= {low} AND {left} < {high})"
-
-
-def next_text(start: str) -> str | None:
-    """Return the least text above all that begin with *start*, in code point order; None where there is none."""
-    for end in range(len(start) - 1, -1, -1):
-        code = ord(start[end])
-        if code < 0x10FFFF:
-            return start[:end] + chr(0xE000 if code == 0xD7FF else code + 1)
-    return None
-
-
-def next_lower_text(text: str) -> str:
-    """Return the SQL of what `next_text` returns for the lower case of a text that does not end in `LAST`."""
-    lower = f"lower({text})"
-    code = f"ascii(right({lower}, 1))"
-    following = f"chr(CASE {code} WHEN 55295 THEN 57344 ELSE {code} + 1 END)"
-    return f"(left({lower}, -1) || {following})"
-
-
-class Like(Predicate):
-    """A text that holds another one: at its end, or anywhere.
-
-    Args:
-        before, after: What stands around the text in the pattern.
-    """
-
-    __slots__ = ("_after", "_before", "_operand", "_shape", "_text")
-
-    def __init__(self, operand: Operand, text: str, before: str, after: str, shape: Shape = Shape.TEXT) -> None:
-        check_text(operand, text, "contains" if after else "ends_with")
-        self._operand = operand
-        self._text = text
-        self._before = before
-        self._after = after
-        self._shape = shape
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append(("like", self._shape))
-        self._operand.walk(key, values)
-        text = self._text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        values.append(f"{self._before}{text}{self._after}")
-
-    @override
-    def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        left = self._operand.sql(to, self._shape)
-        pattern = to.bind(to.take(), _same)
-        if self._shape is Shape.FOLDED:
-            pattern = f"lower({pattern})"
-        return f"({left} NOT LIKE {pattern} OR {left} IS NULL)" if negated else f"{left} LIKE {pattern}"
-
-
-class Matches(Predicate):
-    """A text in which PostgreSQL's regular expression finds something."""
-
-    __slots__ = ("_operand", "_pattern", "_shape")
-
-    def __init__(self, operand: Operand, pattern: str, shape: Shape = Shape.TEXT) -> None:
-        check_text(operand, pattern, "matches")
-        self._operand = operand
-        self._pattern = pattern
-        self._shape = shape
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append(("matches", self._shape))
-        self._operand.walk(key, values)
-        values.append(self._pattern)
-
-    @override
-    def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        left = self._operand.sql(to, Shape.TEXT)
-        operator = "~"
-        if self._shape is Shape.FOLDED:
-            # By code point only ASCII has cases.
-            operator, left = "~*", f'{left} COLLATE "default"'
-        pattern = to.bind(to.take(), _same)
-        return f"({left} !{operator} {pattern} OR {left} IS NULL)" if negated else f"{left} {operator} {pattern}"
-
-
-class Holds(Predicate):
-    """A list that holds all of some values, or one of them."""
-
-    __slots__ = ("_every", "_place", "_values")
-
-    def __init__(self, place: Place, item: Any, values: Sequence[Any], *, every: bool) -> None:
-        self._place = place
-        self._every = every
-        self._values = [(item, value) for value in values]
-        for value in values:
-            if value is not None:
-                shape_of_value(item, value, f"an item of {place.label}")
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append(("holds", self._every, len(self._values)))
-        self._place.walk(key, values)
-        values.extend(self._values)
-
-    @override
-    def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        place = self._place
-        indexed = None if negated else to.access.gin_for(place)
-        json = place.json(to)
-        bind: Callable[[Any], bytes] = _as_array
-        if indexed is not None and indexed != place.path:
-            # What an index of the whole document, say, knows: the same list at its place in an object.
-            json, bind = json_at(to.document(None), indexed), _array_at(place.path[len(indexed) :])
-        parts = [f"{json} @> {to.bind(to.take(), bind)}" for _ in self._values]
-        if not parts:
-            return "TRUE" if self._every is not negated else "FALSE"
-        told = (" AND " if self._every else " OR ").join(parts)
-        return f"({told}) IS NOT TRUE" if negated else f"({told})"
-
-
-def _as_array(pair: tuple[Any, Any]) -> bytes:
-    item, value = pair
-    if value is None:
-        return JSONB_VERSION + b"[null]"
-    bound = binder(item, Shape.JSON)(value)
-    assert isinstance(bound, bytes)  # noqa: S101  # so is every bound JSON
-    return JSONB_VERSION + b"[" + bound[1:] + b"]"
-
-
-def _array_at(path: Path) -> Callable[[tuple[Any, Any]], bytes]:
-    keys = [write_json(part) for part in path]
-    before = b"".join(b"{" + key + b":" for key in keys)
-    return lambda pair: JSONB_VERSION + before + _as_array(pair)[1:] + b"}" * len(keys)
-
-
-class Items(Predicate):
-    """A list one of whose items, or each, fulfils a condition."""
-
-    __slots__ = ("_every", "_inner", "_place", "_scope")
-
-    def __init__(self, place: Place, scope: Scope, inner: Predicate, *, every: bool) -> None:
-        self._place = place
-        self._scope = scope
-        self._inner = inner
-        self._every = every
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append(("items", self._every, self._scope.depth))
-        self._place.walk(key, values)
-        self._inner.walk(key, values)
-        values.append(self)
-
-    @override
-    def sql(self, to: Compilation, *, negated: bool = False) -> str:
-        items = to.items(self._place.scope, self._place.path)
-        inner = self._inner.sql(to, negated=self._every)
-        number = to.take()
-        no = "NOT " if self._every is not negated else ""
-        exists = f"{no}EXISTS (SELECT 1 FROM {items} AS e{self._scope.depth}(value) WHERE {inner})"
-        indexed = None if self._every or negated else to.access.gin_for(self._place)
-        if indexed is None or not self._inner.implies_containment(self._scope):
-            return exists
-        # What follows from the equalities, in the words of the index.
-        path = self._place.path[len(indexed) :]
-        implied = to.bind(number, lambda items: items.contained_at(path), "::jsonb[]")
-        return f"({json_at(to.document(None), indexed)} @> ANY({implied}) AND {exists})"
-
-    def contained_at(self, path: Path) -> TextArray:
-        """Return the JSON one of which is contained wherever the condition is true."""
-        return TextArray(as_texts(in_list(self._inner.contained(self._scope), path)))
-
-    @override
-    def implies_containment(self, scope: Scope) -> bool:
-        place = self._place
-        if self._every or place.scope is not scope or not leads_through_objects(place.path):
-            return False
-        return self._inner.implies_containment(self._scope)
-
-    @override
-    def contained(self, scope: Scope) -> list[Any]:
-        return in_list(self._inner.contained(self._scope), self._place.path)
-
-
-def check_text(operand: Operand, text: object, function: str) -> None:
-    """Refuse what is no text, or a field that holds none."""
-    if not isinstance(text, str):
-        raise InvalidArgumentTypeException(f"{function}() takes a str, not {type(text).__qualname__}")
-    if "\0" in text or not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgumentException(f"{function}({operand.label}, …): the text holds a lone surrogate") from None
-        if "\0" in text:
-            raise InvalidArgumentException(f"{function}({operand.label}, …): no text of PostgreSQL holds NUL")
-    form = bare(operand.form)
-    if not form.untyped and "string" not in form.kinds:
-        raise InvalidArgumentTypeException(f"{function}() looks at texts, and {operand.label} holds {form.label}")
-
-
-def _same(value: Any) -> Any:
-    return value
