@@ -146,7 +146,7 @@ from docsession._session._operations import (
     GetCompareExchangeValuesOperation,
     PutCompareExchangeValueOperation,
 )
-from docsession._session._querying import Page, QueryPlan, QuerySql
+from docsession._session._query_values import Page, QueryPlan, QuerySql
 from docsession._session._statistics import StoreStatistics
 
 __all__ = [

@@ -386,7 +386,7 @@ class InvalidArgumentTypeException(InvalidArgumentException, TypeError):
 
 
 class _ExtensionNeeded(InvalidArgumentException):
-    """SQL cannot be written before somebody has found out where an extension is; see `Querying.compiled`.
+    """SQL cannot be written before somebody has found out where an extension is; see `Asking.compiled`.
 
     Attributes:
         name: The extension.

@@ -9,6 +9,7 @@ from docsession._errors import InvalidArgumentTypeException
 from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._faces._document_query import DocumentQuery
 from docsession._faces._run import run
+from docsession._session._query_plans import QueryPlans
 
 
 @overload
@@ -36,5 +37,5 @@ def assert_uses_index(
         raise InvalidArgumentTypeException(
             f"assert_uses_index() takes a query of a session, as in session.query(Order).where(…), not {given!r:.60}"
         )
-    check = given._querying.check_index_use(given._specification, index)
+    check = QueryPlans(given._context).check_index_use(given._specification, index)
     return check if isinstance(given, AsyncDocumentQuery) else run(check)

@@ -18,10 +18,14 @@ from docsession._query._projection import project
 from docsession._query._query import Specification, but
 from docsession._query._raven_results import GroupByDocumentQuery, grouped, of_type, select_fields
 from docsession._query._watching import QueryResult
+from docsession._session._asking import mapping_for
 from docsession._session._changing import Changing
 from docsession._session._context import SessionContext
+from docsession._session._keyset_paging import KeysetPaging
 from docsession._session._lazy_reading import lazy_count, lazy_documents
-from docsession._session._querying import Page, Querying, QueryPlan, QuerySql
+from docsession._session._query_plans import QueryPlans
+from docsession._session._query_values import Page, QueryPlan, QuerySql
+from docsession._session._querying import Querying
 from docsession._session._raw_json import RawJson
 
 T = TypeVar("T")
@@ -36,11 +40,10 @@ class DocumentQuery(RavenBuilding[T]):
     with their unsaved changes.
     """
 
-    __slots__ = ("_context", "_querying", "_specification")
+    __slots__ = ("_context", "_specification")
 
     def __init__(self, context: SessionContext, specification: Specification) -> None:
         self._context = context
-        self._querying = Querying(context)
         self._specification = specification
 
     @override
@@ -63,10 +66,14 @@ class DocumentQuery(RavenBuilding[T]):
         return self._context.conventions.exact_queries
 
     @property
+    def _querying(self) -> Querying:
+        return Querying(self._context)
+
+    @property
     @override
     def _documents(self) -> Documents:
         own = self._specification
-        return Documents(own.root, self._querying.mapping(own).codec.id_key)
+        return Documents(own.root, mapping_for(own, self._context.mappings).codec.id_key)
 
     @overload
     def select(self, function: Callable[[T], R], /) -> DocumentQuery[R]: ...
@@ -229,7 +236,7 @@ class DocumentQuery(RavenBuilding[T]):
             if after is not None or before is not None:
                 raise InvalidArgumentException("page(after=…) and page(before=…) take a size: page(20, after=token)")
             return run(self._querying.page(self._specification))
-        return run(self._querying.keyset(self._specification, size, after, before))
+        return run(KeysetPaging(self._context).page(self._specification, size, after, before))
 
     def facets(self, **facets: Any) -> dict[str, list[FacetValue]]:
         """Return how many documents have which values of fields, or lie in which ranges. One request.
@@ -243,7 +250,7 @@ class DocumentQuery(RavenBuilding[T]):
 
     def sql(self) -> QuerySql:
         """Return the SQL that `all` would send, and what it binds; nothing is sent."""
-        return run(self._querying.sql(self._specification))
+        return run(QueryPlans(self._context).sql(self._specification))
 
     def explain(self, *, analyze: bool = False) -> QueryPlan:
         """Return how the server would find the documents. One request.
@@ -251,7 +258,7 @@ class DocumentQuery(RavenBuilding[T]):
         Args:
             analyze: True runs the query, too, and shows what really happened.
         """
-        return run(self._querying.explain(self._specification, analyze=analyze))
+        return run(QueryPlans(self._context).explain(self._specification, analyze=analyze))
 
     def delete(self) -> int:
         """Delete the documents on the server, in one request and transaction, and return how many there were.
@@ -261,7 +268,7 @@ class DocumentQuery(RavenBuilding[T]):
         Raises:
             InvalidOperationException: The session has unsaved changes of documents of this collection.
         """
-        changed = run(Changing(self._context, self._querying).delete(self._specification, returning=False))
+        changed = run(Changing(self._context).delete(self._specification, returning=False))
         return len(changed)
 
     def patch(self, operations: Callable[[T], object], /) -> int:
@@ -278,12 +285,12 @@ class DocumentQuery(RavenBuilding[T]):
             InvalidOperationException: The session has unsaved changes of documents of this collection.
             InvalidArgumentException: The function returns something else.
         """
-        changing = Changing(self._context, self._querying)
+        changing = Changing(self._context)
         return len(run(changing.patch(self._specification, operations, returning=False)))
 
     def returning(self) -> ReturningQuery[T]:
         """Return what deletes or patches the documents and returns them instead of their number."""
-        return ReturningQuery(Changing(self._context, self._querying), self._specification)
+        return ReturningQuery(Changing(self._context), self._specification)
 
     def json(
         self,

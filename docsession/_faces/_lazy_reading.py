@@ -19,7 +19,7 @@ from docsession._session._lazy_reading import (
     lazy_page,
     lazy_starting_with,
 )
-from docsession._session._querying import Page
+from docsession._session._query_values import Page
 
 T = TypeVar("T")
 

@@ -10,11 +10,13 @@ from docsession._errors import InvalidOperationException, UnknownOutcomeExceptio
 from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
 from docsession._query._query import Specification, but
+from docsession._session._answers import Answers
+from docsession._session._asking import Asking
 from docsession._session._changes import is_changed, renew
 from docsession._session._context import SessionContext
 from docsession._session._journal import Entry, undo_write
+from docsession._session._loading import Loader
 from docsession._session._planning import current_moment
-from docsession._session._querying import Querying
 from docsession._session._tracked import Tracked
 from docsession._sql._tables import TableStatements
 
@@ -22,19 +24,21 @@ from docsession._sql._tables import TableStatements
 class Changing:
     """Changes documents by queries, for one session."""
 
-    __slots__ = ("_context", "_querying")
+    __slots__ = ("_answers", "_asking", "_context")
 
-    def __init__(self, context: SessionContext, querying: Querying) -> None:
+    def __init__(self, context: SessionContext) -> None:
+        loader = Loader(context)
         self._context = context
-        self._querying = querying
+        self._asking = Asking(context, loader)
+        self._answers = Answers(context, loader)
 
     async def delete(self, asked: Specification, *, returning: bool) -> list[Any]:
         """Delete the documents, and return them as they were, or their ids."""
-        return await self._querying.guarded("delete", asked, lambda asked: self._delete(asked, returning=returning))
+        return await self._asking.guarded("delete", asked, lambda asked: self._delete(asked, returning=returning))
 
     async def patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
         """Patch the documents, and return them, or their ids."""
-        return await self._querying.guarded(
+        return await self._asking.guarded(
             "patch", asked, lambda asked: self._patch(asked, function, returning=returning)
         )
 
@@ -43,7 +47,7 @@ class Changing:
         if found is None:
             return []
         table, mapping = found
-        rows = await self._send(self._querying.compiler(table, mapping).delete(asked, returning=returning))
+        rows = await self._send(self._asking.compiler(table, mapping).delete(asked, returning=returning))
         known = self._context.map
         for key, *_ in rows:
             tracked = known.by_id.get(key)
@@ -55,7 +59,7 @@ class Changing:
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
-        return self._querying.entities(rows, table, mapping, but(asked, no_tracking=True))
+        return self._answers.entities(rows, table, mapping, but(asked, no_tracking=True))
 
     async def _patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
         found = await self._prepare(asked, "patch")
@@ -73,7 +77,7 @@ class Changing:
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
-        return self._querying.entities(rows, table, mapping, asked)
+        return self._answers.entities(rows, table, mapping, asked)
 
     def _statement(
         self,
@@ -88,7 +92,7 @@ class Changing:
         tracked = TextArray(key for key, each in self._context.map.by_id.items() if each.table is table)
         wanted = None if returning else tracked
         last = (moment.version, moment.step, moment.last_modified, wanted)
-        return self._querying.compiler(table, mapping).patch(asked, operations, last)
+        return self._asking.compiler(table, mapping).patch(asked, operations, last)
 
     async def _prepare(
         self, asked: Specification, operation: str
@@ -104,7 +108,7 @@ class Changing:
                 f"{operation}() is done to all documents that fulfil the conditions: call it on a query without skip, "
                 "take, group_by, select and distinct"
             )
-        found = await self._querying.find(asked)
+        found = await self._asking.find(asked)
         if found is None:
             return None
         table, _ = found

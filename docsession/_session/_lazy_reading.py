@@ -12,11 +12,14 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._port import Rows, Statement
 from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
+from docsession._session._answers import Answers
+from docsession._session._asking import Asking, check_complete
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._lazy import LazyOperation
 from docsession._session._loading import Loader, check_keys, tables_starting_with
-from docsession._session._querying import Page, Querying, check_complete
+from docsession._session._query_values import Page
+from docsession._session._querying import check_all_at_once
 from docsession._sql._load import load_many, load_starting_with
 from docsession._sql._tables import TableStatements
 
@@ -130,14 +133,13 @@ class LazyQuery(LazyOperation):
         found: What `take` has made of the answer.
     """
 
-    __slots__ = ("_asked", "_compile", "_context", "_empty", "_querying", "_read", "_source", "found")
+    __slots__ = ("_asked", "_asking", "_compile", "_context", "_empty", "_read", "_source", "found")
 
     may_lag: ClassVar[bool] = True
 
     def __init__(
         self,
         context: SessionContext,
-        querying: Querying,
         asked: Specification,
         compile_: Callable[[QueryCompiler, Specification], Statement],
         read: Callable[[Rows, TableStatements, DocumentMapping[Any], Specification], Any],
@@ -146,7 +148,7 @@ class LazyQuery(LazyOperation):
         super().__init__()
         check_complete("lazily", asked)
         self._context = context
-        self._querying = querying
+        self._asking = Asking(context, Loader(context))
         self._asked = asked
         self._compile = compile_
         self._read = read
@@ -157,11 +159,11 @@ class LazyQuery(LazyOperation):
     @override
     async def statements(self) -> list[Statement] | None:
         self._asked = await customize(self._context, self._asked)
-        self._source = await self._querying.find(self._asked, counts=False)
+        self._source = await self._asking.find(self._asked, counts=False)
         if self._source is None:
             return []
-        compiler = self._querying.compiler(*self._source)
-        return [await self._querying.compiled(lambda: self._compile(compiler, self._asked))]
+        compiler = self._asking.compiler(*self._source)
+        return [await self._asking.compiled(lambda: self._compile(compiler, self._asked))]
 
     @override
     def take(self, answers: Sequence[Rows]) -> None:
@@ -170,21 +172,21 @@ class LazyQuery(LazyOperation):
 
 def lazy_documents(context: SessionContext, asked: Specification) -> LazyQuery:
     """Return a query that waits, for its documents."""
-    querying = Querying(context)
-    querying.check(asked)
-    return LazyQuery(context, querying, asked, QueryCompiler.documents, querying.results, [])
+    check_all_at_once(asked)
+    answers = Answers(context, Loader(context))
+    return LazyQuery(context, asked, QueryCompiler.documents, answers.results, [])
 
 
 def lazy_count(context: SessionContext, asked: Specification) -> LazyQuery:
     """Return a query that waits, for how many documents it finds."""
-    return LazyQuery(context, Querying(context), asked, QueryCompiler.count, lambda rows, *_: rows[0][0], 0)
+    return LazyQuery(context, asked, QueryCompiler.count, lambda rows, *_: rows[0][0], 0)
 
 
 def lazy_page(context: SessionContext, asked: Specification) -> LazyQuery:
     """Return a query that waits, for a page and the total."""
-    querying = Querying(context)
-    querying.check(asked)
-    return LazyQuery(context, querying, asked, QueryCompiler.page, querying.page_of, Page([], 0))
+    check_all_at_once(asked)
+    answers = Answers(context, Loader(context))
+    return LazyQuery(context, asked, QueryCompiler.page, answers.page_of, Page([], 0))
 
 
 def lazy_load(context: SessionContext, keys: Iterable[object], object_type: type[Any] | None) -> LazyLoad:

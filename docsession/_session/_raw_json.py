@@ -13,9 +13,10 @@ from docsession._errors import InvalidOperationException
 from docsession._port import Row
 from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
+from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
+from docsession._session._keyset_paging import KeysetPaging
 from docsession._session._loading import Loader
-from docsession._session._querying import Querying
 
 _encode = msgspec.json.encode
 
@@ -23,11 +24,11 @@ _encode = msgspec.json.encode
 class RawJson:
     """Reads documents as JSON, in one session."""
 
-    __slots__ = ("_context", "_querying")
+    __slots__ = ("_asking", "_context")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._querying = Querying(context)
+        self._asking = Asking(context, Loader(context))
 
     async def load(self, key: str, object_type: type[Any] | None) -> bytes | None:
         """Return a document as it is stored, with its id; None where there is none."""
@@ -56,42 +57,42 @@ class RawJson:
     async def documents(self, asked: Specification) -> bytes:
         """Return the documents of a query as a JSON array."""
         _refuse(asked)
-        rows, member = await self._querying.guarded("json", asked, self._rows)
+        rows, member = await self._asking.guarded("json", asked, self._rows)
         return _array(rows, member)
 
     async def envelope(self, asked: Specification) -> bytes:
         """Return the documents of a query, what they refer to and how many there are as a JSON object."""
 
         async def ask(asked: Specification) -> bytes:
-            found = await self._querying.find(asked)
+            found = await self._asking.find(asked)
             if found is None:
                 return b'{"items":[],"total":0}'
-            compiler, member = self._querying.compiler(*found), _id_member(found[1])
-            rows = await self._querying.send(compiler.page(asked))
+            compiler, member = self._asking.compiler(*found), _id_member(found[1])
+            rows = await self._asking.send(compiler.page(asked))
             total = rows[0][-1]
             items = _array((row for row in rows if row[-2]), member)
             return b'{"items":%b,"total":%d}' % (items, total)
 
         _refuse(asked)
-        return await self._querying.guarded("json", asked, ask)
+        return await self._asking.guarded("json", asked, ask)
 
     async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> bytes:
         """Return a page by keys as a JSON object, with the tokens of its neighbours."""
 
         async def ask(asked: Specification) -> bytes:
-            rows, following, preceding, found = await self._querying.keyset_rows(asked, size, after, before)
+            rows, following, preceding, found = await KeysetPaging(self._context).rows(asked, size, after, before)
             items = _array(rows, _id_member(None if found is None else found[1]))
             return b'{"items":%b,"next":%b,"previous":%b}' % (items, _encode(following), _encode(preceding))
 
         _refuse(asked)
-        return await self._querying.guarded("json", asked, ask)
+        return await self._asking.guarded("json", asked, ask)
 
     async def _rows(self, asked: Specification) -> tuple[list[Row], bytes]:
-        found = await self._querying.find(asked)
+        found = await self._asking.find(asked)
         if found is None:
             return [], b""
-        statement = QueryCompiler.documents(self._querying.compiler(*found), asked)
-        rows = await self._querying.send(statement)
+        statement = QueryCompiler.documents(self._asking.compiler(*found), asked)
+        rows = await self._asking.send(statement)
         return rows, _id_member(found[1])
 
 

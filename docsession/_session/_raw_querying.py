@@ -10,9 +10,10 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, RavenException
 from docsession._port import Request, Row
 from docsession._query._raw_sql import raw_statement
+from docsession._session._answers import Answers
 from docsession._session._context import SessionContext
 from docsession._session._database import Catalogue
-from docsession._session._querying import Querying
+from docsession._session._loading import Loader
 from docsession._sql._quoting import quote_identifier
 from docsession._sql._tables import TableStatements
 
@@ -23,11 +24,11 @@ _WRONG_SQL = frozenset({"42601", "42703", "42702", "42P01", "42883", "42804", "4
 class RawQuerying:
     """Asks a user's SQL in one session."""
 
-    __slots__ = ("_context", "_querying")
+    __slots__ = ("_answers", "_context")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._querying = Querying(context)
+        self._answers = Answers(context, Loader(context))
 
     async def all(
         self, object_type: type[Any] | None, sql: str, values: Mapping[str, Any], *, no_tracking: bool
@@ -70,7 +71,7 @@ class RawQuerying:
         for row in rows:
             own_table, own_mapping = (table, mapping) if table is not None else self._place_of(row, catalogue)
             assert own_table is not None  # noqa: S101  # `_place_of` found one
-            entities += self._querying.entities_of([row], own_table, own_mapping, no_tracking=no_tracking)
+            entities += self._answers.entities_of([row], own_table, own_mapping, no_tracking=no_tracking)
         return entities
 
     def _place_of(self, row: Row, catalogue: Catalogue) -> tuple[TableStatements, DocumentMapping[Any]]:

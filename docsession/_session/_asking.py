@@ -1,0 +1,189 @@
+"""How a query gets to the server: where its documents are, what compiles it, and what becomes of failures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, TypeVar
+
+from docsession._documents._mapping import DocumentMapping, Mappings
+from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException, _ExtensionNeeded
+from docsession._port import Rows, Statement
+from docsession._query._access import Access
+from docsession._query._clauses import Clauses
+from docsession._query._compile import QueryCompiler
+from docsession._query._query import Specification
+from docsession._session._context import SessionContext
+from docsession._session._customization import customize
+from docsession._session._include_paths import include_paths
+from docsession._session._loading import Loader
+from docsession._sql._tables import TableStatements
+
+R = TypeVar("R")
+
+_INVALID_REGEX = "2201B"
+_UNDEFINED_OBJECT = "42704"
+_log = logging.getLogger("docsession.query")
+
+
+class Asking:
+    """Sends the queries of one session."""
+
+    __slots__ = ("_context", "_loader")
+
+    def __init__(self, context: SessionContext, loader: Loader) -> None:
+        self._context = context
+        self._loader = loader
+
+    async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
+        """Await `ask(asked)` as an operation of the session."""
+        check_complete(operation, asked)
+        context = self._context
+        context.enter(operation)
+        try:
+            await context.settle()
+            if context.handlers is not None:
+                asked = await customize(context, asked)
+            try:
+                return await context.database.up_to_date(lambda: ask(asked))
+            except _ExtensionNeeded as needed:
+                name = needed.name
+            await context.database.find_extension(name)
+            return await context.database.up_to_date(lambda: ask(asked))
+        except RavenException as error:
+            if error.sqlstate == _INVALID_REGEX:
+                raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
+            if error.sqlstate == _UNDEFINED_OBJECT:
+                raise InvalidArgumentException(f"PostgreSQL does not know the language of a search: {error}") from error
+            raise
+        finally:
+            context.leave()
+
+    async def find(
+        self, asked: Specification, *, counts: bool = True
+    ) -> tuple[TableStatements, DocumentMapping[Any]] | None:
+        """Return where the documents are; None where nobody has stored one, which counts as a request, too."""
+        context = self._context
+        mapping = mapping_for(asked, context.mappings)
+        database = context.database
+        catalogue = database.catalogue
+        table = None if catalogue is None else catalogue.by_collection.get(mapping.collection)
+        if table is None:
+            table = (await database.refresh()).by_collection.get(mapping.collection)
+        if table is None:
+            if counts:
+                context.requests.count(context.operation)
+            return None
+        await self._look_for_columns(table, mapping)
+        return table, mapping
+
+    async def _look_for_columns(self, table: TableStatements, mapping: DocumentMapping[Any]) -> None:
+        """Find out which of the promoted columns there are that are declared, the first time that somebody asks."""
+        database = self._context.database
+        if (table, mapping.entity_class) not in database.compilers and self._declared(table).has_columns:
+            await database.columns_of(table)
+
+    def _declared(self, table: TableStatements) -> Access:
+        context = self._context
+        return context.database.declared.of_collection(table.collection, table.table, context.mappings).access
+
+    def compiler(self, table: TableStatements, mapping: DocumentMapping[Any]) -> QueryCompiler:
+        """Return what compiles the queries of a class."""
+        known = self._context.database.compilers
+        compiler = known.get((table, mapping.entity_class))
+        if compiler is None:
+            aliases = None
+            if mapping.alias is not None:
+                aliases = tuple(alias for alias in self._context.mappings.stored_as(mapping) if alias is not None)
+            database = self._context.database
+            access = self._declared(table)
+            if access.has_columns:
+                access = access.without_columns_but(database.columns.get(table, ()))
+            access = replace(access, extensions=database.extensions)
+            compiler = QueryCompiler(table, database.name, mapping.codec.id_key, aliases, access)
+            known[table, mapping.entity_class] = compiler
+        return compiler
+
+    async def compiled(self, compile_: Callable[[], Statement]) -> Statement:
+        """Return what *compile_* does, having looked for the extension that it may need."""
+        try:
+            return compile_()
+        except _ExtensionNeeded as needed:
+            name = needed.name
+        await self._context.database.find_extension(name)
+        return compile_()
+
+    async def send(self, statement: Statement) -> Rows:
+        """Send the one statement of a query; one that takes longer than the convention allows is logged."""
+        context = self._context
+        threshold = context.conventions.slow_query_threshold
+        began = perf_counter()
+        (rows,) = await self._loader.request([statement])
+        if threshold is not None and (took := perf_counter() - began) >= threshold.total_seconds():
+            file, line, function, operation = context.requests.last
+            _log.warning(
+                "%s took %.0f ms and found %d rows, at %s:%d in %s: %s",
+                operation,
+                took * 1000,
+                len(rows),
+                file,
+                line,
+                function,
+                statement.sql.decode(),
+            )
+        return rows
+
+    async def ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
+        """Send what *compile_* makes of a query; no rows where nobody has stored a document."""
+        found = await self.find(asked)
+        if found is None:
+            return []
+        return await self.send(compile_(self.compiler(*found), asked))
+
+    async def send_including(
+        self, asked: Specification, compiler: QueryCompiler, page: Statement, keys: int = 0
+    ) -> Rows:
+        """Send a page, and keep what the documents of it refer to."""
+        context = self._context
+        if asked.no_tracking or context.no_tracking or asked.projection is not None:
+            raise InvalidOperationException(
+                "what is not tracked, and what select() returns, has nowhere to keep included documents"
+            )
+        separator = context.database.separator
+        paths = include_paths(asked.includes, asked.object_type, context.mappings)
+        return await self._loader.take_including(
+            lambda includes, tracked: compiler.including(page, includes, separator, tracked, keys),
+            compiler.table,
+            paths,
+        )
+
+
+def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any]:
+    """Return how the documents are stored that are asked for."""
+    if asked.object_type is dict:
+        assert asked.collection is not None  # noqa: S101  # such a specification is refused
+        return mappings.for_dict(asked.collection)
+    mapping = mappings.for_class(asked.object_type)
+    if asked.collection is not None and asked.collection != mapping.collection:
+        raise InvalidOperationException(
+            f"{asked.object_type.__qualname__} is stored in {mapping.collection!r}, so it cannot be asked for in "
+            f"{asked.collection!r}; documents of any collection come as dicts: query(dict, {asked.collection!r})"
+        )
+    return mapping
+
+
+def check_complete(operation: str, asked: Specification) -> None:
+    """Refuse a query that ends in the middle of what the builder says."""
+    for condition in asked.conditions:
+        if type(condition) is Clauses:
+            condition.check_finished(f"{operation}()")
+
+
+def check_result(asked: Specification) -> None:
+    """Refuse groups and distinct results of which nothing says what they are."""
+    if asked.projection is None and (asked.groups or asked.distinct):
+        raise InvalidOperationException(
+            "group_by() and distinct() need a select(), which says what is returned of the documents"
+        )

@@ -1,0 +1,89 @@
+"""Pages by keys: what comes after or before a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docsession._documents._mapping import DocumentMapping
+from docsession._errors import InvalidArgumentException, InvalidOperationException
+from docsession._port import Row, Rows
+from docsession._query._ordering import Shuffle
+from docsession._query._paging import digest_of, last_of, read_token, write_token
+from docsession._query._query import Specification, but
+from docsession._session._answers import Answers
+from docsession._session._asking import Asking
+from docsession._session._context import SessionContext
+from docsession._session._loading import Loader
+from docsession._session._query_values import Page
+from docsession._sql._tables import TableStatements
+
+_LARGEST_PAGE = 2**31
+
+
+class KeysetPaging:
+    """Asks for pages by keys, in one session."""
+
+    __slots__ = ("_answers", "_asking", "_context")
+
+    def __init__(self, context: SessionContext) -> None:
+        loader = Loader(context)
+        self._context = context
+        self._asking = Asking(context, loader)
+        self._answers = Answers(context, loader)
+
+    async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
+        """Return a page by keys: what comes after or before a token."""
+
+        async def ask(asked: Specification) -> Page[Any]:
+            rows, following, preceding, found = await self.rows(asked, size, after, before)
+            items = [] if found is None else self._answers.results(rows, *found, asked)
+            return Page(items, next=following, previous=preceding)
+
+        _check_keyset(asked, size, after, before)
+        return await self._asking.guarded("page", asked, ask)
+
+    async def rows(
+        self, asked: Specification, size: int, after: str | None, before: str | None
+    ) -> tuple[Rows, str | None, str | None, tuple[TableStatements, DocumentMapping[Any]] | None]:
+        """Return the rows of a page by keys, the tokens for the one after it and before it, and where it lies."""
+        _check_keyset(asked, size, after, before)
+        found = await self._asking.find(asked)
+        if found is None:
+            return [], None, None, None
+        compiler = self._asking.compiler(*found)
+        digest, count = digest_of(compiler.form_of(asked)), compiler.count_keys(asked)
+        secret = self._context.conventions.page_token_key
+        token = before if before is not None else after
+        position = None if token is None else read_token(token, digest, count, secret)
+        backwards = before is not None
+        statement = compiler.keyset(but(asked, take=size + 1), position, backwards=backwards)
+        if asked.includes:
+            rows = await self._asking.send_including(asked, compiler, statement, count)
+        else:
+            rows = await self._asking.send(statement)
+        has_more = len(rows) > size
+        rows = rows[:size]
+        if backwards:
+            rows.reverse()
+
+        def token_of(row: Row) -> str:
+            return write_token(digest, last_of(row, count), secret)
+
+        following = token_of(rows[-1]) if rows and (has_more or backwards) else None
+        preceding = token_of(rows[0]) if rows and (has_more if backwards else token is not None) else None
+        return [row[:-count] for row in rows], following, preceding, found
+
+
+def _check_keyset(asked: Specification, size: int, after: str | None, before: str | None) -> None:
+    if after is not None and before is not None:
+        raise InvalidArgumentException("a page by keys takes after= or before=, not both")
+    if asked.take is not None or asked.skip or asked.groups or asked.distinct:
+        raise InvalidOperationException(
+            "a page by keys goes on by keys: call it on a query without skip, take, group_by and distinct"
+        )
+    if any(isinstance(operand, Shuffle) for operand, _ in asked.orders):
+        raise InvalidOperationException(
+            "page(size) goes on by keys, and random_ordering() has none; skip and take go through the order of a seed"
+        )
+    if type(size) is not int or not 0 < size < _LARGEST_PAGE:
+        raise InvalidArgumentException(f"a page has 1 document or more, not {size!r:.40}")
