@@ -39,7 +39,7 @@ class RequestLog:
             TooManyRequestsException: The limit is reached; the message shows the code lines.
         """
         self.number += 1
-        site = _call_site(operation)
+        site = call_site(operation)
         if self.number > self.limit:
             raise TooManyRequestsException(self._explain(site))
         self._sites.append(site)
@@ -84,9 +84,9 @@ def _show(site: CallSite) -> str:
     return f"{file}:{line} in {function} ({operation})"
 
 
-def _call_site(operation: str) -> CallSite:
-    """Find the line outside this package that asked."""
-    frame: FrameType | None = sys._getframe(2)
+def call_site(operation: str) -> CallSite:
+    """Find the line outside this package that asked for *operation*."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     if frame is None:

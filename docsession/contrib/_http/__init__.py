@@ -1,0 +1,24 @@
+"""What the web frameworks share: errors as HTTP, conditional requests, settings, and a summary of each request.
+
+No framework is imported here, and nothing here knows one.
+"""
+
+from docsession.contrib._http._conditional import etag, if_match, if_none_match
+from docsession.contrib._http._problems import PROBLEM_TYPE, Answer, Problem, ProblemMap, problem_of
+from docsession.contrib._http._settings import StoreSettings
+from docsession.contrib._http._summary import Repetition, RequestSummary, watch_requests
+
+__all__ = [
+    "PROBLEM_TYPE",
+    "Answer",
+    "Problem",
+    "ProblemMap",
+    "Repetition",
+    "RequestSummary",
+    "StoreSettings",
+    "etag",
+    "if_match",
+    "if_none_match",
+    "problem_of",
+    "watch_requests",
+]
