@@ -121,7 +121,6 @@ from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
 from docsession._query._search_indexes import FullText, Trigram
 from docsession._query._vectors import distance, nearest
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
-from docsession._session._core import ConditionalLoadResult
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
@@ -139,6 +138,7 @@ from docsession._session._event_args import (
     SucceedRequestEventArgs,
 )
 from docsession._session._lazy import ResponseTimeInformation
+from docsession._session._loads import ConditionalLoadResult
 from docsession._session._operations import (
     CompareExchangeResult,
     DeleteCompareExchangeValueOperation,

@@ -15,7 +15,7 @@ from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
 from docsession._faces._units import BlockingWaiting, Patience, edit
 from docsession._query._query import specification_of_index
-from docsession._session._core import ConditionalLoadResult
+from docsession._session._loads import ConditionalLoadResult
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class AdvancedSession(AdvancedSessionCommon):
 
     def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
-        return run(self._core.exists(key))
+        return run(self._core.loads.exists(key))
 
     def refresh(self, entity: T) -> T:
         """Bring *entity* to the state in the database, in place; local changes are lost. One request.
@@ -38,7 +38,7 @@ class AdvancedSession(AdvancedSessionCommon):
             DocumentDoesNotExistException: It was deleted meanwhile.
             InvalidArgumentException: It is not tracked, or was never saved.
         """
-        return run(self._core.refresh(entity))
+        return run(self._core.loads.refresh(entity))
 
     @overload
     def conditional_load(
@@ -60,7 +60,7 @@ class AdvancedSession(AdvancedSessionCommon):
         Raises:
             InvalidArgumentException: Nothing is tracked, and no change vector was given.
         """
-        return run(self._core.conditional_load(key, change_vector, object_type))
+        return run(self._core.loads.conditional_load(key, change_vector, object_type))
 
     @overload
     def load_starting_with(
@@ -106,7 +106,7 @@ class AdvancedSession(AdvancedSessionCommon):
             start_after: The last id of the page before.
         """
         return run(
-            self._core.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
+            self._core.loads.load_starting_with(id_prefix, object_type, matches, start, page_size, exclude, start_after)
         )
 
     @overload

@@ -152,7 +152,7 @@ class AdvancedSessionCommon(SessionEvents, DocumentEvents):
             InvalidArgumentException: A command cannot be run.
             UnsupportedValueException: A document holds a value that cannot be stored.
         """
-        self._core.defer(commands)
+        self._core.storing.defer(commands)
 
     # what is tracked
 

@@ -14,7 +14,7 @@ from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
 from docsession._faces._units import AsyncWaiting, Patience, edit
 from docsession._query._query import specification_of_index
-from docsession._session._core import ConditionalLoadResult
+from docsession._session._loads import ConditionalLoadResult
 
 T = TypeVar("T")
 
@@ -28,11 +28,11 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
 
     async def exists(self, key: str) -> bool:
         """Return True where the document exists; it is not loaded, and no request is counted."""
-        return await self._core.exists(key)
+        return await self._core.loads.exists(key)
 
     async def refresh(self, entity: T) -> T:
         """Bring *entity* to the state in the database, in place; see `AdvancedSession.refresh`."""
-        return await self._core.refresh(entity)
+        return await self._core.loads.refresh(entity)
 
     @overload
     async def conditional_load(
@@ -46,7 +46,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         self, key: str, change_vector: str | None, object_type: type[Any] | None = None
     ) -> ConditionalLoadResult[Any]:
         """Load a document unless it still has *change_vector*; see `AdvancedSession.conditional_load`."""
-        return await self._core.conditional_load(key, change_vector, object_type)
+        return await self._core.loads.conditional_load(key, change_vector, object_type)
 
     @overload
     async def load_starting_with(
@@ -81,7 +81,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
         start_after: str | None = None,
     ) -> list[Any]:
         """Load the documents whose id begins with *id_prefix*; see `AdvancedSession.load_starting_with`."""
-        return await self._core.load_starting_with(
+        return await self._core.loads.load_starting_with(
             id_prefix, object_type, matches, start, page_size, exclude, start_after
         )
 

@@ -63,8 +63,8 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     async def store(self, entity: object, key: str | None = None, change_vector: str | None = None) -> None:
         """Track *entity*; the next `save_changes()` writes it; see `DocumentSession.store`."""
         core = self._core
-        if key is not None or change_vector is not None or not core.store_new(entity):
-            await core.store(entity, key, change_vector)
+        if key is not None or change_vector is not None or not core.storing.store_new(entity):
+            await core.storing.store(entity, key, change_vector)
 
     @overload
     async def load(self, key_or_keys: str | None, object_type: type[T], includes: Includes = None) -> T | None: ...
@@ -81,8 +81,8 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
         core = self._core
         paths = collect_includes(includes, object_type, core.context.mappings) if includes is not None else ()
         if key_or_keys is None or isinstance(key_or_keys, str):
-            return await core.load(key_or_keys, object_type, paths)
-        return await core.load_many(key_or_keys, object_type, paths)
+            return await core.loads.load(key_or_keys, object_type, paths)
+        return await core.loads.load_many(key_or_keys, object_type, paths)
 
     def include(self, path: PathLike, object_type: type | None = None) -> AsyncLoaderWithInclude:
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
@@ -157,11 +157,11 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
 
     def delete(self, key_or_entity: object, expected_change_vector: str | None = None) -> None:
         """Have the next `save_changes()` delete a document; see `DocumentSession.delete`."""
-        self._core.delete(key_or_entity, expected_change_vector)
+        self._core.storing.delete(key_or_entity, expected_change_vector)
 
     def defer(self, *commands: CommandData) -> None:
         """Have the next `save_changes()` run raw commands, too; see `AsyncAdvancedSession.defer`."""
-        self._core.defer(commands)
+        self._core.storing.defer(commands)
 
     async def save_changes(self) -> None:
         """Write everything that changed, in one request and one transaction; see `DocumentSession.save_changes`."""
@@ -209,4 +209,4 @@ class AsyncLoaderWithInclude:
         """Return a dict with every id that was asked for, also for a single one."""
         keys = [id_or_ids] if isinstance(id_or_ids, str) else id_or_ids
         paths = self._builder.paths(object_type, self._core.context.mappings)
-        return await self._core.load_many(keys, object_type, paths)
+        return await self._core.loads.load_many(keys, object_type, paths)

@@ -79,8 +79,8 @@ class DocumentSession(SessionEvents, DocumentEvents):
             InvalidArgumentException: The id cannot be used.
         """
         core = self._core
-        if key is not None or change_vector is not None or not core.store_new(entity):
-            run(core.store(entity, key, change_vector))
+        if key is not None or change_vector is not None or not core.storing.store_new(entity):
+            run(core.storing.store(entity, key, change_vector))
 
     @overload
     def load(self, key_or_keys: str | None, object_type: type[T], includes: Includes = None) -> T | None: ...
@@ -113,8 +113,8 @@ class DocumentSession(SessionEvents, DocumentEvents):
         core = self._core
         paths = collect_includes(includes, object_type, core.context.mappings) if includes is not None else ()
         if key_or_keys is None or isinstance(key_or_keys, str):
-            return run(core.load(key_or_keys, object_type, paths))
-        return run(core.load_many(key_or_keys, object_type, paths))
+            return run(core.loads.load(key_or_keys, object_type, paths))
+        return run(core.loads.load_many(key_or_keys, object_type, paths))
 
     def include(self, path: PathLike, object_type: type | None = None) -> LoaderWithInclude:
         """Bring along the documents whose ids stand at *path*, in the request of the following `load`.
@@ -200,11 +200,11 @@ class DocumentSession(SessionEvents, DocumentEvents):
         Raises:
             InvalidOperationException: The entity is not tracked, or an id is given of one that was changed.
         """
-        self._core.delete(key_or_entity, expected_change_vector)
+        self._core.storing.delete(key_or_entity, expected_change_vector)
 
     def defer(self, *commands: CommandData) -> None:
         """Have the next `save_changes()` run raw commands, too; see `AdvancedSession.defer`."""
-        self._core.defer(commands)
+        self._core.storing.defer(commands)
 
     def save_changes(self) -> None:
         """Write everything that changed, in one request and one transaction (RavenDB: session.save_changes).
@@ -261,4 +261,4 @@ class LoaderWithInclude:
         """Return a dict with every id that was asked for, also for a single one."""
         keys = [id_or_ids] if isinstance(id_or_ids, str) else id_or_ids
         paths = self._builder.paths(object_type, self._core.context.mappings)
-        return run(self._core.load_many(keys, object_type, paths))
+        return run(self._core.loads.load_many(keys, object_type, paths))

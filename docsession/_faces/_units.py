@@ -213,7 +213,7 @@ async def _save(core: SessionCore, session: object, patience: Patience, waiting:
 
 
 async def _load(core: SessionCore, key: str, object_type: type | None) -> object:
-    entity = await core.load(key, object_type)
+    entity = await core.loads.load(key, object_type)
     if entity is None:
         raise DocumentDoesNotExistException(f"there is no document {key!r} that could be edited")
     return entity

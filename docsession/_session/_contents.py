@@ -7,18 +7,17 @@ from datetime import datetime
 from typing import TypeVar
 
 from docsession._documents._diff import DocumentsChanges
-from docsession._documents._identity import may_be_entity
 from docsession._documents._ids import (
     check_id,
 )
 from docsession._documents._metadata import MetadataAsDictionary
 from docsession._errors import (
-    InvalidArgumentException,
     InvalidArgumentTypeException,
     InvalidOperationException,
     NonUniqueObjectException,
 )
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
+from docsession._session._associated import associated, known_entity
 from docsession._session._changes import (
     changes_of,
     deletion_change,
@@ -30,7 +29,6 @@ from docsession._session._changes import (
 from docsession._session._cluster import check_modes, refuse_change_vector
 from docsession._session._context import SessionContext
 from docsession._session._tracked import (
-    Tracked,
     change_vector_of,
     give_id,
     moment_of,
@@ -54,22 +52,6 @@ class SessionContents:
             return answer()
         finally:
             self.context.leave()
-
-    def _tracked(self, entity: object, operation: str) -> Tracked:
-        tracked = self.context.map.find(entity)
-        if tracked is None:
-            if isinstance(entity, str):
-                raise InvalidArgumentTypeException(f"{operation}() takes an entity, not the id {entity!r:.80}")
-            if not may_be_entity(type(entity)):
-                raise InvalidArgumentTypeException(
-                    f"{operation}() takes an entity that the session loaded or stored, "
-                    f"not {type(entity).__qualname__} ({entity!r:.80}); an id is a str"
-                )
-            raise InvalidOperationException(
-                f"this {type(entity).__qualname__} is not associated with the session; "
-                f"{operation}() takes an entity that the session loaded or stored"
-            )
-        return tracked
 
     def has_changes(self) -> bool:
         """Return True where a save would send something."""
@@ -107,7 +89,7 @@ class SessionContents:
             for deletion in self.context.map.deleted.values():
                 if deletion.tracked is not None and deletion.tracked.entity is entity:
                     return deletion_change()
-            tracked = self._tracked(entity, "what_changed_for")
+            tracked = associated(self.context.map, entity, "what_changed_for")
             return changes_of(tracked) if is_changed(tracked) else []
 
         return self._guarded("what_changed_for", answer)
@@ -181,7 +163,7 @@ class SessionContents:
         """Let saves leave *entity* out."""
 
         def answer() -> None:
-            self._tracked(entity, "ignore_changes_for").ignored = True
+            associated(self.context.map, entity, "ignore_changes_for").ignored = True
 
         self._guarded("ignore_changes_for", answer)
 
@@ -189,7 +171,7 @@ class SessionContents:
         """Let *new* stand for the document of *old*."""
 
         def answer() -> None:
-            tracked = self._tracked(old, "replace")
+            tracked = associated(self.context.map, old, "replace")
             if type(new) is not type(old):
                 raise InvalidArgumentTypeException(
                     f"replace() takes two instances of one class, not {type(old).__qualname__} and "
@@ -218,31 +200,23 @@ class SessionContents:
 
     def get_metadata_for(self, entity: object) -> MetadataAsDictionary:
         """Return the metadata of *entity*'s document."""
-        return self._guarded("get_metadata_for", lambda: metadata_of(self._known_entity(entity, "get_metadata_for")))
+        return self._guarded(
+            "get_metadata_for", lambda: metadata_of(known_entity(self.context.map, entity, "get_metadata_for"))
+        )
 
     def get_change_vector_for(self, entity: object) -> str | None:
         """Return the change vector of *entity*'s document; None before it was saved."""
         return self._guarded(
             "get_change_vector_for",
-            lambda: change_vector_of(self._known_entity(entity, "get_change_vector_for").version),
+            lambda: change_vector_of(known_entity(self.context.map, entity, "get_change_vector_for").version),
         )
 
     def get_last_modified_for(self, entity: object) -> datetime | None:
         """Return when *entity*'s document was last written; None before it was saved."""
         return self._guarded(
             "get_last_modified_for",
-            lambda: moment_of(self._known_entity(entity, "get_last_modified_for").last_modified),
+            lambda: moment_of(known_entity(self.context.map, entity, "get_last_modified_for").last_modified),
         )
-
-    def _known_entity(self, entity: object, operation: str) -> Tracked:
-        # RavenDB raises ValueError here, where it raises its own error elsewhere.
-        tracked = self.context.map.find(entity)
-        if tracked is None:
-            raise InvalidArgumentException(
-                f"this {type(entity).__qualname__} is not associated with the session; "
-                f"{operation}() takes an entity that the session loaded or stored"
-            )
-        return tracked
 
     def get_document_id(self, entity: object) -> str | None:
         """Return the id of *entity*; None where the session does not know it."""

@@ -54,7 +54,7 @@ class TestBegin:
         executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)], NUMBER], [[(10,)]]])
         session = session_on(executor)
         run(session.begin(None))
-        item = run(session.load("items/1", Item))
+        item = run(session.loads.load("items/1", Item))
         for value in (2, 3):
             item.value = value
             run(session.save_changes(None))
@@ -67,7 +67,7 @@ class TestBegin:
         session = session_on(executor)
         run(session.begin(None))
         run(session.begin(None))
-        run(session.load("items/1", Item))
+        run(session.loads.load("items/1", Item))
         run(session.rollback())
         run(session.begin(None))
         run(session.commit())
@@ -86,7 +86,7 @@ class TestBegin:
         executor = ScriptedExecutor([FIRST_CATALOGUE, CATALOGUE, [[]], [[(1,)], [(9,)], NUMBER]])
         session = session_on(executor)
         run(session.begin(None))
-        run(session.store(Item(1), "others/1", ""))
+        run(session.storing.store(Item(1), "others/1", ""))
         run(session.save_changes(None))
         assert [kind for kind, _ in story(executor)][:3] == ["apart", "apart", "apart"]
         assert "docsession_collections" in executor.requests[2].sql[0]
@@ -97,7 +97,7 @@ class TestIsolationLevels:
     def test_the_flush_carries_the_commit(self):
         executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]], [[(9,)]]])
         session = session_on(executor, isolation_level="serializable")
-        item = run(session.load("items/1", Item))
+        item = run(session.loads.load("items/1", Item))
         item.value = 2
         run(session.save_changes(None))
         assert story(executor) == [("apart", 2), ("within", 1), ("within commit", 1)]
@@ -105,7 +105,7 @@ class TestIsolationLevels:
     def test_a_save_of_nothing_ends_it_too(self):
         executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
-        run(session.load("items/1", Item))
+        run(session.loads.load("items/1", Item))
         run(session.save_changes(None))
         assert story(executor) == [("apart", 2), ("within", 1), ("within commit", 0)]
 
@@ -113,14 +113,14 @@ class TestIsolationLevels:
         executor = ScriptedExecutor([FIRST_CATALOGUE, TransactionRetryException("no"), [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
         with pytest.raises(TransactionRetryException):
-            run(session.load("items/1", Item))
-        run(session.load("items/1", Item))
+            run(session.loads.load("items/1", Item))
+        run(session.loads.load("items/1", Item))
         assert [kind for kind, _ in story(executor)] == ["apart", "within", "within rollback", "within"]
 
     def test_closing_ends_it(self):
         executor = ScriptedExecutor([FIRST_CATALOGUE, [[ROW]]])
         session = session_on(executor, isolation_level="serializable")
-        run(session.load("items/1", Item))
+        run(session.loads.load("items/1", Item))
         run(session.close())
         assert story(executor)[-1] == ("within rollback", 0)
 
