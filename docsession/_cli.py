@@ -6,7 +6,9 @@ be done, and the last line says why.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from copy import copy
+from typing import Any, TypeVar
 
 import click
 from typing_extensions import override
@@ -19,6 +21,9 @@ from docsession._cli_inspect import config, databases, shell
 from docsession._cli_migrate import current, downgrade, history, upgrade
 from docsession._cli_revise import check, revision, sql
 from docsession._errors import DocSessionError
+from docsession._migrate._project import Project
+
+Command = TypeVar("Command", bound=click.Command)
 
 COMMANDS = (
     upgrade,
@@ -38,7 +43,7 @@ COMMANDS = (
 """In the order of the help; a command of another module is added here."""
 
 
-class _Commands(click.Group):
+class Commands(click.Group):
     """Prints the errors of docsession as one message instead of a traceback."""
 
     @override
@@ -57,7 +62,7 @@ class _Commands(click.Group):
         return [name for command in COMMANDS if (name := command.name) is not None]
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(package_name="docsession")
 def main() -> None:
     """Bring the databases of docsession to a revision, compare them with it, and look into them."""
@@ -65,3 +70,31 @@ def main() -> None:
 
 for _command in COMMANDS:
     main.add_command(_command)
+
+
+def commands_for(find: Callable[[str | None], Project]) -> click.Group:
+    """Return the same commands as a group of a framework's own, which takes the place of `docsession.toml`.
+
+    Args:
+        find: Takes the store's name, None for the default one, and returns what the framework's settings say of it.
+    """
+
+    @click.option("--store", metavar="NAME", help="One of several stores of the settings.  [default: the default one]")
+    @click.pass_context
+    def group(ctx: click.Context, store: str | None) -> None:
+        ctx.obj = find(store)
+
+    group.__doc__ = main.help
+    made = click.group("docsession", cls=Commands, epilog=EXIT_CODES)(group)
+    for command in COMMANDS:
+        made.add_command(_without_file(command))
+    return made
+
+
+def _without_file(command: Command) -> Command:
+    """Return the command without the option that names a file."""
+    changed = copy(command)
+    changed.params = [param for param in command.params if param.name != "config"]
+    if isinstance(changed, click.Group):
+        changed.commands = {name: _without_file(each) for name, each in changed.commands.items()}
+    return changed

@@ -179,7 +179,7 @@ def _tell_the_rest(databases: tuple[str, ...], index: int) -> None:
 
 
 def project_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add `--config` and give the command the project as *project*."""
+    """Add `--config` and give the command the project as *project*; a framework's, where one runs the command."""
 
     @click.option(
         "--config",
@@ -188,8 +188,9 @@ def project_option(command: Callable[..., None]) -> Callable[..., None]:
         help="The docsession.toml or pyproject.toml; without it the nearest one at or above the working directory.",
     )
     @functools.wraps(command)
-    def wrapped(*args: Any, config: Path | None, **options: Any) -> None:
-        command(*args, project=find_project(Path.cwd(), config), **options)
+    def wrapped(*args: Any, config: Path | None = None, **options: Any) -> None:
+        given = click.get_current_context().find_object(Project)
+        command(*args, project=find_project(Path.cwd(), config) if given is None else given, **options)
 
     return wrapped
 
@@ -230,7 +231,7 @@ def on_databases(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError("--database and --all-databases exclude each other")
         if url is not None and not url.strip():
             raise click.UsageError("--url is empty; name a server, or leave it out")
-        named = (url, project.url, project.url_variable, project.store)
+        named = (url, project.url, project.url_variable, project.store, project.make_store)
         if os.environ.get(URL_VARIABLE) == "" and not any(named):
             raise click.UsageError(f"{URL_VARIABLE} is empty; name a server, or leave it out for the embedded one")
         names = (EVERY_DATABASE,) if all_databases else tuple(dict.fromkeys(map(check_database, databases)))

@@ -54,9 +54,9 @@ def config(setting: Setting) -> None:
     place = PoolSettings(conninfo=server.conninfo).place if server.conninfo is not None else "started when needed"
     lines = lines_of(project)
     shown: dict[str, object] = {
-        "file": project.file or "none",
+        "file": project.file or project.source or "none",
         "server": f"{place} (from {server.source})",
-        "store": project.store or "none",
+        "store": project.store or ("as the settings say" if project.make_store else "none"),
         "databases": "all that exist" if setting.names == ("*",) else ", ".join(setting.names),
         "models": ", ".join(f"{cls.__module__}:{cls.__qualname__}" for cls in setting.models()) or "none",
         "collections": ", ".join(f"{name} -> {table}" for name, table in setting.collections().items()) or "none",

@@ -44,6 +44,8 @@ class Project:
         migrations: The folder of the project's own revisions.
         names_migrations: True where it names that folder, so that it has to be there.
         python_path: Folders in which modules are looked for first.
+        source: Where a framework's settings stand, which are in the place of a file.
+        make_store: Makes the store that those settings describe.
     """
 
     file: Path | None = None
@@ -55,11 +57,13 @@ class Project:
     migrations: Path | None = None
     names_migrations: bool = False
     python_path: tuple[Path, ...] = ()
+    source: str | None = None
+    make_store: Callable[[], StoreCommon] | None = None
 
     @property
     def place(self) -> str:
         """The file's name, for messages."""
-        return self.file.name if self.file is not None else "no configuration"
+        return self.file.name if self.file is not None else self.source or "no configuration"
 
 
 def find_project(start: Path, given: Path | None = None) -> Project:
@@ -183,6 +187,8 @@ def load_store(project: Project) -> StoreCommon | None:
     Raises:
         InvalidArgumentException: It cannot be imported, or is no store.
     """
+    if project.make_store is not None:
+        return project.make_store()
     if project.store is None:
         return None
     use_python_path(project)
@@ -308,7 +314,7 @@ def find_server(project: Project, store: StoreCommon | None, url: str | None, va
     if project.url is not None:
         return Server(parse_url(project.url), project.place)
     if store is not None and store._conninfo is not None:
-        return Server(store._conninfo, f"the store {project.store}", is_of_store=True)
+        return Server(store._conninfo, project.source or f"the store {project.store}", is_of_store=True)
     if variable in os.environ:
         return Server(_parse_variable(variable), f"the variable {variable}", is_of_store=True)
     return Server(None, "the embedded server", is_of_store=True)
