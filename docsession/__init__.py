@@ -147,6 +147,7 @@ from docsession._session._operations import (
     PutCompareExchangeValueOperation,
 )
 from docsession._session._query_values import Page, QueryPlan, QuerySql
+from docsession._session._raw_json import DocumentJson, QueryJson
 from docsession._session._statistics import StoreStatistics
 
 __all__ = [
@@ -199,6 +200,7 @@ __all__ = [
     "DocSessionError",
     "DocumentConventions",
     "DocumentDoesNotExistException",
+    "DocumentJson",
     "DocumentMismatchException",
     "DocumentQuery",
     "DocumentQueryCustomization",
@@ -248,6 +250,7 @@ __all__ = [
     "PutCommandDataWithJson",
     "PutCompareExchangeValueOperation",
     "Query",
+    "QueryJson",
     "QueryOperator",
     "QueryPlan",
     "QueryResult",

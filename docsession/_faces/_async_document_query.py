@@ -25,7 +25,7 @@ from docsession._session._lazy_reading import lazy_count, lazy_documents
 from docsession._session._query_plans import QueryPlans
 from docsession._session._query_values import Page, QueryPlan, QuerySql
 from docsession._session._querying import Querying
-from docsession._session._raw_json import RawJson
+from docsession._session._raw_json import QueryJson, RawJson
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -298,16 +298,22 @@ class AsyncDocumentQuery(RavenBuilding[T]):
         after: str | None = None,
         before: str | None = None,
         envelope: bool = False,
-    ) -> bytes:
+    ) -> QueryJson:
         """Return the documents as JSON, as they are stored, each with its id as the first member. One request.
 
-        Nothing is parsed, tracked or brought up to date, which makes it the quickest way into an HTTP response.
+        Nothing is parsed, tracked or brought up to date, which makes it the quickest way into an HTTP response. The
+        bytes have an `etag`, a digest of the ids and versions in them. What `include` brings along stands in the
+        objects under `"includes"`, by id.
 
         Args:
             size: None: an array of the documents. A number: a page by keys, `{"items": […], "next": …, "previous": …}`.
             after: As in `page`.
             before: As in `page`.
             envelope: True: `{"items": […], "total": …}`, of what `skip` and `take` leave.
+
+        Raises:
+            InvalidOperationException: The query has `select`, `group_by` or `distinct`, or `include` without an object.
+            InvalidArgumentException: A token is not of this query.
         """
         raw = RawJson(self._context)
         if size is not None:

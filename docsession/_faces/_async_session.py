@@ -20,7 +20,7 @@ from docsession._faces._session import Keys
 from docsession._query._query import Query, specification_from, specification_of_collection
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
-from docsession._session._raw_json import RawJson
+from docsession._session._raw_json import DocumentJson, RawJson
 
 T = TypeVar("T")
 
@@ -88,10 +88,11 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
         """Bring along the documents whose ids stand at *path*; see `DocumentSession.include`."""
         return AsyncLoaderWithInclude(self._core).include(path, object_type)
 
-    async def load_json(self, key: str, object_type: type[Any] | None = None) -> bytes | None:
+    async def load_json(self, key: str, object_type: type[Any] | None = None) -> DocumentJson | None:
         """Return a document as JSON, as it is stored, with its id as the first member; None where there is none.
 
-        Nothing is parsed or tracked. One request.
+        Nothing is parsed or tracked. One request. The bytes know the document's `change_vector` and `last_modified`,
+        and its `etag` for HTTP.
 
         Args:
             key: The id.

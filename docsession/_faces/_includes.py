@@ -9,7 +9,7 @@ from docsession._documents._mapping import Mappings
 from docsession._documents._paths import PathLike, attributes_of
 from docsession._errors import InvalidArgumentTypeException
 from docsession._session._include_paths import include_paths
-from docsession._session._loading import IncludePath
+from docsession._session._including import IncludePath
 
 
 class IncludeBuilder:

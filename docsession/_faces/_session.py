@@ -21,7 +21,7 @@ from docsession._faces._run import run
 from docsession._query._query import Query, specification_from, specification_of_collection
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
-from docsession._session._raw_json import RawJson
+from docsession._session._raw_json import DocumentJson, RawJson
 
 T = TypeVar("T")
 
@@ -125,10 +125,11 @@ class DocumentSession(SessionEvents, DocumentEvents):
         """
         return LoaderWithInclude(self._core).include(path, object_type)
 
-    def load_json(self, key: str, object_type: type[Any] | None = None) -> bytes | None:
+    def load_json(self, key: str, object_type: type[Any] | None = None) -> DocumentJson | None:
         """Return a document as JSON, as it is stored, with its id as the first member; None where there is none.
 
-        Nothing is parsed or tracked. One request.
+        Nothing is parsed or tracked. One request. The bytes know the document's `change_vector` and `last_modified`,
+        and its `etag` for HTTP.
 
         Args:
             key: The id.

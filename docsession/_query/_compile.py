@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from docsession._errors import InvalidArgumentException
@@ -25,6 +26,21 @@ _DOCUMENT: Final = ("id", "data", "metadata", "version", "last_modified")
 _PAGE_COLUMNS: Final = tuple(f"p.{name}" for name in _DOCUMENT)
 _MOST: Final = 512
 """Texts kept for a table; a program has a handful, one that makes queries of everything it is asked may have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageStatement:
+    """A statement whose rows begin with those of a load.
+
+    Attributes:
+        statement: The statement.
+        further: The names of the columns behind.
+        first: How many of the documents, from the beginning, are wanted; None: all.
+    """
+
+    statement: Statement
+    further: tuple[str, ...] = ()
+    first: int | None = None
 
 
 class Compiled:
@@ -74,20 +90,22 @@ class QueryCompiler:
         return self._compile("documents", asked, ordered=True, limited=True)
 
     def including(
-        self, page: Statement, includes: Sequence[Include], separator: str, tracked: Sequence[str], keys: int = 0
+        self, page: PageStatement, includes: Sequence[Include], separator: str, tracked: Sequence[str]
     ) -> tuple[Statement, list[TableStatements]]:
         """Return the statement for the documents of a page and what they refer to, and its tables.
 
         Args:
-            page: The statement for the documents alone.
+            page: The documents alone.
             includes: What is included.
             separator: What ends the prefix of an id.
             tracked: Ids that need not come.
-            keys: How many keys stand behind each document; see `keyset`.
         """
-        further = [f"k{number}" for number in range(keys)]
-        text, tables = page_with_includes(page.sql.decode(), self.table, len(page.params), includes, further)
-        return Statement(text.encode(), [*page.params, *include_params(includes, separator, tracked)]), tables
+        own, first = page.statement, page.first
+        text, tables = page_with_includes(
+            own.sql.decode(), self.table, len(own.params), includes, page.further, limited=first is not None
+        )
+        params = [*own.params, *include_params(includes, separator, tracked)]
+        return Statement(text.encode(), params if first is None else [*params, first]), tables
 
     def count(self, asked: Specification) -> Statement:
         """Return the statement for how many there are, whatever `skip` and `take` say."""
@@ -101,25 +119,32 @@ class QueryCompiler:
         """Return the statement for the documents of a page, each row with the total behind it; one row at least."""
         return self._compile("page", asked, ordered=True, limited=True)
 
+    def counted(self, asked: Specification) -> PageStatement:
+        """Return the same with the names of what stands behind each document."""
+        return PageStatement(self.page(asked), ("found", "total"))
+
     def aggregate(self, asked: Specification) -> Statement:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
 
-    def keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Statement:
-        """Return the statement for a page by keys: as many rows as `asked.take` says, each with its keys behind it.
+    def keyset(self, asked: Specification, size: int, position: Position | None, *, backwards: bool) -> PageStatement:
+        """Return the statement for a page by keys, each row with its keys behind it.
+
+        It has one document too many, which tells whether another page follows.
 
         Args:
-            asked: What is asked for; `take` is the size of the page, and one more.
+            asked: What is asked for.
+            size: How many documents the page has.
             position: What it comes after, or before; None: the beginning, or the end.
             backwards: True: what comes before, the nearest first.
         """
         key: list[object] = ["keyset", backwards, position and tuple(each is None for each in position)]
         values: list[Any] = []
         self._walk_rows(asked, key, values)
-        values += [asked.take, position]
-        return self._known(tuple(key), lambda: self._write_keyset(asked, position, backwards=backwards)).statement(
-            values
-        )
+        values += [size + 1, position]
+        compiled = self._known(tuple(key), lambda: self._write_keyset(asked, position, backwards=backwards))
+        names = (f"k{number}" for number in range(self.count_keys(asked)))
+        return PageStatement(compiled.statement(values), tuple(names), size)
 
     def form_of(self, asked: Specification) -> tuple[object, ...]:
         """Return what tells the rows and order of a query from those of others, whatever its constants are."""

@@ -13,11 +13,12 @@ from docsession._errors import InvalidArgumentException, InvalidOperationExcepti
 from docsession._port import Rows, Statement
 from docsession._query._access import Access
 from docsession._query._clauses import Clauses
-from docsession._query._compile import QueryCompiler
+from docsession._query._compile import PageStatement, QueryCompiler
 from docsession._query._query import Specification
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
+from docsession._session._including import Arrived, CompileIncluding, IncludePath, Including
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
 
@@ -142,22 +143,34 @@ class Asking:
             return []
         return await self.send(compile_(self.compiler(*found), asked))
 
-    async def send_including(
-        self, asked: Specification, compiler: QueryCompiler, page: Statement, keys: int = 0
-    ) -> Rows:
-        """Send a page, and keep what the documents of it refer to."""
+    async def send_page(self, asked: Specification, compiler: QueryCompiler, page: PageStatement) -> Rows:
+        """Send the statement for documents; what they refer to comes along where that is asked for, and is kept."""
+        if not asked.includes:
+            return await self.send(page.statement)
         context = self._context
         if asked.no_tracking or context.no_tracking or asked.projection is not None:
             raise InvalidOperationException(
                 "what is not tracked, and what select() returns, has nowhere to keep included documents"
             )
+        paths, compile_ = self._included(asked, compiler, page)
+        return await Including(context).take(compile_, compiler.table, paths, page.first)
+
+    async def read_page(
+        self, asked: Specification, compiler: QueryCompiler, page: PageStatement
+    ) -> tuple[Rows, Arrived]:
+        """Do that without keeping anything in the session, and return what came along, too."""
+        if not asked.includes:
+            return await self.send(page.statement), []
+        paths, compile_ = self._included(asked, compiler, page)
+        return await Including(self._context).read(compile_, compiler.table, paths, page.first)
+
+    def _included(
+        self, asked: Specification, compiler: QueryCompiler, page: PageStatement
+    ) -> tuple[list[IncludePath], CompileIncluding]:
+        context = self._context
         separator = context.database.separator
         paths = include_paths(asked.includes, asked.object_type, context.mappings)
-        return await self._loader.take_including(
-            lambda includes, tracked: compiler.including(page, includes, separator, tracked, keys),
-            compiler.table,
-            paths,
-        )
+        return paths, lambda includes, tracked: compiler.including(page, includes, separator, tracked)
 
 
 def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any]:

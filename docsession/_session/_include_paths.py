@@ -7,7 +7,7 @@ from typing import Any
 
 from docsession._documents._mapping import Mappings
 from docsession._documents._paths import PathLike, attributes_of, check_attributes, json_keys_of, target_of
-from docsession._session._loading import IncludePath
+from docsession._session._including import IncludePath
 
 
 def include_paths(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException
 from docsession._port import Row, Rows
+from docsession._query._compile import PageStatement, QueryCompiler
 from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
-from docsession._query._query import Specification, but
+from docsession._query._query import Specification
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
+
+SendPage: TypeAlias = Callable[[Specification, QueryCompiler, PageStatement], Awaitable[Rows]]
+"""Sends a statement for documents of a table."""
 
 _LARGEST_PAGE = 2**31
 
@@ -35,7 +40,7 @@ class KeysetPaging:
         """Return a page by keys: what comes after or before a token."""
 
         async def ask(asked: Specification) -> Page[Any]:
-            rows, following, preceding, found = await self.rows(asked, size, after, before)
+            rows, following, preceding, found = await self.rows(asked, size, after, before, self._asking.send_page)
             items = [] if found is None else self._answers.results(rows, *found, asked)
             return Page(items, next=following, previous=preceding)
 
@@ -43,7 +48,7 @@ class KeysetPaging:
         return await self._asking.guarded("page", asked, ask)
 
     async def rows(
-        self, asked: Specification, size: int, after: str | None, before: str | None
+        self, asked: Specification, size: int, after: str | None, before: str | None, send: SendPage
     ) -> tuple[Rows, str | None, str | None, tuple[TableStatements, DocumentMapping[Any]] | None]:
         """Return the rows of a page by keys, the tokens for the one after it and before it, and where it lies."""
         _check_keyset(asked, size, after, before)
@@ -56,11 +61,7 @@ class KeysetPaging:
         token = before if before is not None else after
         position = None if token is None else read_token(token, digest, count, secret)
         backwards = before is not None
-        statement = compiler.keyset(but(asked, take=size + 1), position, backwards=backwards)
-        if asked.includes:
-            rows = await self._asking.send_including(asked, compiler, statement, count)
-        else:
-            rows = await self._asking.send(statement)
+        rows = await send(asked, compiler, compiler.keyset(asked, size, position, backwards=backwards))
         has_more = len(rows) > size
         rows = rows[:size]
         if backwards:

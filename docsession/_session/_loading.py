@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +15,10 @@ from docsession._session._cache import Kept
 from docsession._session._changes import metadata_of, types_of
 from docsession._session._conversions import converted
 from docsession._session._database import Catalogue
+from docsession._session._including import IncludePath, Including
 from docsession._session._reading import Reader, decode_document, strings_at
 from docsession._session._tracked import Tracked
-from docsession._sql._load import Include, load_many, load_starting_with, load_with_includes
+from docsession._sql._load import load_many, load_starting_with, load_with_includes
 from docsession._sql._tables import TableStatements
 
 
@@ -197,12 +198,13 @@ class Loader(Reader):
         found: dict[str, object],
     ) -> None:
         sources = tuple(table for table, _ in parts)
-        asked = [await self._resolve(include, sources) for include in includes]
+        including = Including(self._context)
+        asked = await including.resolve(includes, sources)
         known, decoded = self.expected(parts, asked)
         statement, tables = load_with_includes(
             parts, asked, self._context.database.separator, list(self._context.map.by_id), known
         )
-        rows = self.complete(await self._request_and_catch_up(statement), tables, known)
+        rows = self.complete(await self.request_and_catch_up(statement), tables, known)
         referred: list[dict[str, None]] = [{} for _ in includes]
         arrived = []
         for row in rows:
@@ -215,41 +217,8 @@ class Loader(Reader):
                 found[row[0]] = self.materialise(row, tables[row[5]], mapping)
             else:
                 arrived.append((row, tables[row[5]]))
-        self._remember_included(arrived)
-        await self._follow(sources, includes, asked, referred)
-
-    async def take_including(
-        self,
-        compile_: Callable[[Sequence[Include], list[str]], tuple[Statement, list[TableStatements]]],
-        table: TableStatements,
-        includes: Sequence[IncludePath],
-    ) -> list[Row]:
-        """Ask a query and keep what its documents refer to.
-
-        Args:
-            compile_: Returns the statement for the includes and the tracked ids, and its tables.
-            table: Where the query looks.
-            includes: What is to come along.
-
-        Returns:
-            The rows of the query, with its further columns behind those of a load.
-        """
-        asked = [await self._resolve(include, (table,)) for include in includes]
-        statement, tables = compile_(asked, list(self._context.map.by_id))
-        rows = await self._request_and_catch_up(statement)
-        referred: list[dict[str, None]] = [{} for _ in includes]
-        found, arrived = [], []
-        for row in rows:
-            if row[5] != 0:
-                arrived.append((row, tables[row[5]]))
-                continue
-            found.append((*row[:5], *row[6:]))
-            document = decode_document(row[1][1:])
-            for ids, include in zip(referred, includes, strict=True):
-                ids.update(dict.fromkeys(strings_at(document, include.path)))
-        self._remember_included(arrived)
-        await self._follow((table,), includes, asked, referred)
-        return found
+        including.remember(arrived)
+        await including.follow(sources, includes, asked, referred)
 
     async def fetch_changed(
         self, key: str, version: int, mapping: DocumentMapping[Any] | None
@@ -270,63 +239,6 @@ class Loader(Reader):
                 statements = [Statement(table.load_changed, (key, version)) for table in later]
                 found = _first(later, await context.run(Request(statements)))
         return found
-
-    async def _resolve(self, include: IncludePath, sources: tuple[TableStatements, ...]) -> Include:
-        """Decide in which tables the documents lie that an include names."""
-        database = self._context.database
-        catalogue = database.catalogue or await database.refresh()
-        if include.mapping is not None:
-            table = catalogue.by_collection.get(include.mapping.collection)
-            return Include(include.path, () if table is None else (table,))
-        prefixes = database.seen_prefixes.get((sources, include.path))
-        by_table: dict[TableStatements, list[str]] = {}
-        for prefix, tables in catalogue.by_prefix.items():
-            if prefixes is None or prefix in prefixes:
-                for table in tables:
-                    by_table.setdefault(table, []).append(prefix)
-        filters = tuple(tuple(sorted(names)) for names in by_table.values()) if len(by_table) > 1 else ()
-        return Include(include.path, tuple(by_table), filters)
-
-    def _remember_included(self, arrived: Iterable[tuple[Row, TableStatements]]) -> None:
-        for row, table in arrived:
-            if not self._context.map.knows(row[0]):
-                self._context.map.included[row[0]] = (row, table)
-
-    async def _follow(
-        self,
-        sources: tuple[TableStatements, ...],
-        includes: Sequence[IncludePath],
-        asked: Sequence[Include],
-        referred: Sequence[Mapping[str, None]],
-    ) -> None:
-        """Learn where a path leads, load what lies where it never led before, remember what is missing."""
-        context = self._context
-        database = context.database
-        catalogue = database.catalogue or await database.refresh()
-        late: dict[TableStatements, list[str]] = {}
-        absent = []
-        for include, target, ids in zip(includes, asked, referred, strict=True):
-            prefixes = {prefix_of(key, database.separator) for key in ids} & catalogue.by_prefix.keys()
-            if include.mapping is None:
-                place = (sources, include.path)
-                database.seen_prefixes[place] = database.seen_prefixes.get(place, frozenset()) | prefixes
-            for key in ids:
-                if context.map.knows(key):
-                    continue
-                prefix = prefix_of(key, database.separator)
-                tables = catalogue.tables_of(prefix, include.mapping)
-                unasked = [table for table in tables if not target.covers(table, prefix)]
-                for table in unasked:
-                    late.setdefault(table, []).append(key)
-                if tables and not unasked:
-                    absent.append(key)
-        context.map.missing.update(absent)
-        if late:
-            (rows,) = await context.run(Request([load_many(list(late.items()))], may_lag=True))
-            tables = tuple(late)
-            self._remember_included((row, tables[row[5]] if len(tables) > 1 else tables[0]) for row in rows)
-            arrived = {row[0] for row in rows}
-            context.map.missing.update(key for keys in late.values() for key in keys if key not in arrived)
 
     async def starting_with(
         self,
@@ -365,7 +277,7 @@ class Loader(Reader):
                 return []
             plain = among(tables)
             known = self.expected_page(plain, tables)
-            sent = await self._request_and_catch_up(among(tables, known) if known else plain)
+            sent = await self.request_and_catch_up(among(tables, known) if known else plain)
             later = tables if database.catalogue is None else tables_of(database.catalogue)
             later = tuple(dict.fromkeys((*tables, *later)))
             if later == tables:
@@ -377,33 +289,9 @@ class Loader(Reader):
 
         return await database.up_to_date(ask)
 
-    async def _request_and_catch_up(self, statement: Statement) -> list[Row]:
-        """Send a statement that relies on the catalogue, which is read anew where it has grown meanwhile."""
-        database = self._context.database
-        known = database.catalogue
-        rows, ((size,),) = await self.request([statement, database.system.size()])
-        if known is None or size != len(known.pairs):
-            await database.refresh()
-        return rows
-
 
 def _first(tables: Sequence[TableStatements], answers: Sequence[Sequence[Row]]) -> tuple[Row, TableStatements] | None:
     return next(((row, table) for table, rows in zip(tables, answers, strict=True) for row in rows), None)
-
-
-class IncludePath:
-    """One path of an include.
-
-    Attributes:
-        path: JSON keys; lists on the way stand for their items.
-        mapping: The class of the documents it names, where the user said so.
-    """
-
-    __slots__ = ("mapping", "path")
-
-    def __init__(self, path: tuple[str, ...], mapping: DocumentMapping[Any] | None) -> None:
-        self.path = path
-        self.mapping = mapping
 
 
 def parse_path(path: str) -> tuple[str, ...]:

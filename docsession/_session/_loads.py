@@ -20,7 +20,8 @@ from docsession._session._associated import known_entity
 from docsession._session._changes import renew
 from docsession._session._context import SessionContext
 from docsession._session._conversions import Arrival, agree
-from docsession._session._loading import IncludePath, Loader, check_keys
+from docsession._session._including import IncludePath
+from docsession._session._loading import Loader, check_keys
 from docsession._session._tracked import change_vector_of, version_of
 from docsession._sql._tables import TableStatements
 

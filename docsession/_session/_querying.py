@@ -11,7 +11,7 @@ from typing import Any
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
 from docsession._port import Statement
-from docsession._query._compile import QueryCompiler
+from docsession._query._compile import PageStatement, QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
@@ -53,11 +53,6 @@ class Querying:
 
     async def result(self, asked: Specification) -> QueryResult[Any]:
         """Return the documents that are asked for, with what is known of the asking; and tell those who watch."""
-        if asked.includes:
-            raise InvalidOperationException(
-                "statistics() and get_query_result() count all results in the same request, and include() leaves no "
-                "room for that: ask for count() beside it"
-            )
         started = time.perf_counter()
         page = await self._asking.guarded("query", asked, self._page)
         took = (time.perf_counter() - started) * 1000
@@ -125,19 +120,17 @@ class Querying:
             return []
         table, mapping = found
         compiler = self._asking.compiler(table, mapping)
-        if asked.includes:
-            rows = await self._asking.send_including(asked, compiler, compiler.documents(asked))
-        else:
-            rows = await self._asking.send(compiler.documents(asked))
+        rows = await self._asking.send_page(asked, compiler, PageStatement(compiler.documents(asked)))
         return self._answers.results(rows, table, mapping, asked)
 
     async def _page(self, asked: Specification) -> Page[Any]:
-        check_all_at_once(asked)
+        check_result(asked)
         found = await self._asking.find(asked)
         if found is None:
             return Page([], 0)
         table, mapping = found
-        rows = await self._asking.send(self._asking.compiler(table, mapping).page(asked))
+        compiler = self._asking.compiler(table, mapping)
+        rows = await self._asking.send_page(asked, compiler, compiler.counted(asked))
         return self._answers.page_of(rows, table, mapping, asked)
 
     async def _prepare_stream(

@@ -2,23 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
-from docsession._port import Row
-from docsession._query._compile import QueryCompiler
+from docsession._port import Row, Rows
+from docsession._query._compile import PageStatement, QueryCompiler
 from docsession._query._query import Specification
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
+from docsession._session._include_paths import include_paths
+from docsession._session._including import Arrived
 from docsession._session._keyset_paging import KeysetPaging
 from docsession._session._loading import Loader
+from docsession._session._tracked import change_vector_of, moment_of
 
 _encode = msgspec.json.encode
+_ID = _encode("id")
+_DIGEST = 16
+"""Bytes of an ETag: enough that two states of a list never have the same."""
+
+Members: TypeAlias = list[tuple[bytes, Row]]
+"""Rows, each with the name of the member for the id as JSON."""
+
+
+class DocumentJson(bytes):
+    """A document as JSON: bytes, with what is known of them.
+
+    Attributes:
+        change_vector: The version of the document, as a save may be made to expect it.
+        last_modified: When it was written.
+    """
+
+    change_vector: str | None
+    last_modified: datetime | None
+
+    def __new__(
+        cls, content: bytes = b"", change_vector: str | None = None, last_modified: datetime | None = None
+    ) -> Self:
+        """Make it of its parts."""
+        self = super().__new__(cls, content)
+        self.change_vector = change_vector
+        self.last_modified = last_modified
+        return self
+
+    @property
+    def etag(self) -> str:
+        """The change vector as HTTP's header `ETag` has it, in quotes."""
+        return f'"{self.change_vector}"'
+
+
+class QueryJson(bytes):
+    """What a query finds as JSON: bytes, with what is known of them.
+
+    Attributes:
+        etag: A digest of what is in them, ids, versions and order, as HTTP's header `ETag` has it, in quotes: the same
+            as long as the same query gives the same bytes.
+        total: How many there are on all pages; None where they were not counted.
+        next: The token of the page after this one, by keys; None where there is none.
+        previous: The token of the page before this one, likewise.
+    """
+
+    etag: str
+    total: int | None
+    next: str | None
+    previous: str | None
+
+    def __new__(
+        cls,
+        content: bytes = b"",
+        etag: str = '""',
+        total: int | None = None,
+        next: str | None = None,
+        previous: str | None = None,
+    ) -> Self:
+        """Make it of its parts."""
+        self = super().__new__(cls, content)
+        self.etag = etag
+        self.total = total
+        self.next = next
+        self.previous = previous
+        return self
 
 
 class RawJson:
@@ -30,7 +100,7 @@ class RawJson:
         self._context = context
         self._asking = Asking(context, Loader(context))
 
-    async def load(self, key: str, object_type: type[Any] | None) -> bytes | None:
+    async def load(self, key: str, object_type: type[Any] | None) -> DocumentJson | None:
         """Return a document as it is stored, with its id; None where there is none."""
         context = self._context
         context.enter("load_json")
@@ -42,7 +112,7 @@ class RawJson:
         finally:
             context.leave()
 
-    async def _load(self, key: str, mapping: DocumentMapping[Any] | None) -> bytes | None:
+    async def _load(self, key: str, mapping: DocumentMapping[Any] | None) -> DocumentJson | None:
         context = self._context
         loader = Loader(context)
         tables = await context.database.tables_for(prefix_of(key, context.database.separator), mapping)
@@ -51,49 +121,70 @@ class RawJson:
         for table in tables:
             rows = await loader.read_one(table, key)
             if rows:
-                return spliced(_id_member(mapping), rows[0])
+                (row,) = rows
+                return DocumentJson(spliced(_id_member(mapping), row), change_vector_of(row[3]), moment_of(row[4]))
         return None
 
-    async def documents(self, asked: Specification) -> bytes:
+    async def documents(self, asked: Specification) -> QueryJson:
         """Return the documents of a query as a JSON array."""
-        _refuse(asked)
-        rows, member = await self._asking.guarded("json", asked, self._rows)
-        return _array(rows, member)
 
-    async def envelope(self, asked: Specification) -> bytes:
-        """Return the documents of a query, what they refer to and how many there are as a JSON object."""
-
-        async def ask(asked: Specification) -> bytes:
+        async def ask(asked: Specification) -> QueryJson:
             found = await self._asking.find(asked)
             if found is None:
-                return b'{"items":[],"total":0}'
-            compiler, member = self._asking.compiler(*found), _id_member(found[1])
-            rows = await self._asking.send(compiler.page(asked))
-            total = rows[0][-1]
-            items = _array((row for row in rows if row[-2]), member)
-            return b'{"items":%b,"total":%d}' % (items, total)
+                return QueryJson(b"[]", _etag(b"", (), ()))
+            member = _id_member(found[1])
+            rows = await self._asking.send(QueryCompiler.documents(self._asking.compiler(*found), asked))
+            return QueryJson(_array(rows, member), _etag(member, rows, ()))
+
+        _refuse(asked)
+        if asked.includes:
+            raise InvalidOperationException(
+                "json() gives an array, which has no place for what include() brings along: call json(envelope=True), "
+                "or json(size) for a page by keys"
+            )
+        return await self._asking.guarded("json", asked, ask)
+
+    async def envelope(self, asked: Specification) -> QueryJson:
+        """Return the documents of a query, what they refer to and how many there are as a JSON object."""
+
+        async def ask(asked: Specification) -> QueryJson:
+            found = await self._asking.find(asked)
+            if found is None:
+                return _object(asked, b"", [], [], total=0)
+            compiler = self._asking.compiler(*found)
+            rows, arrived = await self._asking.read_page(asked, compiler, compiler.counted(asked))
+            items = [row for row in rows if row[-2]]
+            return _object(asked, _id_member(found[1]), items, self._named(asked, arrived), total=rows[0][-1])
 
         _refuse(asked)
         return await self._asking.guarded("json", asked, ask)
 
-    async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> bytes:
-        """Return a page by keys as a JSON object, with the tokens of its neighbours."""
+    async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> QueryJson:
+        """Return a page by keys, with the tokens of its neighbours, and what its documents refer to, likewise."""
 
-        async def ask(asked: Specification) -> bytes:
-            rows, following, preceding, found = await KeysetPaging(self._context).rows(asked, size, after, before)
-            items = _array(rows, _id_member(None if found is None else found[1]))
-            return b'{"items":%b,"next":%b,"previous":%b}' % (items, _encode(following), _encode(preceding))
+        async def ask(asked: Specification) -> QueryJson:
+            arrived: Arrived = []
+
+            async def send(asked: Specification, compiler: QueryCompiler, page: PageStatement) -> Rows:
+                rows, along = await self._asking.read_page(asked, compiler, page)
+                arrived.extend(along)
+                return rows
+
+            rows, following, preceding, found = await KeysetPaging(self._context).rows(asked, size, after, before, send)
+            member = _id_member(None if found is None else found[1])
+            return _object(asked, member, rows, self._named(asked, arrived), tokens=(following, preceding))
 
         _refuse(asked)
         return await self._asking.guarded("json", asked, ask)
 
-    async def _rows(self, asked: Specification) -> tuple[list[Row], bytes]:
-        found = await self._asking.find(asked)
-        if found is None:
-            return [], b""
-        statement = QueryCompiler.documents(self._asking.compiler(*found), asked)
-        rows = await self._asking.send(statement)
-        return rows, _id_member(found[1])
+    def _named(self, asked: Specification, arrived: Arrived) -> Members:
+        """Return what came along, each with the name of its member for the id, in the order of the ids."""
+        if not arrived:
+            return []
+        paths = include_paths(asked.includes, asked.object_type, self._context.mappings)
+        members = {path.mapping.collection: _id_member(path.mapping) for path in paths if path.mapping is not None}
+        found = {row[0]: (members.get(table.collection, _ID), row) for row, table in arrived}
+        return [found[key] for key in sorted(found)]
 
 
 def spliced(member: bytes, row: Row) -> bytes:
@@ -105,6 +196,38 @@ def spliced(member: bytes, row: Row) -> bytes:
     """
     rest = row[1][2:]  # behind the version of the binary format and the brace
     return b"{" + member + b":" + _encode(row[0]) + (b"}" if rest == b"}" else b", " + rest)
+
+
+def _object(
+    asked: Specification,
+    member: bytes,
+    rows: Sequence[Row],
+    along: Members,
+    *,
+    total: int | None = None,
+    tokens: tuple[str | None, str | None] | None = None,
+) -> QueryJson:
+    """Return documents in an object, beside what is known of them."""
+    parts = [b'"items":' + _array(rows, member)]
+    if total is not None:
+        parts.append(b'"total":%d' % total)
+    following, preceding = tokens or (None, None)
+    if tokens is not None:
+        parts += (b'"next":' + _encode(following), b'"previous":' + _encode(preceding))
+    etag = _etag(member, rows, (total, tokens, [(name, row[0], row[3]) for name, row in along]))
+    if asked.includes:
+        included = b",".join([_encode(row[0]) + b":" + spliced(name, row) for name, row in along])
+        parts.append(b'"includes":{' + included + b"}")
+    return QueryJson(b"{" + b",".join(parts) + b"}", etag, total, following, preceding)
+
+
+def _etag(member: bytes, rows: Iterable[Row], further: object) -> str:
+    """Return a digest of documents and of what stands beside them.
+
+    A version is never that of two contents, so the documents themselves need not be looked at.
+    """
+    content = _encode((member.decode(), [(row[0], row[3]) for row in rows], further))
+    return f'"{hashlib.blake2b(content, digest_size=_DIGEST).hexdigest()}"'
 
 
 def _array(rows: Iterable[Row], member: bytes) -> bytes:
@@ -119,5 +242,3 @@ def _id_member(mapping: DocumentMapping[Any] | None) -> bytes:
 def _refuse(asked: Specification) -> None:
     if asked.projection is not None or asked.groups or asked.distinct:
         raise InvalidOperationException("json() gives whole documents: call it on a query without select and group_by")
-    if asked.includes:
-        raise InvalidOperationException("json() gives what the query finds alone: call it on a query without include")

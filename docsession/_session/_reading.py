@@ -31,6 +31,15 @@ class Reader:
         context.requests.count(context.operation)
         return await context.run(Request(statements, may_lag=may_lag, settings=settings))
 
+    async def request_and_catch_up(self, statement: Statement) -> list[Row]:
+        """Send a statement that relies on the catalogue, which is read anew where it has grown meanwhile."""
+        database = self._context.database
+        known = database.catalogue
+        rows, ((size,),) = await self.request([statement, database.system.size()])
+        if known is None or size != len(known.pairs):
+            await database.refresh()
+        return rows
+
     async def read_one(self, table: TableStatements, key: str, *, may_lag: bool = True) -> Sequence[Row]:
         """Return the row of one document, if there is one; one request."""
         context = self._context

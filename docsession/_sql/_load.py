@@ -128,7 +128,13 @@ def _including(
 
 
 def page_with_includes(
-    page: str, table: TableStatements, count: int, includes: Sequence[Include], further: Sequence[str] = ()
+    page: str,
+    table: TableStatements,
+    count: int,
+    includes: Sequence[Include],
+    further: Sequence[str] = (),
+    *,
+    limited: bool = False,
 ) -> tuple[str, list[TableStatements]]:
     """Return the text that loads what a query finds and what that refers to, and its tables, as `load_with_includes`.
 
@@ -137,12 +143,13 @@ def page_with_includes(
         table: Where it looks.
         count: How many parameters it has; those of `include_params` follow.
         includes: What is included.
-        further: Columns of type text that the query has besides; they come last.
+        further: Columns that the query has besides; they come last.
+        limited: True where only the first documents bring theirs along; how many is one more parameter, the last.
     """
     shapes = tuple((len(include.path), include.tables, bool(include.prefixes)) for include in includes)
     more = "".join(f", {name}" for name in further)
     numbered = f"SELECT {COLUMNS}, 0 AS part{more} FROM ({page}) AS found"
-    text, tables = _with_referred(numbered, (table,), count, shapes, tuple(further))
+    text, tables = _with_referred(numbered, (table,), count, shapes, tuple(further), limited=limited)
     return text.decode(), list(tables)
 
 
@@ -166,16 +173,22 @@ def _with_referred(
     further: tuple[str, ...],
     *,
     with_known: bool = False,
+    limited: bool = False,
 ) -> tuple[bytes, tuple[TableStatements, ...]]:
     """Return the statement for *page*, which has *count* parameters, and what its documents refer to."""
     more, none = "".join(f", {name}" for name in further), ", NULL" * len(further)
     tracked = parameter = count + any(targets for _, targets, _ in includes)
     ctes = [f"page AS MATERIALIZED ({page})"]
+    source_of_refs = "page"
+    if limited:
+        source_of_refs = "first"
+        own = sum(depth + 2 * len(targets) * filtered for depth, targets, filtered in includes)
+        ctes.append(f"first AS (SELECT data FROM page LIMIT ${parameter + own + 1})")
     wanted: dict[TableStatements, list[str]] = {}
     for number, (depth, targets, filtered) in enumerate(includes):
         keys = [f"${parameter + 1 + i}" for i in range(depth)]
         parameter += depth
-        ctes.append(f"refs{number} AS MATERIALIZED ({_references('page', keys)})")
+        ctes.append(f"refs{number} AS MATERIALIZED ({_references(source_of_refs, keys)})")
         for target in targets:
             source = f"SELECT id FROM refs{number}"
             if filtered:
@@ -199,7 +212,7 @@ def _with_referred(
 def _references(page: str, keys: Sequence[str]) -> str:
     """The distinct strings at a path of the documents of *page*, through lists on the way."""
     laterals = []
-    value = "page.data"
+    value = f"{page}.data"
     for i, key in enumerate(keys):
         item = f"{value} -> {key}"
         laterals.append(

@@ -337,6 +337,27 @@ class TestIncludes:
             assert [each.id for each in before.items] == ["orders/00", "orders/05"]
             assert session.advanced.number_of_requests <= 5
 
+    async def test_pages_with_the_total(self, store):
+        await self.prepare(store)
+        async with store.open_session() as session:
+            query = session.query(Order).order_by("-freight").include("company", Company)
+            page = await query.skip(1).take(2).page()
+            assert ([each.id for each in page.items], page.total) == (["orders/05", "orders/04"], 6)
+            assert session.advanced.is_loaded("companies/2-A")
+            assert session.advanced.is_loaded("companies/1-A")
+            assert not session.advanced.is_loaded("companies/0-A")
+            page = await query.skip(9).page()
+            assert (page.items, page.total) == ([], 6)
+            assert session.advanced.number_of_requests == 2
+
+    async def test_a_page_brings_nothing_of_the_next_one(self, store):
+        await self.prepare(store)
+        async with store.open_session() as session:
+            await session.query(Order).order_by("id").include("company", Company).page(1)
+            assert session.advanced.is_loaded("companies/0-A")
+            assert not session.advanced.is_loaded("companies/1-A")
+            assert (await session.load("companies/1-A", Company)).name == "c1"
+
     async def test_what_has_nowhere_to_keep_them(self, store):
         await self.prepare(store)
         async with store.open_session() as session:
@@ -344,8 +365,6 @@ class TestIncludes:
             for wrong in (query.no_tracking(), query.select(lambda o: o.company)):
                 with pytest.raises(InvalidOperationException, match="included"):
                     await wrong.all()
-            with pytest.raises(InvalidOperationException, match="include"):
-                await query.page()
             with pytest.raises(InvalidArgumentException, match="nothing"):
                 await session.query(Order).include(lambda o: o.nothing).all()
 

@@ -231,17 +231,20 @@ class TestStatistics:
             with pytest.raises(InvalidArgumentTypeException, match="takes a function"):
                 query.statistics(None)
 
-    async def test_includes_leave_no_room_for_the_total(self, store, sales):
-        await save(store, *sales)
+    async def test_includes_come_in_the_same_request(self, store, sales):
+        await save(store, *sales, *((Home(code), code) for code in set(CODES)))
         async with store.open_session() as session:
             told = []
-            query = session.query(Sale).include("code", Home)
-            assert len(await query.timings(told.append).all()) == 5
+            query = session.query(Sale).order_by("id").include("code", Home)
+            await query.take(1).timings(told.append).all()
             assert told[0].duration_in_ms > 0
-            with pytest.raises(InvalidOperationException, match="no room"):
-                await query.statistics(told.append).all()
-            with pytest.raises(InvalidOperationException, match="no room"):
-                await query.get_query_result()
+            assert session.advanced.is_loaded(CODES[0])
+            assert len(await query.skip(1).take(1).statistics(told.append).all()) == 1
+            assert told[1].total_results == 5
+            assert session.advanced.is_loaded(CODES[1])
+            assert not session.advanced.is_loaded(CODES[2])
+            assert (await query.skip(9).get_query_result()).total_results == 5
+            assert session.advanced.number_of_requests == 3
 
     async def test_a_page_has_them(self, store, sales):
         await save(store, *sales)
