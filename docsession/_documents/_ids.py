@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from docsession import _clock
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 MAX_ID_BYTES = 1024
@@ -281,8 +282,8 @@ def uuid7() -> str:
 
     48 bits of milliseconds, a 42-bit counter that starts at random in each millisecond, 32 random bits.
     """
-    now = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
+    now = _clock.source.now_ns() // 1_000_000
+    random = _clock.source.id_bits()
     state = _clock7
     with state.lock:
         if now > state.milliseconds:

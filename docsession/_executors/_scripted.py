@@ -103,6 +103,10 @@ class ScriptedExecutor:
         del isolation_level
         return ScriptedTransaction(self)
 
+    async def sleep(self, seconds: float) -> None:
+        """See `SleepingExecutor.sleep`; no time goes by."""
+        del seconds
+
     async def close(self) -> None:
         """Refuse whatever comes afterwards; idempotent."""
         self._is_closed = True

@@ -16,6 +16,7 @@ from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._port import Carrier, Request, RequestExecutor, Row, Rows, Statement
+from docsession._session import _requests
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._exchange import ExchangeMap
@@ -267,12 +268,15 @@ class SessionContext:
             request.may_lag = False
         if timeout is not None:
             request.settings = (*request.settings, timeout_setting(timeout))
+        if _requests.listeners:
+            _requests.tell_sent(self.requests, *request.statements)
         if self.observer is None:
             return self.executor.run(request)
         return self.observer.watch(self._operation, request, self.executor.run)
 
     def stream(self, operation: str, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Send a request of the session whose rows are read as they come."""
+        _requests.tell_sent(self.requests, statement)
         rows = self.executor.stream(statement, size)
         return rows if self.observer is None else self.observer.watch_stream(operation, rows)
 

@@ -132,6 +132,10 @@ class Database:
         self.catalogue = self._build(rows)
         return self.catalogue
 
+    def know(self, rows: Iterable[Sequence[str]]) -> None:
+        """Take *rows*, (prefix, collection, table), for the catalogue of a server that is not asked."""
+        self.catalogue = self._build(rows)
+
     async def _read(self) -> Sequence[Sequence[str]]:
         """Read the catalogue, and the first time the schema's revision along with it."""
         if not self._is_checked:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Protocol, TypeAlias
 
+from docsession import _clock
 from docsession._documents._ids import prefix_of
 from docsession._errors import (
     Conflict,
@@ -369,6 +368,7 @@ def never_existed(deletion: Deletion) -> bool:
 
 def current_moment() -> Moment:
     """Return the moment of a flush that begins now."""
-    microseconds = time.time_ns() // 1000
-    version = microseconds * 1024 + secrets.randbits(10)
-    return Moment(version, secrets.randbelow(1024) + 1, Timestamp(microseconds - _POSTGRES_EPOCH))
+    source = _clock.source
+    microseconds = source.now_ns() // 1000
+    version = microseconds * 1024 + source.version_bits()
+    return Moment(version, source.step(), Timestamp(microseconds - _POSTGRES_EPOCH))

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from docsession import _clock
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
 from docsession._port import Statement
@@ -57,7 +58,9 @@ class Querying:
         page = await self._asking.guarded("query", asked, self._page)
         took = (time.perf_counter() - started) * 1000
         assert page.total is not None  # noqa: S101  # such a page is counted
-        result = QueryResult(page.items, page.total, took, dt.datetime.now(dt.UTC))
+        result = QueryResult(
+            page.items, page.total, took, dt.datetime.fromtimestamp(_clock.source.now_ns() / 1e9, dt.UTC)
+        )
         if asked.watchers is not None:
             asked.watchers.tell(result)
         return result

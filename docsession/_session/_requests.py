@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from docsession._errors import InvalidArgumentException, TooManyRequestsException
+from docsession._port import Statement
 
 _PACKAGE = str(Path(__file__).parent.parent) + "/"
 _SHOWN = 10
 
 CallSite: TypeAlias = tuple[str, int, str, str]
 """File, line, function and the session's method."""
+
+
+class Listener(Protocol):
+    """Hears of the requests of all sessions of the process: a test that counts them."""
+
+    def counted(self, log: RequestLog, site: CallSite) -> None:
+        """A session counts one more request."""
+        ...
+
+    def sent(self, log: RequestLog, statements: Sequence[Statement]) -> None:
+        """A session sends statements: for the request that it has counted last, or beside those."""
+        ...
+
+
+listeners: tuple[Listener, ...] = ()
+"""Replaced as a whole, so that whoever reads it needs no lock."""
+
+_listeners_lock = threading.Lock()
+
+
+def listen(listener: Listener) -> None:
+    """Let *listener* hear of all requests from now on."""
+    global listeners
+    with _listeners_lock:
+        listeners = (*listeners, listener)
+
+
+def stop_listening(listener: Listener) -> None:
+    """Tell *listener* nothing more."""
+    global listeners
+    with _listeners_lock:
+        listeners = tuple(each for each in listeners if each is not listener)
+
+
+def tell_sent(log: RequestLog, *statements: Statement) -> None:
+    """Tell all listeners of what is sent."""
+    for listener in listeners:
+        listener.sent(log, statements)
 
 
 class RequestLog:
@@ -43,6 +84,8 @@ class RequestLog:
         if self.number > self.limit:
             raise TooManyRequestsException(self._explain(site))
         self._sites.append(site)
+        for listener in listeners:
+            listener.counted(self, site)
 
     @property
     def last(self) -> CallSite:
