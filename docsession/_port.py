@@ -82,13 +82,17 @@ class Request:
         wants_position: True asks, after the COMMIT and in the same round trip, how far the write-ahead log has got; a
             request that asks is one transaction, also where `transaction` is False.
         position: The answer: a number that is greater than, or equal to, that of the commit; None: not known.
+        collections: The collections that it is about, where whoever made it says so, and `documents` how many documents
+            it writes, deletes or checks; for those who watch requests.
         unconfirmed: Set by the executor where the transaction is committed on this server, and no synchronous
             standby has confirmed it, because the waiting for one was cancelled.
     """
 
     __slots__ = (
         "cancelled",
+        "collections",
         "commit_timeout",
+        "documents",
         "interrupted",
         "may_lag",
         "position",
@@ -123,6 +127,8 @@ class Request:
         self.may_lag = may_lag
         self.wants_position = False
         self.position: int | None = None
+        self.collections: tuple[str, ...] = ()
+        self.documents: int | None = None
 
 
 class Carrier(Protocol):

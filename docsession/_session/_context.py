@@ -272,13 +272,15 @@ class SessionContext:
             _requests.tell_sent(self.requests, *request.statements)
         if self.observer is None:
             return self.executor.run(request)
-        return self.observer.watch(self._operation, request, self.executor.run)
+        return self.observer.watch(self._operation, request, self.executor.run, self.database.catalogue)
 
     def stream(self, operation: str, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Send a request of the session whose rows are read as they come."""
         _requests.tell_sent(self.requests, statement)
         rows = self.executor.stream(statement, size)
-        return rows if self.observer is None else self.observer.watch_stream(operation, rows)
+        if self.observer is None:
+            return rows
+        return self.observer.watch_stream(operation, statement, rows, self.database.catalogue)
 
     async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Call the handlers of *event* with `make(*args)`; they may use the session."""

@@ -173,11 +173,13 @@ class RequestDescription:
         operation: The session's method that sends it, such as `load`.
         statements: How many SQL statements it carries.
         is_write: True where they change something.
+        collections: The collections that it is about, sorted, as far as the store knows them.
     """
 
     operation: str
     statements: int
     is_write: bool
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,6 +210,9 @@ class SucceedRequestEventArgs:
         attempt_number: How often it was sent: 2 where the connection of a read broke, and another one carried it.
         rows: How many rows came back.
         seconds: How long it took, waiting for a connection included.
+        documents: How many documents a save wrote, deleted or checked; else how many of the rows are documents.
+        bytes_sent: About how many bytes the values took that were sent.
+        bytes_received: The same for what came back.
     """
 
     database: str
@@ -216,6 +221,9 @@ class SucceedRequestEventArgs:
     attempt_number: int
     rows: int
     seconds: float
+    documents: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from docsession._port import Request, Row, Rows
+from docsession._port import Request, Row, Rows, Statement
 from docsession._session._event_args import (
     BeforeRequestEventArgs,
     FailedRequestEventArgs,
@@ -15,6 +16,24 @@ from docsession._session._event_args import (
     SucceedRequestEventArgs,
 )
 from docsession._session._events import Handlers, call
+from docsession._session._measuring import collections_of, is_document, size_of
+
+if TYPE_CHECKING:
+    from docsession._session._database import Catalogue
+
+
+class _Answer:
+    """How much has come back."""
+
+    __slots__ = ("documents", "received", "rows")
+
+    def __init__(self) -> None:
+        self.rows = self.documents = self.received = 0
+
+    def count(self, row: Row) -> None:
+        self.rows += 1
+        self.documents += is_document(row)
+        self.received += size_of(row)
 
 
 class Observer:
@@ -36,15 +55,20 @@ class Observer:
         self._awaits = awaits
 
     async def watch(
-        self, operation: str, request: Request, send: Callable[[Request], Awaitable[list[Rows]]]
+        self,
+        operation: str,
+        request: Request,
+        send: Callable[[Request], Awaitable[list[Rows]]],
+        catalogue: Catalogue | None,
     ) -> list[Rows]:
-        """Send *request* with *send*, and tell the handlers.
+        """Send *request* with *send*, and tell the handlers; *catalogue* knows its collections.
 
         What a handler of `on_before_request` raises stops the request. What a handler of
         `on_succeed_request` raises after a write becomes `request.interrupted`, to be raised once the
         answer is applied; what one of `on_failed_request` raises becomes a note of the failure.
         """
-        description = RequestDescription(operation, len(request.statements), request.write)
+        collections = request.collections or collections_of(request.statements, self._database, catalogue)
+        description = RequestDescription(operation, len(request.statements), request.write, collections)
         await self._tell_beginning(description)
         began = perf_counter()
         try:
@@ -54,40 +78,62 @@ class Observer:
             raise
         seconds = perf_counter() - began
         try:
-            await self._tell_success(request, description, sum(map(len, results)), seconds)
+            if self._handlers.on_succeed_request:
+                answer = _Answer()
+                for rows in results:
+                    for row in rows:
+                        answer.count(row)
+                await self._tell_success(request, description, answer, seconds)
         except BaseException as error:
             if not request.write:
                 raise
             request.interrupted = error
         return results
 
-    async def watch_stream(self, operation: str, rows: AsyncGenerator[Row]) -> AsyncGenerator[Row]:
+    async def watch_stream(
+        self, operation: str, statement: Statement, rows: AsyncGenerator[Row], catalogue: Catalogue | None
+    ) -> AsyncGenerator[Row]:
         """Do the same for rows that are read as they come; one that is not read to its end has no outcome."""
-        request = Request(())
+        request = Request((statement,))
         request.sent = 1
-        description = RequestDescription(operation, 1, is_write=False)
+        collections = collections_of((statement,), self._database, catalogue)
+        description = RequestDescription(operation, 1, is_write=False, collections=collections)
         await self._tell_beginning(description)
         began = perf_counter()
-        count = 0
+        answer = _Answer()
         try:
             async with aclosing(rows):
                 async for row in rows:
-                    count += 1
+                    answer.count(row)
                     yield row
         except (Exception, asyncio.CancelledError) as error:
             await self._tell_failure(request, description, error, perf_counter() - began)
             raise
-        await self._tell_success(request, description, count, perf_counter() - began)
+        await self._tell_success(request, description, answer, perf_counter() - began)
 
     async def _tell_beginning(self, description: RequestDescription) -> None:
         for handler in self._handlers.on_before_request:
             args = BeforeRequestEventArgs(self._database, self._url, description, 1)
             await call("on_before_request", handler, args, awaits=self._awaits)
 
-    async def _tell_success(self, request: Request, description: RequestDescription, rows: int, seconds: float) -> None:
+    async def _tell_success(
+        self, request: Request, description: RequestDescription, answer: _Answer, seconds: float
+    ) -> None:
+        attempts = max(request.sent, 1)
+        documents = request.documents if request.write and request.documents is not None else answer.documents
+        sent = sum(size_of(statement.params) for statement in request.statements)
+        args = SucceedRequestEventArgs(
+            self._database,
+            self._url,
+            description,
+            attempts,
+            answer.rows,
+            seconds,
+            documents=documents,
+            bytes_sent=sent,
+            bytes_received=answer.received,
+        )
         for handler in self._handlers.on_succeed_request:
-            sent = max(request.sent, 1)
-            args = SucceedRequestEventArgs(self._database, self._url, description, sent, rows, seconds)
             await call("on_succeed_request", handler, args, awaits=self._awaits)
 
     async def _tell_failure(

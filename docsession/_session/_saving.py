@@ -28,6 +28,7 @@ from docsession._session._journal import Entry, Journal, undo_checks, undo_delet
 from docsession._session._planning import Flush, OutdatedError, Planner, UndoneError, forget_unsaved_deletions
 from docsession._session._refused_by_index import explain_refused
 from docsession._session._tracked import Tracked
+from docsession._sql._compare_exchange import CompareExchangeStatements
 from docsession._sql._flush import (
     Delete,
     Operation,
@@ -155,6 +156,8 @@ class Saver:
         if not request.statements:
             self._apply(flush, [])
             return
+        if context.observer is not None:
+            _describe(request, flush)
         attempt = Attempt(flush.operations, flush.moment, lambda: self._apply(flush, []))
         try:
             results = await context.run(request)
@@ -350,6 +353,13 @@ class Saver:
                 "standby, or never got there. Call save_changes() again later, which asks again"
             )
         return fates
+
+
+def _describe(request: Request, flush: Flush) -> None:
+    """Say what a save is about to those who watch requests; a new collection is in no catalogue yet."""
+    tables = [each.table for each in flush.operations if not isinstance(each.table, CompareExchangeStatements)]
+    request.documents = len(tables)
+    request.collections = tuple(sorted({table.collection for table in tables}))
 
 
 def deliver_cancellation(request: Request, error: Exception | None) -> None:

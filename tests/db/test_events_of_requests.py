@@ -18,7 +18,7 @@ from docsession import (
 )
 from tests.support.beside import begin, outsider, settle
 from tests.support.documents import change, read, save
-from tests.support.events import Refusal, User
+from tests.support.events import Entry, Refusal, User
 
 
 def watch(store):
@@ -54,10 +54,48 @@ class TestWhatTheyTell:
         ]
         (_, before), (_, after), *_, (_, saved) = log
         assert before.request is after.request
-        assert before.request == RequestDescription("load", 1, is_write=False)
-        assert saved.request == RequestDescription("save_changes", 1, is_write=True)
+        assert before.request == RequestDescription("load", 1, is_write=False, collections=("Users",))
+        assert saved.request == RequestDescription("save_changes", 1, is_write=True, collections=("Users",))
         assert (before.database, before.attempt_number, after.attempt_number, after.rows) == (database, 1, 1, 2)
         assert 0 < after.seconds < 10
+
+    async def test_how_much_a_request_carries(self, store, face):
+        text = "ä" * 1000
+        log = []
+        store.add_on_succeed_request(log.append)
+        await save(store, (User(text), "users/1"), (User("b"), "users/2"), (Entry("c"), "entries/1"))
+        async with store.open_session() as session:
+            await session.load("users/1", User)
+            assert await session.query(User).count() == 2
+            stream = session.query(Entry).stream()
+            assert len([each async for each in stream] if face.is_async else list(stream)) == 1
+            session.delete("entries/1")
+            await session.save_changes()
+        counts = [(args.request.operation, args.request.collections, args.documents, args.rows) for args in log]
+        assert counts == [
+            ("save_changes", ("Entries", "Users"), 3, 0),
+            ("load", ("Users",), 1, 1),
+            ("count", ("Users",), 0, 1),
+            ("stream", ("Entries",), 1, 1),
+            ("save_changes", ("Entries",), 1, 1),
+        ]
+        saved, loaded, counted, *_ = log
+        assert 2000 < saved.bytes_sent < 2300
+        assert saved.bytes_received == 0
+        assert 2000 < loaded.bytes_received < 2200
+        assert 0 < loaded.bytes_sent < 20
+        assert 0 < counted.bytes_received < 20
+
+    async def test_collections_are_not_taken_from_what_a_query_holds(self, store, database):
+        """A literal that looks like a table is content: only names that are known get out."""
+        await save(store, (User("a"), "users/1"))
+        log = []
+        store.add_on_before_request(log.append)
+        async with store.open_session() as session:
+            literal = f"""'"{database}"."secret"'"""
+            query = session.advanced.raw_query(f"SELECT * FROM {{table}} WHERE data ->> 'name' <> {literal}", User)
+            assert len(await query.all()) == 1
+        assert [args.request.collections for args in log] == [("Users",)]
 
     async def test_a_save_of_several_statements_is_one_request(self, store):
         log = watch(store)

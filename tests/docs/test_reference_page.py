@@ -1,5 +1,6 @@
 """The reference has every public name."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -7,16 +8,28 @@ from pathlib import Path
 import pytest
 
 import docsession
+from tests.support.contrib import CONTRIB
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
+def described():
+    """Return the names that the page documents, by module."""
+    found: dict[str, list[str]] = {}
+    for path in re.findall(r"^\.\. auto\w+:: ([\w.]+)(?:\(\))?$", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+        module, _, name = path.rpartition(".")
+        found.setdefault(module or "docsession", []).append(name)
+    return found
+
+
 def test_every_public_name_is_described_once():
     """What `docsession` exports is what the page documents."""
-    text = PAGE.read_text(encoding="utf-8")
-    actual = re.findall(r"^\.\. auto\w+:: (\w+)(?:\(\))?$", text, re.MULTILINE)
+    assert sorted(described()["docsession"]) == sorted(name for name in docsession.__all__ if not name.startswith("__"))
 
-    assert sorted(actual) == sorted(name for name in docsession.__all__ if not name.startswith("__"))
+
+@pytest.mark.parametrize("module", ["docsession.testing", *sorted(CONTRIB)])
+def test_so_is_every_public_name_of_the_packages_beside_it(module):
+    assert sorted(described().get(module, ())) == sorted(importlib.import_module(module).__all__)
 
 
 @pytest.mark.parametrize("name", docsession.__all__)

@@ -357,7 +357,7 @@ class TestNames:
 
     def test_every_module_is_private(self):
         modules = {name for name, value in vars(docsession).items() if inspect.ismodule(value)}
-        assert {name for name in modules if not name.startswith("_")} == set()
+        assert {name for name in modules if not name.startswith("_")} <= {"contrib", "testing"}
 
     def test_every_error_of_the_tree_is_public(self):
         errors = {
