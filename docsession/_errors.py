@@ -31,6 +31,7 @@ DocSessionError
  +-- MultipleResultsException (ValueError)    a query found more than one
  +-- InvalidArgumentException (ValueError)
  |    +-- InvalidArgumentTypeException (TypeError)
+ |    +-- InvalidPageTokenException           a token that no page of the query gave
  +-- ConversionException (ValueError)
  |    +-- UnsupportedValueException           a value that cannot be stored
  |    +-- DocumentMismatchException           a document that does not fit the class
@@ -383,6 +384,12 @@ class InvalidArgumentTypeException(InvalidArgumentException, TypeError):
     """An argument of the wrong type."""
 
     code = "ds221"
+
+
+class InvalidPageTokenException(InvalidArgumentException):
+    """A page was asked for with a token that no page of this query gave; clients send such."""
+
+    code = "ds222"
 
 
 class _ExtensionNeeded(InvalidArgumentException):

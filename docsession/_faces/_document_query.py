@@ -230,7 +230,7 @@ class DocumentQuery(RavenBuilding[T]):
             before: `previous` of the page after.
 
         Raises:
-            InvalidArgumentException: A token is not of this query.
+            InvalidPageTokenException: A token is not of this query.
         """
         if size is None:
             if after is not None or before is not None:
@@ -314,7 +314,7 @@ class DocumentQuery(RavenBuilding[T]):
 
         Raises:
             InvalidOperationException: The query has `select`, `group_by` or `distinct`, or `include` without an object.
-            InvalidArgumentException: A token is not of this query.
+            InvalidPageTokenException: A token is not of this query.
         """
         raw = RawJson(self._context)
         if size is not None:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from docsession._errors import InvalidArgumentException
+from docsession._errors import InvalidArgumentException, InvalidPageTokenException
 from docsession._port import Timestamp
 from docsession._query._kinds import CASTS
 from docsession._sql._values import Shape
@@ -135,7 +135,8 @@ def read_token(token: object, digest: str, count: int, secret: bytes | None) -> 
     """Return the position of a token.
 
     Raises:
-        InvalidArgumentException: It is none, of another query, or not signed with the key of the conventions.
+        InvalidPageTokenException: It is none, of another query, or not signed with the key of the conventions.
+        InvalidArgumentException: It is no str.
     """
     if not isinstance(token, str):
         raise InvalidArgumentException(f"a page token is a str, as page.next is, not {type(token).__qualname__}")
@@ -158,8 +159,8 @@ def read_token(token: object, digest: str, count: int, secret: bytes | None) -> 
     return tuple(found.keys)
 
 
-def _stranger() -> InvalidArgumentException:
-    return InvalidArgumentException(
+def _stranger() -> InvalidPageTokenException:
+    return InvalidPageTokenException(
         "this is no page token of this query: pass on page.next or page.previous of a page of the same query, with the "
         "same conditions and order, and the same page_token_key in the conventions"
     )

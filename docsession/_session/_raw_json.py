@@ -38,18 +38,25 @@ class DocumentJson(bytes):
     Attributes:
         change_vector: The version of the document, as a save may be made to expect it.
         last_modified: When it was written.
+        collection: The collection that it is in, which need not be that of the class it was asked for as.
     """
 
     change_vector: str | None
     last_modified: datetime | None
+    collection: str | None
 
     def __new__(
-        cls, content: bytes = b"", change_vector: str | None = None, last_modified: datetime | None = None
+        cls,
+        content: bytes = b"",
+        change_vector: str | None = None,
+        last_modified: datetime | None = None,
+        collection: str | None = None,
     ) -> Self:
         """Make it of its parts."""
         self = super().__new__(cls, content)
         self.change_vector = change_vector
         self.last_modified = last_modified
+        self.collection = collection
         return self
 
     @property
@@ -122,7 +129,8 @@ class RawJson:
             rows = await loader.read_one(table, key)
             if rows:
                 (row,) = rows
-                return DocumentJson(spliced(_id_member(mapping), row), change_vector_of(row[3]), moment_of(row[4]))
+                content, written = spliced(_id_member(mapping), row), moment_of(row[4])
+                return DocumentJson(content, change_vector_of(row[3]), written, table.collection)
         return None
 
     async def documents(self, asked: Specification) -> QueryJson:

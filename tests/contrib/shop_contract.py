@@ -134,7 +134,7 @@ class CustomerLists:
         """Not an error."""
         answer = shop.get("/customers", params={"city": word()})
 
-        assert (answer.status_code, answer.json()) == (200, {"items": [], "next": None})
+        assert (ids(answer), answer.json()["next"]) == ([], None)
 
     def test_a_list_has_an_etag(self, shop):
         """As long as nothing of it changes, the client is told to keep what it has."""

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from docsession import DocumentConventions, InvalidArgumentException, InvalidOperationException, desc
+from docsession import (
+    DocumentConventions,
+    InvalidArgumentException,
+    InvalidOperationException,
+    InvalidPageTokenException,
+    desc,
+)
 from tests.support.documents import driven, save
 
 
@@ -146,7 +152,7 @@ class TestTokens:
                 session.query(Row),
                 session.query(Row).order_by("a").where(lambda r: r.a > 1),
             ):
-                with pytest.raises(InvalidArgumentException, match="page token"):
+                with pytest.raises(InvalidPageTokenException, match="page token"):
                     await other.page(3, after=token)
 
     @pytest.mark.parametrize("token", ["", "x", "!!!", "AAAA", 5, "WzEsIngiLFtdXQ", "\N{SNOWMAN}"])
@@ -170,7 +176,7 @@ class TestTokens:
             async with store.open_session() as session:
                 assert len((await session.query(Row).page(3, after=own)).items) == 3
                 for foreign in set(tokens.values()) - {own}:
-                    with pytest.raises(InvalidArgumentException, match="page token"):
+                    with pytest.raises(InvalidPageTokenException, match="page token"):
                         await session.query(Row).page(3, after=foreign)
         assert key not in repr(signing.conventions)
 

@@ -86,6 +86,7 @@ NAMES = [
     "InvalidArgumentException",
     "InvalidArgumentTypeException",
     "InvalidOperationException",
+    "InvalidPageTokenException",
     "Lazy",
     "LazyClusterTransactionOperations",
     "LazySessionOperations",

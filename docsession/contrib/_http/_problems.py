@@ -20,6 +20,7 @@ from docsession._errors import (
     DocumentDoesNotExistException,
     InvalidArgumentException,
     InvalidArgumentTypeException,
+    InvalidPageTokenException,
     NoResultException,
     TransactionRetryException,
     UniqueConstraintViolation,
@@ -106,6 +107,7 @@ _DEFAULTS: Final[Mapping[type[DocSessionError], _Told | None]] = MappingProxyTyp
             conditional_status=412,
         ),
         UniqueConstraintViolation: _Told(409, "Another document has the same values already; nothing was saved."),
+        InvalidPageTokenException: _Told(400, "This is no token of a page of this list. Begin with the first page."),
         TransactionRetryException: _Told(
             503, "The request got in the way of another one; nothing was saved. Try again.", retry_after=_SOON
         ),
@@ -132,6 +134,7 @@ class ProblemMap:
     * a document that does not exist, or is not found, is 404;
     * a conflict is 409, and 412 where the request had a condition (`If-Match`);
     * a value that a unique index has already is 409;
+    * a token that is of no page of the list is 400;
     * what may be repeated, a server that cannot be reached, and a pool without a free connection are 503 with
       `Retry-After`;
     * a save whose outcome is not known is 503, without a word on whether anything was written;
