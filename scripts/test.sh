@@ -40,9 +40,6 @@ python=$("$bin/python" -c 'import sys; print("Python %d.%d" % sys.version_info[:
 # Each worker has an embedded server of its own.
 parallel=(-n "$(($(nproc) < 4 ? $(nproc) : 4))" --dist worksteal)
 
-# What depends on PostgreSQL's version. The embedded server's own tests choose theirs.
-database_tests=(tests/db tests/migrations --ignore-glob='*/test_embedded*')
-
 lint() {
     local code=0
     "$bin/ruff" check . || code=1
@@ -59,50 +56,73 @@ documentation() {
     "$bin/sphinx-build" -W --keep-going --quiet --builder html docs docs/_build/html
 }
 
-# Another Python and another PostgreSQL together, since hardly anything depends on both.
-under_3_13() {
-    if ! scripts/find-python.sh 3.13 >/dev/null; then
-        echo "There is no Python 3.13 here: the suite was not run under it."
-        return 77
-    fi
-    scripts/venv.sh .venv-3.13 test 3.13 &&
-        DOCSESSION_TEST_MAJOR=16 .venv-3.13/bin/python -m pytest -q "${parallel[@]}" tests
-}
-
-# Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
-# reason) without one; where there is no pgbouncer, all do without.
-pooled="pooler or not (direct or soak or citus)"
-through_pgbouncer() {
-    scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh "$bin/python" -m pytest -q -m "$pooled" tests/db
-}
-
-on_debian_15() {
-    local code=0
-    if [ -n "$unpooled" ]; then
-        scripts/with-postgresql-15.sh "$bin/python" -m pytest -q "${database_tests[@]}"
-        return
-    fi
-    scripts/with-postgresql-15.sh "$bin/python" -m pytest -q tests/migrations || code=$?
-    [ "$code" = 77 ] && return 77
-    scripts/with-postgresql-15.sh "$bin/python" -m pytest -q -m direct tests/db --ignore-glob='*/test_embedded*' || code=$?
+# Run a command of pytest twice at the same time, each on one half of the tests and with servers of its own.
+in_halves() {
+    local half folder code=0
+    local running=()
+    folder=$(mktemp -d)
+    for half in 1 2; do
+        DOCSESSION_TEST_PART=$half/2 "$@" >"$folder/$half" 2>&1 &
+        running+=($!)
+    done
+    for half in 1 2; do
+        wait "${running[half - 1]}" || code=$?
+        cat "$folder/$half"
+    done
+    rm -r "$folder"
     return "$code"
 }
 
+# The newer Python, where there is one.
+newer=$bin
+newer_python=$python
+if scripts/find-python.sh 3.13 >/dev/null; then
+    scripts/venv.sh .venv-3.13 test 3.13 || exit 1
+    newer=.venv-3.13/bin
+    newer_python="Python 3.13"
+else
+    report+=("NOT RUN  anything under Python 3.13: there is none here; $python took its place")
+fi
+
+# Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
+# reason) without one; where there is no pgbouncer, all do without.
+through_pgbouncer() {
+    in_halves scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh \
+        "$newer/python" -m pytest -q -m "pooler or not (direct or soak or citus)" tests/db
+}
+
+on_debian_15() {
+    local code=0 others=()
+    local folder
+    for folder in tests/*/; do
+        case $folder in
+        tests/db/ | tests/soak/ | tests/support/ | tests/containers/ | */__pycache__/) ;;
+        *) others+=("$folder") ;;
+        esac
+    done
+    if [ -n "$unpooled" ]; then
+        in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q "${others[@]}" tests/db
+        return
+    fi
+    in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q "${others[@]}" || code=$?
+    [ "$code" = 77 ] && return 77
+    in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q -m direct tests/db || code=$?
+    return "$code"
+}
+
+# What is most likely to differ between versions of PostgreSQL; the versions before and after run everything.
 on_embedded_16() {
-    DOCSESSION_TEST_MAJOR=16 "$bin/python" -m pytest -q "${parallel[@]}" "${database_tests[@]}"
+    DOCSESSION_TEST_MAJOR=16 "$newer/python" -m pytest -q "${parallel[@]}" tests/migrations \
+        tests/db/test_{executor,index,quer,raw,search,sql_rules,store_and_load,vectors,wire}*.py
 }
 
 leg "ruff, import contracts" lint
 leg "mypy" types
 leg "documentation" documentation
-leg "Python 3.13, embedded PostgreSQL 16: whole suite" under_3_13
-leg "$python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
+leg "$newer_python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
-leg "$python, Debian's PostgreSQL 15: migrations, and what no pooler is for" on_debian_15
-if printf '%s\n' "${report[@]}" | grep -q '^NOT RUN  Python 3.13'; then
-    leg "$python, embedded PostgreSQL 16: database tests" on_embedded_16
-fi
-
+leg "$newer_python, Debian's PostgreSQL 15: everything else" on_debian_15
+leg "$newer_python, embedded PostgreSQL 16: what depends on the server" on_embedded_16
 printf '\n==== What was run\n'
 printf '%s\n' "${report[@]}"
 printf 'follows  %s, embedded PostgreSQL 18: whole suite, with coverage by branch\n\n' "$python"

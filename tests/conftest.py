@@ -26,8 +26,12 @@ if os.environ.get("DOCSESSION_TEST_POOLER"):
     set_for_pooler()
 
 
-def pytest_collection_modifyitems(items):
-    """A test that starts servers of its own uses no pooler."""
+def pytest_collection_modifyitems(config, items):
+    """A test that starts servers of its own uses no pooler. DOCSESSION_TEST_PART=2/3 chooses the second third."""
+    part, _, parts = os.environ.get("DOCSESSION_TEST_PART", "1/1").partition("/")
+    chosen = set(sorted(item.nodeid for item in items)[int(part) - 1 :: int(parts)])
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+    items[:] = [item for item in items if item.nodeid in chosen]
     for item in items:
         if not {"shared_cluster", "own_cluster"}.isdisjoint(item.fixturenames) or "/test_embedded" in str(item.path):
             item.add_marker(pytest.mark.direct("servers of its own"))
