@@ -292,7 +292,7 @@ def django_settings(**databases):
     kept = {name: connections.__dict__.pop(name) for name in ("settings",) if name in connections.__dict__}
     settings._wrapped, connections._settings = empty, None
     if databases:
-        settings.configure(DATABASES=databases, USE_TZ=True)
+        settings.configure(DATABASES=databases, SECRET_KEY="of tests", USE_TZ=True)
         apps.populate([])
     try:
         yield settings

@@ -1,0 +1,1 @@
+"""One migration for each of docsession's revisions; a test sees to it."""
