@@ -1,5 +1,20 @@
 """The public names of the packages beside the session: a promise, so a list that only grows."""
 
 CONTRIB = {
+    "docsession.contrib.django": [
+        "DocumentForm",
+        "DocumentSessionMiddleware",
+        "Problem",
+        "ProblemMap",
+        "RunRevision",
+        "async_document_session",
+        "autosave",
+        "document_session",
+        "get_async_session",
+        "get_async_store",
+        "get_session",
+        "get_store",
+        "no_autosave",
+    ],
     "docsession.contrib.otel": ["instrument"],
 }
