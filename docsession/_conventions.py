@@ -40,6 +40,7 @@ class ConventionSettings(TypedDict, total=False):
     node_tag: str
     optimistic_concurrency_mode: OptimisticConcurrencyMode
     page_token_key: str | bytes | None
+    record_query_shapes: bool
     request_timeout: timedelta | None
     should_ignore_entity_changes: ShouldIgnoreEntityChanges | None
     slow_query_threshold: timedelta | None
@@ -89,6 +90,7 @@ class DocumentConventions:
         "_node_tag",
         "_optimistic_concurrency_mode",
         "_page_token_key",
+        "_record_query_shapes",
         "_request_timeout",
         "_slow_query_threshold",
         "_transform_prefix",
@@ -113,6 +115,7 @@ class DocumentConventions:
         self._identity_parts_separator = "/"
         self._node_tag = "A"
         self._page_token_key: bytes | None = None
+        self._record_query_shapes: bool | None = None
         self._slow_query_threshold: timedelta | None = None
         self._indexes: dict[type | str, tuple[IndexDeclaration, ...]] = {}
         self._optimistic_concurrency_mode: OptimisticConcurrencyMode | None = None
@@ -133,6 +136,8 @@ class DocumentConventions:
         plain = DocumentConventions()
         names = sorted(ConventionSettings.__annotations__.keys() - {"page_token_key", "use_optimistic_concurrency"})
         given = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(plain, name)}
+        if self._record_query_shapes is None:
+            given.pop("record_query_shapes", None)
         return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def freeze(self) -> None:
@@ -300,6 +305,20 @@ class DocumentConventions:
         if key is not None and len(key) < 16:
             raise InvalidArgumentException("page_token_key must have 16 bytes or more, as from secrets.token_bytes(32)")
         self._page_token_key = key
+
+    @property
+    def record_query_shapes(self) -> bool:
+        """True counts what queries look like, without their values, for `docsession indexes`; as `auto_create` is.
+
+        The counts are kept in the table `docsession_query_shapes`, to which they are added when the store is closed and
+        every few minutes, in the wake of a query.
+        """
+        return self._auto_create if self._record_query_shapes is None else self._record_query_shapes
+
+    @record_query_shapes.setter
+    def record_query_shapes(self, value: bool) -> None:
+        self._assert_not_frozen("record_query_shapes")
+        self._record_query_shapes = bool(value)
 
     @property
     def optimistic_concurrency_mode(self) -> OptimisticConcurrencyMode:

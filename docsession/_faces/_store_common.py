@@ -140,6 +140,9 @@ class StoreCommon(StoreEvents, DocumentEvents):
             self._mappings.renew_lock()
         if self._cache is not None:
             self._cache.renew_lock()
+        for database in self._all_databases():
+            if database.shapes is not None:
+                database.shapes.renew()
 
     @property
     def database(self) -> str:
@@ -314,12 +317,17 @@ class StoreCommon(StoreEvents, DocumentEvents):
 
         return restore
 
-    async def _give_back(self) -> None:
-        """Give back unused id ranges; where the server is gone they are lost, which harms nothing."""
+    def _all_databases(self) -> list[Database]:
         elsewhere = [database for known in self._elsewhere.values() for database in known.values()]
-        for database in [*self._databases.values(), *elsewhere]:
+        return [*self._databases.values(), *elsewhere]
+
+    async def _give_back(self) -> None:
+        """Give back unused id ranges, and write the shapes of queries; where the server is gone both are lost."""
+        for database in self._all_databases():
             with contextlib.suppress(DocSessionError):
                 await database.give_back_ranges()
+            if database.shapes is not None:
+                await database.shapes.write()
 
     def _open_context(self, database: str | None, options: SessionOptions | None) -> SessionContext:
         primary = self._start()

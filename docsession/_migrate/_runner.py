@@ -27,6 +27,7 @@ from docsession._sql._quoting import qualified, quote_literal
 from docsession._sql._revisions import Standing
 from docsession._sql._schema import (
     COLLECTIONS_TABLE,
+    QUERY_SHAPES_TABLE,
     build_metadata,
     collection_tables_query,
     create_collection_statements,
@@ -232,10 +233,12 @@ def _repair(connection: Connection, database: str, listener: Listener) -> None:
         return run(f"SELECT pg_catalog.{find}({quote_literal(name)}) IS NULL") == ["True"]
 
     tables = [name for name in build_metadata().tables if is_missing("to_regclass", qualified(database, name))]
-    kept = run(collection_tables_query(database)) if tables else []
+    # What queries look like is counted anew; nothing else relies on it.
+    needed = [name for name in tables if name != QUERY_SHAPES_TABLE]
+    kept = run(collection_tables_query(database)) if needed else []
     if kept:
         raise MigrationException(
-            f"{database}: {' and '.join(tables)} is missing, and an empty one would be wrong, since there are tables "
+            f"{database}: {' and '.join(needed)} is missing, and an empty one would be wrong, since there are tables "
             f"of collections ({', '.join(kept)}); restore it from a backup, or write it as docs/migrations.md says"
         )
     for name in tables:

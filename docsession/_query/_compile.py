@@ -17,6 +17,8 @@ from docsession._query._paging import Key, Position, bound, ranges, reversed_key
 from docsession._query._patches import PatchOperation
 from docsession._query._projection import Aggregate, group_sql
 from docsession._query._query import Specification
+from docsession._query._shape_of import shape_of
+from docsession._query._shapes import QueryShape
 from docsession._sql._load import Include, include_params, page_with_includes
 from docsession._sql._tables import TableStatements
 from docsession._sql._values import Shape
@@ -26,6 +28,21 @@ _DOCUMENT: Final = ("id", "data", "metadata", "version", "last_modified")
 _PAGE_COLUMNS: Final = tuple(f"p.{name}" for name in _DOCUMENT)
 _MOST: Final = 512
 """Texts kept for a table; a program has a handful, one that makes queries of everything it is asked may have more."""
+
+
+class QueryStatement(Statement):
+    """The statement of a query.
+
+    Attributes:
+        shape: What the query asks for, without its values.
+    """
+
+    __slots__ = ("shape",)
+
+    def __init__(self, sql: bytes, params: Sequence[object], shape: QueryShape) -> None:
+        self.sql = sql
+        self.params = params
+        self.shape = shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,7 @@ class PageStatement:
         first: How many of the documents, from the beginning, are wanted; None: all.
     """
 
-    statement: Statement
+    statement: QueryStatement
     further: tuple[str, ...] = ()
     first: int | None = None
 
@@ -46,15 +63,16 @@ class PageStatement:
 class Compiled:
     """A statement's text, and what becomes of the values of a query in it."""
 
-    __slots__ = ("_binds", "sql")
+    __slots__ = ("_binds", "_shape", "sql")
 
-    def __init__(self, sql: str, binds: Sequence[tuple[int, Convert]]) -> None:
+    def __init__(self, sql: str, binds: Sequence[tuple[int, Convert]], shape: QueryShape) -> None:
         self.sql = sql.encode()
         self._binds = tuple(binds)
+        self._shape = shape
 
-    def statement(self, values: Sequence[Any]) -> Statement:
+    def statement(self, values: Sequence[Any]) -> QueryStatement:
         """Return the statement with its values bound."""
-        return Statement(self.sql, [convert(values[number]) for number, convert in self._binds])
+        return QueryStatement(self.sql, [convert(values[number]) for number, convert in self._binds], self._shape)
 
 
 class QueryCompiler:
@@ -85,13 +103,13 @@ class QueryCompiler:
         self._aliases = None if aliases is None else TextArray(aliases)
         self._compiled: dict[tuple[object, ...], Compiled] = {}
 
-    def documents(self, asked: Specification) -> Statement:
+    def documents(self, asked: Specification) -> QueryStatement:
         """Return the statement for the documents, as rows of a load."""
         return self._compile("documents", asked, ordered=True, limited=True)
 
     def including(
         self, page: PageStatement, includes: Sequence[Include], separator: str, tracked: Sequence[str]
-    ) -> tuple[Statement, list[TableStatements]]:
+    ) -> tuple[QueryStatement, list[TableStatements]]:
         """Return the statement for the documents of a page and what they refer to, and its tables.
 
         Args:
@@ -105,17 +123,17 @@ class QueryCompiler:
             own.sql.decode(), self.table, len(own.params), includes, page.further, limited=first is not None
         )
         params = [*own.params, *include_params(includes, separator, tracked)]
-        return Statement(text.encode(), params if first is None else [*params, first]), tables
+        return QueryStatement(text.encode(), params if first is None else [*params, first], own.shape), tables
 
-    def count(self, asked: Specification) -> Statement:
+    def count(self, asked: Specification) -> QueryStatement:
         """Return the statement for how many there are, whatever `skip` and `take` say."""
         return self._compile("count", asked, ordered=False, limited=False)
 
-    def any(self, asked: Specification) -> Statement:
+    def any(self, asked: Specification) -> QueryStatement:
         """Return the statement that finds out whether there is one."""
         return self._compile("any", asked, ordered=False, limited=False)
 
-    def page(self, asked: Specification) -> Statement:
+    def page(self, asked: Specification) -> QueryStatement:
         """Return the statement for the documents of a page, each row with the total behind it; one row at least."""
         return self._compile("page", asked, ordered=True, limited=True)
 
@@ -123,7 +141,7 @@ class QueryCompiler:
         """Return the same with the names of what stands behind each document."""
         return PageStatement(self.page(asked), ("found", "total"))
 
-    def aggregate(self, asked: Specification) -> Statement:
+    def aggregate(self, asked: Specification) -> QueryStatement:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
 
@@ -194,7 +212,7 @@ class QueryCompiler:
         rows = f"SELECT {selected}, {texts} FROM {self.table.name} AS t"
         if position is None:
             orders = ", ".join(key.order for key in keys)
-            return Compiled(f"{rows}{where} ORDER BY {orders} LIMIT {limit}", to.binds)
+            return self._compiled_to(f"{rows}{where} ORDER BY {orders} LIMIT {limit}", to, asked, paged=True)
         bounds: dict[int, str] = {}
 
         def bind(number: int) -> str:
@@ -220,13 +238,13 @@ class QueryCompiler:
         ]
         names += [f"k{number}" for number in range(len(keys))]
         together = together.replace("*", ", ".join(names))
-        return Compiled(f"WITH {', '.join(parts)} {together}", to.binds)
+        return self._compiled_to(f"WITH {', '.join(parts)} {together}", to, asked, paged=True)
 
-    def delete(self, asked: Specification, *, returning: bool) -> Statement:
+    def delete(self, asked: Specification, *, returning: bool) -> QueryStatement:
         """Return the statement that deletes the documents; it returns their rows, or their ids alone."""
         return self._change("delete", asked, (), [None] if returning else [])
 
-    def patch(self, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]) -> Statement:
+    def patch(self, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]) -> QueryStatement:
         """Return the statement that patches the documents.
 
         It returns their ids and, of those that *last* names, or of all, the row.
@@ -240,7 +258,7 @@ class QueryCompiler:
 
     def _change(
         self, kind: str, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]
-    ) -> Statement:
+    ) -> QueryStatement:
         key: list[object] = [kind, len(operations)]
         values: list[Any] = []
         for condition in asked.conditions:
@@ -263,7 +281,7 @@ class QueryCompiler:
         locked = f"SELECT t.id, t.data AS d0 FROM {table} AS t{where} ORDER BY t.id FOR UPDATE OF t"
         if kind == "delete":
             gone = f"DELETE FROM {table} AS t USING p0 WHERE t.id = p0.id RETURNING {COLUMNS if last else 't.id'}"
-            return Compiled(f"WITH p0 AS MATERIALIZED ({locked}) {gone}", to.binds)
+            return self._compiled_to(f"WITH p0 AS MATERIALIZED ({locked}) {gone}", to, asked)
         steps = [f"p0 AS MATERIALIZED ({locked})"]
         for number, operation in enumerate(operations):
             changed = operation.sql(to, f"d{number}")
@@ -280,9 +298,9 @@ class QueryCompiler:
             f"version = greatest(t.version + {step}, {version}), last_modified = {moment} "
             f"FROM p{count} AS p WHERE t.id = p.id RETURNING t.id, {', '.join(row)}"
         )
-        return Compiled(sql, to.binds)
+        return self._compiled_to(sql, to, asked)
 
-    def facets(self, asked: Specification, facets: Sequence[Facet]) -> Statement:
+    def facets(self, asked: Specification, facets: Sequence[Facet]) -> QueryStatement:
         """Return the statement for how many documents have which values, as `Facet.rows_sql` says."""
         key: list[object] = ["facets"]
         values: list[Any] = []
@@ -303,7 +321,7 @@ class QueryCompiler:
             columns.append(f"{facet.value_sql(to)} AS f{number}")
             rows.append(facet.rows_sql(to, number))
         found = f"SELECT {', '.join(columns)} {source}"
-        return Compiled(f"WITH m AS MATERIALIZED ({found}) {' UNION ALL '.join(rows)}", to.binds)
+        return self._compiled_to(f"WITH m AS MATERIALIZED ({found}) {' UNION ALL '.join(rows)}", to, asked)
 
     def _known(self, form: tuple[object, ...], write: Callable[[], Compiled]) -> Compiled:
         compiled = self._compiled.get(form)
@@ -313,7 +331,7 @@ class QueryCompiler:
             compiled = self._compiled[form] = write()
         return compiled
 
-    def _compile(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Statement:
+    def _compile(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> QueryStatement:
         key: list[object] = [kind, asked.distinct]
         values: list[Any] = []
         for condition in asked.conditions:
@@ -358,7 +376,14 @@ class QueryCompiler:
                 total = f"SELECT count(*) AS total {f'FROM (SELECT 1 {source}{grouping}) AS g' if grouping else source}"
                 page = f"(SELECT true AS found, r.* FROM ({rows}{orders}{limits}) AS r) AS p"
                 sql = f"SELECT {', '.join(names)}, p.found, n.total FROM ({total}) AS n LEFT JOIN {page} ON true"
-        return Compiled(sql, to.binds)
+        return self._compiled_to(sql, to, asked, ordered=ordered)
+
+    def _compiled_to(
+        self, sql: str, to: Compilation, asked: Specification, *, ordered: bool = False, paged: bool = False
+    ) -> Compiled:
+        is_limited = paged or (ordered and asked.take is not None)
+        shape = shape_of(self.table.collection, asked, self._id_key, ordered=ordered or paged, limited=is_limited)
+        return Compiled(sql, to.binds, shape)
 
     def _where(self, to: Compilation, asked: Specification) -> str:
         conditions = [condition.sql(to) for condition in asked.conditions]

@@ -26,7 +26,7 @@ from docsession._query._recorder import Recorded, below, item_at, item_form, ope
 from docsession._sql._values import Shape
 
 ID_NAMES: Final = ("Id", "id()")
-_ID: Final = Column("t.id", TEXTS, "id()", Shape.TEXT)
+_ID: Final = Column("t.id", TEXTS, "id()", Shape.TEXT, "@id")
 
 
 @dataclass(frozen=True, slots=True)

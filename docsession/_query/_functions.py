@@ -22,8 +22,8 @@ S = TypeVar("S")
 
 _MOMENTS = Scalar(dt.datetime)
 _COLUMNS = {
-    "@id": Column("t.id", TEXTS, 'meta("@id")', Shape.TEXT),
-    "@last-modified": Column("t.last_modified", _MOMENTS, 'meta("@last-modified")', Shape.INSTANT),
+    "@id": Column("t.id", TEXTS, 'meta("@id")', Shape.TEXT, "@id"),
+    "@last-modified": Column("t.last_modified", _MOMENTS, 'meta("@last-modified")', Shape.INSTANT, "@last-modified"),
 }
 
 
@@ -123,7 +123,7 @@ def id_(document: object, /) -> str:
     operand = operand_of(document)
     if not isinstance(operand, Place) or operand.scope is not None or operand.path:
         raise InvalidArgumentTypeException("id_() takes the document itself, as in lambda o: id_(o) == 'orders/1-A'")
-    return cast("str", Recorded(Column("t.id", TEXTS, "id_(o)", Shape.TEXT)))
+    return cast("str", Recorded(Column("t.id", TEXTS, "id_(o)", Shape.TEXT, "@id")))
 
 
 def meta(key: str, /) -> Any:
@@ -135,7 +135,7 @@ def meta(key: str, /) -> Any:
                 f"meta() takes '@id', '@last-modified' or a key of the user's, not {key!r:.60}"
             )
         text = text_at("t.metadata", (key,))
-        column = Column(f'({text} COLLATE "C")', TEXTS, f"meta({key!r})", Shape.TEXT)
+        column = Column(f'({text} COLLATE "C")', TEXTS, f"meta({key!r})", Shape.TEXT, key)
     return Recorded(column)
 
 

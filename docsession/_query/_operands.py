@@ -83,11 +83,17 @@ class Place(Operand):
 
 
 class Column(Operand):
-    """A column of the table: the id, the version, the last modification; or a key of the metadata."""
+    """A column of the table: the id, the version, the last modification; or a key of the metadata.
 
-    __slots__ = ("_sql", "shape")
+    Attributes:
+        shape: What its values are compared as.
+        key: What `meta` calls it.
+    """
 
-    def __init__(self, sql: str, form: Form, label: str, shape: Shape) -> None:
+    __slots__ = ("_sql", "key", "shape")
+
+    def __init__(self, sql: str, form: Form, label: str, shape: Shape, key: str) -> None:
+        self.key = key
         self._sql = sql
         self.form = form
         self.label = label

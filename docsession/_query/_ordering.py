@@ -43,24 +43,28 @@ class NullsOrdering(enum.Enum):
     LAST = "LAST"
 
 
-class _As(Operand):
-    """A field as texts without regard to case."""
+class Caseless(Operand):
+    """A field as texts without regard to case.
 
-    __slots__ = ("_of",)
+    Attributes:
+        of: The field.
+    """
+
+    __slots__ = ("of",)
 
     def __init__(self, of: Place) -> None:
-        self._of = of
+        self.of = of
         self.form = _TEXTS
         self.label = of.label
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
         key.append("caseless")
-        self._of.walk(key, values)
+        self.of.walk(key, values)
 
     @override
     def sql(self, to: Compilation, shape: Shape) -> str:
-        return self._of.sql(to, Shape.FOLDED)
+        return self.of.sql(to, Shape.FOLDED)
 
 
 class _Rank(Operand):
@@ -111,7 +115,7 @@ def orders_of(
     """Return what to sort by, and whether from the greatest to the least."""
     made = field
     if isinstance(field, Place) and ordering is OrderingType.STRING:
-        made = _As(field)
+        made = Caseless(field)
     elif isinstance(field, Place) and ordering is not None and shape_of_form(field.form) is not Shape.NUMBER:
         made = Loose(field, Shape.NUMBER)
     is_default = nulls is NullsOrdering.DEFAULT or (nulls is NullsOrdering.FIRST) is down

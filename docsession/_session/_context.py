@@ -25,6 +25,7 @@ from docsession._session._identity_map import IdentityMap
 from docsession._session._journal import Journal
 from docsession._session._lazy import PendingLazies
 from docsession._session._observing import Observer
+from docsession._session._query_shapes import shapes_in
 from docsession._session._requests import RequestLog
 from docsession._session._timeouts import timeout_setting
 from docsession._sql._definitions import Definition
@@ -270,6 +271,16 @@ class SessionContext:
             request.settings = (*request.settings, timeout_setting(timeout))
         if _requests.listeners:
             _requests.tell_sent(self.requests, *request.statements)
+        shapes = self.database.shapes
+        if shapes is not None:
+            asked = shapes_in(request.statements)
+            if asked:
+                # Not while a standby may have answered: the primary could be out of reach, and be waited for.
+                may_write = not request.write and self.own_executor is self.database.executor
+                return shapes.watch(asked, request, self._send, may_write=may_write)
+        return self._send(request)
+
+    def _send(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
         if self.observer is None:
             return self.executor.run(request)
         return self.observer.watch(self._operation, request, self.executor.run, self.database.catalogue)
@@ -277,6 +288,9 @@ class SessionContext:
     def stream(self, operation: str, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Send a request of the session whose rows are read as they come."""
         _requests.tell_sent(self.requests, statement)
+        if self.database.shapes is not None:
+            # How long it takes is up to those who read.
+            self.database.shapes.add(shapes_in([statement]), 0)
         rows = self.executor.stream(statement, size)
         if self.observer is None:
             return rows

@@ -28,6 +28,7 @@ from docsession._query._compile import QueryCompiler
 from docsession._session._apart import run_apart
 from docsession._session._cache import DocumentCache
 from docsession._session._declared import DeclaredIndexes
+from docsession._session._query_shapes import QueryShapes
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
 from docsession._sql._compare_exchange import CompareExchangeStatements
@@ -85,6 +86,7 @@ class Database:
         columns: The promoted columns that tables are known to have.
         extensions: The schemas of the extensions that queries have asked for.
         declared: The indexes that are declared.
+        shapes: What queries look like; None: nobody counts.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Database:
         self.columns: dict[TableStatements, frozenset[tuple[str, str]]] = {}
         self.declared = DeclaredIndexes(conventions)
         self.extensions: dict[str, str] = {}
+        self.shapes = QueryShapes(name, executor) if conventions.record_query_shapes else None
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
         self._has_compare_exchange = False
@@ -178,6 +181,8 @@ class Database:
         self._is_checked = False
         self._generators = {}
         self.seen_prefixes = {}
+        if self.shapes is not None:
+            self.shapes.renew()
         if self.cache is not None:
             self.cache.forget(list(self._tables.values()))
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
+from docsession._conventions import DocumentConventions
 from docsession._documents._ids import time_ordered_id
 from docsession._documents._mapping import DocumentMapping
 from docsession._documents._naming import command_line
@@ -211,6 +212,10 @@ class ForeignDatabase(Database):
     Nothing can be kept apart from the transaction there: ids are not numbered but ordered by time, and no
     table is made. It belongs to the session, since it knows what may never be committed.
     """
+
+    def __init__(self, name: str, executor: RequestExecutor, conventions: DocumentConventions) -> None:
+        super().__init__(name, executor, conventions)
+        self.shapes = None
 
     @override
     def spare_id(self, mapping: DocumentMapping[Any]) -> str | None:

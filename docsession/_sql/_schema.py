@@ -27,15 +27,19 @@ COLLECTIONS_TABLE = "docsession_collections"
 HILO_TABLE = "docsession_hilo"
 COMPARE_EXCHANGE_TABLE = "docsession_compare_exchange"
 IDENTITIES_TABLE = "docsession_identities"
+QUERY_SHAPES_TABLE = "docsession_query_shapes"
 VERSION_TABLE = "docsession_alembic_version"
 """Where Alembic records the revision of a database; no part of the MetaData, since Alembic makes it itself."""
 PROJECT_VERSION_TABLE = "docsession_project_version"
 """Where Alembic records how far a project's own revisions have come, which follow docsession's."""
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest revision in `migrations/versions`: the one that `create_database_statements` builds."""
 
-_ADDED_SINCE = {"0001": (COMPARE_EXCHANGE_TABLE, IDENTITIES_TABLE)}
+_ADDED_SINCE = {
+    "0001": (COMPARE_EXCHANGE_TABLE, IDENTITIES_TABLE, QUERY_SHAPES_TABLE),
+    "0002": (QUERY_SHAPES_TABLE,),
+}
 """What the newest revision adds to older ones that lack nothing but system tables; they may be made on first use."""
 
 COLLECTION_COLUMNS = ("id", "data", "metadata", "version", "last_modified")
@@ -87,6 +91,16 @@ def build_metadata() -> MetaData:
         metadata,
         Column("name", _key_text(), primary_key=True),
         Column("value", BigInteger, autoincrement=False, nullable=False),
+    )
+    Table(
+        QUERY_SHAPES_TABLE,
+        metadata,
+        Column("digest", _key_text(), primary_key=True),
+        Column("collection", _key_text(), nullable=False),
+        Column("shape", postgresql.JSONB, nullable=False),
+        Column("count", BigInteger, nullable=False),
+        Column("microseconds", BigInteger, nullable=False),
+        Column("last_seen", postgresql.TIMESTAMP(timezone=True), nullable=False),
     )
     return metadata
 

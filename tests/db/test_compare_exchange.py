@@ -20,6 +20,7 @@ from docsession import (
     SessionClosedException,
     UnsupportedValueException,
 )
+from docsession._sql._schema import HEAD_REVISION
 from tests.support.cluster_wide import User, cluster_wide, put, value_of
 from tests.support.documents import read
 
@@ -316,7 +317,7 @@ class TestSaving:
             session.cluster_transaction.create_compare_exchange_value("a", 1)
             await session.save_changes()
         assert await value_of(store, "a") == 1
-        assert target() == "0002"
+        assert target() == HEAD_REVISION
 
     async def test_where_that_may_not_be_the_command_is_named(self, make_store, target):
         target("0001")

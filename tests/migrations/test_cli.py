@@ -13,6 +13,7 @@ from docsession._migrate import upgrade
 from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import (
     HEAD_REVISION,
+    QUERY_SHAPES_TABLE,
     VERSION_TABLE,
     build_metadata,
     create_collection_statements,
@@ -48,14 +49,16 @@ class TestLife:
         assert on("check") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
         assert on("current") == (DIFFERENT, f"{database}: does not exist; run {command}\n")
         base = f"{database}: upgraded to 0001: System tables and the function for instants.\n"
-        made = f"{base}{database}: upgraded to 0002: Compare-exchange values and identities.\n"
+        values = "0002: Compare-exchange values and identities.\n"
+        shapes = "0003: The shapes of queries, for advice on indexes.\n"
+        made = f"{base}{database}: upgraded to {values}{database}: upgraded to {shapes}"
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
         assert on("upgrade") == (DONE, f"{database}: {HEAD_REVISION}, the newest\n")
         assert on("check") == (DONE, f"{database}: no difference\n")
         assert on("current") == (DONE, f"{database}: {HEAD_REVISION}, the newest\n")
-        gone = f"{database}: downgraded from 0002: Compare-exchange values and identities.\n"
+        gone = f"{database}: downgraded from {shapes}{database}: downgraded from {values}"
         older = f"{database}: 0001, older than {HEAD_REVISION}; run {command}\n"
-        assert on("downgrade", "-1") == (DONE, f"{gone}{older}")
+        assert on("downgrade", "-2") == (DONE, f"{gone}{older}")
         assert on("current") == (DONE, older)
         assert on("current", "--check-heads") == (DIFFERENT, older)
         gone = f"{database}: downgraded from 0001: System tables and the function for instants.\n"
@@ -130,7 +133,7 @@ class TestDifferences:
         assert on("upgrade") == (DONE, f"{made}{database}: {HEAD_REVISION}, the newest\n")
         assert on("check") == (DONE, f"{database}: no difference\n")
 
-    @pytest.mark.parametrize("table", sorted(build_metadata().tables))
+    @pytest.mark.parametrize("table", sorted(build_metadata().tables.keys() - {QUERY_SHAPES_TABLE}))
     def test_a_system_table_that_documents_rely_on_is_not_made_anew(self, on, run, database, table):
         on("upgrade", "-c", "Companies")
         run([f"DROP TABLE {qualified(database, table)}"])
@@ -138,6 +141,12 @@ class TestDifferences:
         assert code == FAILED
         for part in (table, "companies", "restore it from a backup", "[ds410]"):
             assert part in output
+
+    def test_the_shapes_of_queries_are_made_anew_in_any_database(self, on, run, database):
+        on("upgrade", "-c", "Companies")
+        run([f"DROP TABLE {qualified(database, QUERY_SHAPES_TABLE)}"])
+        assert on("upgrade")[1].startswith(f"{database}: made docsession_query_shapes, which was missing\n")
+        assert on("check")[0] == DONE
 
     def test_the_function_is_made_anew_in_any_database(self, on, run, database):
         on("upgrade", "-c", "Companies")
@@ -190,6 +199,7 @@ class TestRefusals:
         on("upgrade")
         run([f"INSERT INTO {qualified(database, table)} VALUES {row}"])
         self.refused(on("downgrade", "0001"), things, table, code="ds410")
+        on("upgrade")
         assert on("check")[0] == DONE
 
     def test_a_table_without_documents_is_no_orphan_either(self, on, run, database):
@@ -213,12 +223,12 @@ class TestRefusals:
         self.refused(on("downgrade", "base"), "does not exist", code="ds410")
 
     def test_a_revision_that_there_is_not(self, on):
-        revisions = f"the revisions are base (nothing at all), 0001, 0002 (head: {HEAD_REVISION})"
+        revisions = f"the revisions are base (nothing at all), 0001, 0002, 0003 (head: {HEAD_REVISION})"
         self.refused(on("upgrade", "abcd"), f"no upgrade leads from base to 'abcd'; {revisions}", code="ds410")
         on("upgrade")
-        self.refused(on("upgrade", "0007"), f"no upgrade leads from 0002 to '0007'; {revisions}", code="ds410")
-        self.refused(on("upgrade", "+2"), f"no upgrade leads from 0002 to '+2'; {revisions}", code="ds410")
-        self.refused(on("downgrade", "-3"), f"no downgrade leads from 0002 to '-3'; {revisions}", code="ds410")
+        self.refused(on("upgrade", "0007"), f"no upgrade leads from 0003 to '0007'; {revisions}", code="ds410")
+        self.refused(on("upgrade", "+2"), f"no upgrade leads from 0003 to '+2'; {revisions}", code="ds410")
+        self.refused(on("downgrade", "-4"), f"no downgrade leads from 0003 to '-4'; {revisions}", code="ds410")
         on("downgrade", "base")
         self.refused(on("downgrade", "-1"), f"no downgrade leads from base to '-1'; {revisions}", code="ds410")
 

@@ -228,6 +228,7 @@ class TestLines:
         assert [line.removeprefix(f"{database}: ").split(":")[0] for line in output.splitlines()] == [
             "upgraded to 0001",
             "upgraded to 0002",
+            "upgraded to 0003",
             f"{HEAD_REVISION}, the newest",
             "project",
             "project",

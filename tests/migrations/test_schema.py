@@ -146,9 +146,10 @@ class TestFirstUse:
         assert catalog_of(server, database) == before
         assert revisions(server, database) == ["0000"]
 
-    def test_what_a_database_of_the_first_revision_lacks_is_made(self, server, run, new_database, target_of):
+    @pytest.mark.parametrize("revision", ["0001", "0002"])
+    def test_what_a_database_of_an_older_revision_lacks_is_made(self, server, run, new_database, target_of, revision):
         older, migrated = new_database(), new_database()
-        upgrade(target_of(older), "0001")
+        upgrade(target_of(older), revision)
         upgrade(target_of(migrated))
         for _ in range(2):
             run(complete_database_statements(older))

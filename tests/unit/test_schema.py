@@ -54,6 +54,7 @@ class TestMetaData:
             "docsession_compare_exchange",
             "docsession_hilo",
             "docsession_identities",
+            "docsession_query_shapes",
         ]
         assert {table.schema for table in metadata.tables.values()} == {None}
 

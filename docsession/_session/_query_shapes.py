@@ -1,0 +1,142 @@
+"""Counts what queries of a database look like, and keeps the counts in the database, for advice on indexes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Final
+
+import msgspec
+
+from docsession._documents._naming import command_line
+from docsession._errors import DocSessionError, RavenException
+from docsession._port import JSONB_VERSION, Request, RequestExecutor, Rows, Statement
+from docsession._query._compile import QueryStatement
+from docsession._query._shapes import QueryShape
+from docsession._sql._query_shapes import MOST_SHAPES, add_shapes
+
+_log = logging.getLogger("docsession")
+
+INTERVAL: Final = 300.0
+"""Seconds between two writings."""
+
+_SETTINGS: Final = (("lock_timeout", "1s"), ("statement_timeout", "5s"))
+"""Somebody waits for the answer to a query meanwhile."""
+
+_REFUSALS: Final = {"42501", "42P01", "42703", "25006"}
+"""SQLSTATEs that will not change by trying again: no right, no such table, no such column, a server that only reads."""
+
+
+class _Count:
+    __slots__ = ("number", "seconds", "shape")
+
+    def __init__(self, shape: QueryShape) -> None:
+        self.shape = shape
+        self.number = 0
+        self.seconds = 0.0
+
+
+class QueryShapes:
+    """The shapes of the queries that a store has asked of one database since they were written down last.
+
+    There are no more of them than the database keeps; what comes beyond that is not counted.
+
+    Args:
+        database: Its name.
+        executor: What carries requests there, on the connection apart from the pool.
+    """
+
+    __slots__ = ("_counts", "_database", "_due", "_executor", "_is_refused", "_lock")
+
+    def __init__(self, database: str, executor: RequestExecutor) -> None:
+        self._database = database
+        self._executor = executor
+        self._is_refused = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: in a forked child, whose parent writes what it has counted, or with another database."""
+        self._counts: dict[str, _Count] = {}
+        self._due = perf_counter() + INTERVAL
+        self._lock = threading.Lock()
+
+    def add(self, shapes: Iterable[QueryShape], seconds: float) -> None:
+        """Count queries that a request has asked in a time."""
+        with self._lock:
+            for shape in shapes:
+                known = self._counts.get(shape.digest)
+                if known is None:
+                    if len(self._counts) >= MOST_SHAPES:
+                        continue
+                    known = self._counts[shape.digest] = _Count(shape)
+                known.number += 1
+                known.seconds += seconds
+
+    async def watch(
+        self,
+        shapes: Sequence[QueryShape],
+        request: Request,
+        send: Callable[[Request], Awaitable[list[Rows]]],
+        *,
+        may_write: bool,
+    ) -> list[Rows]:
+        """Send *request* with *send*, and count its queries.
+
+        Args:
+            shapes: Those of its queries.
+            request: The request.
+            send: What sends it.
+            may_write: True where what was counted is to be written, from time to time: the server has just answered.
+        """
+        began = perf_counter()
+        rows = await send(request)
+        ended = perf_counter()
+        self.add(shapes, (ended - began) / len(shapes))
+        if may_write and ended >= self._due:
+            await self.write()
+        return rows
+
+    async def write(self) -> None:
+        """Add what was counted to what the database keeps. What cannot be written is lost, and harms nobody."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            self._due = perf_counter() + INTERVAL
+        if not counts or self._is_refused:
+            return
+        now = dt.datetime.now(dt.UTC).isoformat()
+        rows = [
+            {
+                "digest": digest,
+                "collection": each.shape.collection,
+                "shape": msgspec.Raw(each.shape.json),
+                "count": each.number,
+                "microseconds": round(each.seconds * 1_000_000),
+                "last_seen": now,
+            }
+            for digest, each in counts.items()
+        ]
+        statements = add_shapes(self._database, JSONB_VERSION + msgspec.json.encode(rows))
+        request = Request(statements, transaction=True, write=True, settings=_SETTINGS)
+        try:
+            await self._executor.run_apart(lambda: request)
+        except RavenException as error:
+            if error.sqlstate in _REFUSALS:
+                self._is_refused = True
+                _log.warning(
+                    "the shapes of queries cannot be kept in the database %r, so that `docsession indexes` will not "
+                    "know which indexes they lack: %s. Run `%s`, give the role its rights on docsession_query_shapes, "
+                    "or turn the convention record_query_shapes off",
+                    self._database,
+                    error,
+                    command_line("upgrade", self._database),
+                )
+        except DocSessionError:
+            pass
+
+
+def shapes_in(statements: Iterable[Statement]) -> list[QueryShape]:
+    """Return the shapes of those statements that are queries."""
+    return [each.shape for each in statements if type(each) is QueryStatement]
