@@ -78,8 +78,8 @@ class TestLife:
         code, output = docsession("upgrade", *both)
         assert code == DONE
         assert [line.rpartition(": ")[0].partition(":")[0] for line in output.splitlines()] == [
-            *[first] * 3,
-            *[second] * 3,
+            *[first] * 4,
+            *[second] * 4,
         ]
         assert docsession("check", *both) == (DONE, f"{first}: no difference\n{second}: no difference\n")
 
