@@ -43,7 +43,8 @@ class Command(BaseCommand):
         if options.get("stderr") is not None:
             streams.enter_context(contextlib.redirect_stderr(options["stderr"]))
         with streams:
-            code = self._run(["--store", options["store"], *_without_djangos(options["command_line"])])
+            command_line = _without_djangos(options["command_line"]) or ["--help"]
+            code = self._run(["--store", options["store"], *command_line])
         if code:
             sys.exit(code)
 
@@ -51,9 +52,6 @@ class Command(BaseCommand):
     def _run(command_line: list[str]) -> int:
         try:
             code = commands_for(_find).main(command_line, prog_name="manage.py docsession", standalone_mode=False)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message())
-            return 0
         except click.ClickException as error:
             raise CommandError(error.format_message(), returncode=error.exit_code) from error
         except click.Abort as error:
