@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,3 +57,28 @@ def serving(module: str, **environment: str) -> Iterator[str]:
         assert listening is not None, f"{module} printed {first!r}\n{said}"
         assert code in {0, -signal.SIGTERM, 128 + signal.SIGTERM}, f"{module} ended with {code}\n{said}"
         assert "Traceback" not in said, said
+
+
+@contextlib.contextmanager
+def serving_app(app: object) -> Iterator[str]:
+    """Serve an ASGI application of the test's own with uvicorn, in a thread, and yield its URL."""
+    import uvicorn
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        started = threading.Event()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", access_log=False))
+
+        async def startup(sockets=None):
+            await uvicorn.Server.startup(server, sockets)
+            started.set()
+
+        server.startup = startup
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        try:
+            assert started.wait(PATIENCE), "the application did not start"
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "the server did not stop"

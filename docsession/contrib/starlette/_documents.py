@@ -67,13 +67,9 @@ class DocSession:
         summary: bool | None = None,
         name: str = DEFAULT,
     ) -> None:
-        given: object = store
-        if not isinstance(given, AsyncDocumentStore) and not callable(given):
-            raise InvalidArgumentTypeException(
-                "DocSession takes an AsyncDocumentStore, or a function that makes one: "
-                f"DocSession(lambda: AsyncDocumentStore(url)), not {type(given).__qualname__}"
-            )
-        self._make = store
+        self._make: MakeStore = store if callable(store) else lambda: _check_store(store)
+        if not callable(store):
+            _check_store(store)
         self._store: AsyncDocumentStore | None = None
         self._options = session_options
         self._problems = ProblemMap() if problems is None else problems
@@ -97,7 +93,7 @@ class DocSession:
         """
         if self._store is not None:
             raise InvalidOperationException(f"{self!r} runs already; each application needs a DocSession of its own")
-        store = self._make if isinstance(self._make, AsyncDocumentStore) else self._make()
+        store = _check_store(self._make())
         self._summarises = bool(app.debug) if self._summary is None else self._summary
         if self._summarises:
             watch_requests(store)
@@ -172,6 +168,15 @@ class DocSession:
         It is the same one wherever it is asked for, and stays open after the block, until the response starts.
         """
         return request_session(connection, self.name).use()
+
+
+def _check_store(given: object) -> AsyncDocumentStore:
+    if isinstance(given, AsyncDocumentStore):
+        return given
+    raise InvalidArgumentTypeException(
+        "DocSession takes an AsyncDocumentStore, or a function that makes one: "
+        f"DocSession(lambda: AsyncDocumentStore(url)), not {type(given).__qualname__}"
+    )
 
 
 def _together(general: SessionOptions | None, own: SessionOptions | None) -> SessionOptions | None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
@@ -48,9 +49,9 @@ def problem_handler(problems: ProblemMap) -> Callable[[Request, Exception], Awai
     return answer
 
 
-async def handled(connection: HTTPConnection, error: Exception) -> Response:
+async def handled(app: Starlette, connection: HTTPConnection, error: Exception) -> Response:
     """Return the response that the application's own handler makes of an error, which is raised where it has none."""
-    handlers: Mapping[Any, ExceptionHandler] = connection.app.exception_handlers
+    handlers: Mapping[Any, ExceptionHandler] = app.exception_handlers
     for kind in type(error).__mro__:
         if kind is Exception:
             break

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Protocol
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -158,7 +159,7 @@ class DocSessionMiddleware:
         own = RequestSession(self.documents, connection)
         scope[SCOPE_KEY] = {**scope.get(SCOPE_KEY, {}), self.documents.name: own}
         with self._summary(scope) as summary:
-            exchange = _Exchange(own, send, summary)
+            exchange = _Exchange(scope["app"], own, send, summary)
             await exchange.run(self.app, connection, scope, receive)
 
     @contextmanager
@@ -173,9 +174,10 @@ class DocSessionMiddleware:
 class _Exchange:
     """What is sent for one request, watched for the moment at which the response starts."""
 
-    __slots__ = ("_own", "_send", "_status", "_summary")
+    __slots__ = ("_app", "_own", "_send", "_status", "_summary")
 
-    def __init__(self, own: RequestSession, send: Send, summary: RequestSummary | None) -> None:
+    def __init__(self, app: Starlette, own: RequestSession, send: Send, summary: RequestSummary | None) -> None:
+        self._app = app  # as it is now: one that is mounted inside puts itself into the scope
         self._own = own
         self._send = send
         self._summary = summary
@@ -191,13 +193,13 @@ class _Exchange:
                     raise
             if own.refused is not None:
                 # Nothing was sent yet: what is answered now is all that the client gets.
-                response = await handled(connection, own.refused)
+                response = await handled(self._app, connection, own.refused)
                 await response(scope, receive, self.forward)
         except BaseException as raised:
             error = raised
             raise
         finally:
-            await own.abandon(error)
+            await own.abandon(error or own.refused)
             if self._summary is not None:
                 self._summary.log(scope["method"], scope["path"], self._status)
 

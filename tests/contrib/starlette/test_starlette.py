@@ -1,0 +1,126 @@
+"""An application in Starlette alone."""
+
+import subprocess
+import sys
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from docsession import AsyncDocumentStore, Query
+from docsession.contrib import fastapi as for_fastapi
+from docsession.contrib import starlette as for_starlette
+from docsession.contrib.starlette import DocSession, JsonDocument, JsonDocuments, check_if_match, etag_of
+from tests.support.notes import Note
+
+
+@pytest.fixture
+def client(postgres_url, database):
+    documents = DocSession(lambda: AsyncDocumentStore(postgres_url, database), autosave=True)
+
+    async def notes(request):
+        if request.method == "GET":
+            return JsonDocuments(Query(Note))
+        async with documents.session(request) as session:
+            await session.store(Note((await request.body()).decode()), "notes/1")
+        return JSONResponse({}, int(request.query_params.get("status", 201)))
+
+    async def note(request):
+        key = request.path_params["key"]
+        if request.method == "GET":
+            return JsonDocument(key, Note)
+        async with documents.session(request) as session:
+            found = await session.load(key, Note)
+            check_if_match(request, session, found)
+            found.text = (await request.body()).decode()
+            await session.save_changes()
+            return JSONResponse({}, headers={"ETag": etag_of(session, found)})
+
+    async def fail(request):
+        async with documents.session(request) as session:
+            await session.store(Note("never"), "notes/1")
+            raise ZeroDivisionError
+
+    async def absorbed(request, error):
+        return JSONResponse({})
+
+    app = Starlette(
+        routes=[
+            Route("/notes", notes, methods=["GET", "POST"]),
+            Route("/fail", fail),
+            Route("/{key:path}", note, methods=["GET", "PUT"]),
+        ],
+        lifespan=documents.lifespan,
+        exception_handlers={ZeroDivisionError: absorbed},
+    )
+    documents.install(app)
+    with TestClient(app) as client:
+        yield client
+
+
+def test_a_session_is_saved_with_the_response(client):
+    """After the block, if the response is one that saves."""
+    assert client.post("/notes?status=409", content="lost").status_code == 409
+    assert client.get("/notes").json() == []
+    assert client.post("/notes", content="kept").status_code == 201
+    assert client.get("/notes").json() == [{"id": "notes/1", "text": "kept"}]
+
+
+def test_an_error_that_leaves_the_block_saves_nothing(client):
+    """Also where a handler makes something good of it."""
+    assert client.get("/fail").status_code == 200
+    assert client.get("/notes").json() == []
+
+
+def test_conditions(client):
+    """304, 412, 404, as with FastAPI; HEAD is answered like GET."""
+    client.post("/notes", content="x")
+    tag = client.head("/notes/1").headers["etag"]
+
+    assert client.get("/notes/1", headers={"If-None-Match": tag}).status_code == 304
+    assert [client.put("/notes/1", content="y", headers={"If-Match": tag}).status_code for _ in range(2)] == [200, 412]
+    assert client.get("/notes/2").json()["code"] == "ds124"
+
+
+STARLETTE = [
+    "DocSession",
+    "JsonDocument",
+    "JsonDocuments",
+    "Problem",
+    "ProblemMap",
+    "ProblemResponse",
+    "check_if_match",
+    "etag_of",
+    "expect_change_vector",
+]
+
+FASTAPI = [
+    *("DocSession", "IfMatch", "IfMatchHeader", "JsonDocument", "JsonDocuments", "JsonEnvelope", "JsonPage"),
+    *("Problem", "ProblemMap", "ProblemResponse", "Session", "Store", "check_if_match", "document_session"),
+    *("document_store", "etag_of", "expect_change_vector", "problem_responses"),
+]
+
+
+@pytest.mark.parametrize(("package", "names"), [(for_starlette, STARLETTE), (for_fastapi, FASTAPI)])
+def test_the_public_names(package, names):
+    """A promise: a list that only grows, and every name of it there."""
+    assert package.__all__ == names
+    assert all(hasattr(package, name) for name in package.__all__)
+
+
+@pytest.mark.parametrize(("package", "missing", "extra"), [("starlette", "starlette", "starlette"), ("fastapi",) * 3])
+def test_without_the_framework(package, missing, extra):
+    """The error names the extra; and Starlette alone needs no FastAPI."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import docsession.contrib.{package}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"MissingDependencyException: docsession.contrib.{package} needs" in done.stderr
+    assert f"docsession[{extra}]" in done.stderr
+
+
+def test_starlette_needs_no_fastapi_and_no_pydantic():
+    """Each is imported by what needs it."""
+    code = "import sys, docsession.contrib.starlette; print({'fastapi', 'pydantic'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
