@@ -92,21 +92,25 @@ class PsycopgHost:
         """See `Host.lost`; psycopg has seen it."""
 
 
-def host_of(given: object) -> Host:
-    """Return what *given* is.
+def host_of(given: object, bind: object | None = None) -> Host:
+    """Return what *given* is, and, of a session of SQLAlchemy, its part that works on the engine *bind*.
 
     Raises:
         InvalidArgumentException: It is another driver's connection, or leads to another kind of database.
-        InvalidArgumentTypeException: It is no connection.
+        InvalidArgumentTypeException: It is no connection, or *bind* no engine.
     """
     from docsession._executors._hosts_django import DjangoHost, is_django
     from docsession._executors._hosts_sqlalchemy import sqlalchemy_host
 
-    if isinstance(given, psycopg.Connection | psycopg.AsyncConnection):
-        return PsycopgHost(given)
-    found = sqlalchemy_host(given)
+    found = sqlalchemy_host(given, bind)
     if found is not None:
         return found
+    if bind is not None:
+        raise InvalidArgumentException(
+            f"bind chooses among the engines of a SQLAlchemy session; {_described(given)} has no choice: leave it out"
+        )
+    if isinstance(given, psycopg.Connection | psycopg.AsyncConnection):
+        return PsycopgHost(given)
     if is_django(given):
         return DjangoHost(given)
     if _family(given) in _OTHER_DRIVERS:

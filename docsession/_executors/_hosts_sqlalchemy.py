@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
-from docsession._errors import InvalidOperationException
+from docsession._errors import InvalidArgumentTypeException, InvalidOperationException
 from docsession._executors._hosts import Host, check_driver, refuse_dialect
 from docsession._port import Fate, Premise
 
@@ -88,16 +88,17 @@ class SqlalchemyHost:
 
     is_async = False
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: Any, bind: sqlalchemy.Engine | None = None) -> None:
         self.name = f"SQLAlchemy's {type(owner).__name__}"
         self._owner = owner
+        self._bind = bind
         self._current: sqlalchemy.Connection | None = None
 
     async def driver(self, *, begin: bool) -> Any:
         """See `Host.driver`."""
         try:
             owner = _in_scope(self._owner)
-            connection = owner if isinstance(owner, sqlalchemy.Connection) else owner.connection()
+            connection = owner if isinstance(owner, sqlalchemy.Connection) else owner.connection(**self._choice())
             refuse_dialect(connection.dialect, self.name)
             driver: Any = connection.connection.driver_connection
             check_driver(driver, is_async=False, name=self.name)
@@ -107,6 +108,10 @@ class SqlalchemyHost:
             raise self._refused(error) from error
         self._current = connection
         return driver
+
+    def _choice(self) -> dict[str, Any]:
+        """Return what chooses the engine; SQLAlchemy empties it."""
+        return {} if self._bind is None else {"bind_arguments": {"bind": self._bind}}
 
     def watch(self, premise: Premise) -> None:
         """See `Host.watch`."""
@@ -143,8 +148,8 @@ class AsyncSqlalchemyHost(SqlalchemyHost):
 
     is_async = True
 
-    def __init__(self, owner: Any) -> None:
-        super().__init__(owner)
+    def __init__(self, owner: Any, bind: sqlalchemy.Engine | None = None) -> None:
+        super().__init__(owner, bind)
         self._outer: Any = None
 
     @override
@@ -152,7 +157,7 @@ class AsyncSqlalchemyHost(SqlalchemyHost):
         """See `Host.driver`."""
         try:
             owner = _in_scope(self._owner)
-            outer = owner if hasattr(owner, "sync_connection") else await owner.connection()
+            outer = owner if hasattr(owner, "sync_connection") else await owner.connection(**self._choice())
             connection = outer.sync_connection
             if connection is None:
                 raise InvalidOperationException(
@@ -177,21 +182,29 @@ class AsyncSqlalchemyHost(SqlalchemyHost):
                 await self._outer.invalidate()
 
 
-def sqlalchemy_host(given: object) -> Host | None:
+def sqlalchemy_host(given: object, bind: object | None = None) -> Host | None:
     """Return the host of an object of SQLAlchemy's; None where it is none that has a connection."""
     orm, asyncio = sys.modules.get("sqlalchemy.orm"), sys.modules.get("sqlalchemy.ext.asyncio")
-    if isinstance(given, sqlalchemy.Connection):
+    if isinstance(given, sqlalchemy.Connection) and bind is None:
         refuse_dialect(given.dialect, f"{type(given).__name__} of SQLAlchemy")
         return SqlalchemyHost(given)
     if orm is not None and isinstance(given, orm.Session | orm.scoped_session):
-        return SqlalchemyHost(given)
-    if asyncio is not None and isinstance(
-        given, asyncio.AsyncConnection | asyncio.AsyncSession | asyncio.async_scoped_session
-    ):
-        if isinstance(given, asyncio.AsyncConnection) and given.sync_connection is not None:
+        return SqlalchemyHost(given, _engine(bind))
+    if asyncio is not None and isinstance(given, asyncio.AsyncSession | asyncio.async_scoped_session):
+        return AsyncSqlalchemyHost(given, _engine(bind))
+    if asyncio is not None and isinstance(given, asyncio.AsyncConnection) and bind is None:
+        if given.sync_connection is not None:
             refuse_dialect(given.dialect, "AsyncConnection of SQLAlchemy")
         return AsyncSqlalchemyHost(given)
     return None
+
+
+def _engine(bind: object | None) -> sqlalchemy.Engine | None:
+    """Return the engine that is given, or that an async one is made around."""
+    engine = getattr(bind, "sync_engine", bind)
+    if engine is None or isinstance(engine, sqlalchemy.Engine):
+        return engine
+    raise InvalidArgumentTypeException(f"bind is an Engine of SQLAlchemy, not {type(bind).__qualname__}")
 
 
 def _in_scope(owner: Any) -> Any:

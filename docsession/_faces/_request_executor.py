@@ -36,7 +36,7 @@ class RequestExecutor:
         return f"<{type(self).__name__} {place}>"
 
     @classmethod
-    def for_connection(cls, connection: object) -> RequestExecutor:
+    def for_connection(cls, connection: object, *, bind: object | None = None) -> RequestExecutor:
         """Let sessions work on a connection that somebody else owns, as a part of their transaction.
 
         A save joins the transaction that is open there, inside a savepoint of its own, or begins one as
@@ -47,13 +47,16 @@ class RequestExecutor:
             connection: A psycopg connection, SQLAlchemy's `Connection` or `Session`, or Django's
                 `connection`; for an `AsyncDocumentStore` psycopg's `AsyncConnection`, SQLAlchemy's
                 `AsyncConnection` or `AsyncSession`.
+            bind: Of a SQLAlchemy session that works on several engines, the `Engine` that the documents are in; None is
+                the one that the session takes by itself.
 
         Raises:
             InvalidArgumentException: It is a connection of another driver (psycopg2, asyncpg, …), or
-                leads to another kind of database; the message says which URL to use.
-            InvalidArgumentTypeException: It is no connection.
+                leads to another kind of database; the message says which URL to use. Or *bind* is given, and it
+                is no session of SQLAlchemy.
+            InvalidArgumentTypeException: It is no connection, or *bind* is no engine.
         """
-        host = host_of(connection)
+        host = host_of(connection, bind)
         return cls(None, None, is_async=host.is_async, host=host)
 
 

@@ -123,7 +123,7 @@ async def run_unit(open_session: Callable[[], S], fn: Callable[[S], Any], patien
         core.context.reads_latest = tries > 1
         try:
             result = await waiting.call(fn, session)
-            await _save(core, session, patience, waiting)
+            await save_unit(core, session, patience, waiting)
         except DocSessionError as error:
             # What was done on somebody else's connection before the error may still be there.
             is_theirs = core.context.joined is not None
@@ -169,7 +169,7 @@ async def edit(
                 if result is not None and result is not entity:
                     _check_replacement(entity, result)
                     session._core.replace(entity, result)
-                await _save(session._core, session, patience, waiting)
+                await save_unit(session._core, session, patience, waiting)
                 context.has_committed |= beside.has_committed
                 return adopt_edited(context, beside, key, mark)
             except DocSessionError as error:
@@ -189,7 +189,7 @@ async def edit(
         context.leave()
 
 
-async def _save(core: SessionCore, session: object, patience: Patience, waiting: Waiting) -> None:
+async def save_unit(core: SessionCore, session: object, patience: Patience, waiting: Waiting) -> None:
     """Save, and end what transaction is open; where the answer is lost, ask the server until it is known.
 
     A session that has lost an answer is the only one that can tell whether its work is done, so nothing

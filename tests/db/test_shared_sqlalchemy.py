@@ -12,6 +12,8 @@ from docsession import (
     AsyncDocumentStore,
     ConcurrencyException,
     DocumentStore,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
     InvalidOperationException,
     RequestExecutor,
     SessionOptions,
@@ -59,8 +61,8 @@ def async_store(postgres_url, database, request):
     return store
 
 
-def on(connection, **options):
-    return SessionOptions(request_executor=RequestExecutor.for_connection(connection), **options)
+def on(connection, bind=None):
+    return SessionOptions(request_executor=RequestExecutor.for_connection(connection, bind=bind))
 
 
 def order_of(store, key):
@@ -201,6 +203,34 @@ class TestTheOrm:
         assert order_of(store, session_id) is not None
 
 
+class TestSeveralEngines:
+    def test_one_is_chosen(self, store, engine):
+        """Of a session whose other engine is not even PostgreSQL."""
+        elsewhere = sqlalchemy.create_engine("sqlite://")
+        with (
+            Session(elsewhere, binds={Invoice: engine}) as owner,
+            store.open_session(session_options=on(owner, engine)) as session,
+        ):
+            for key in ("orders/1", "orders/2"):
+                session.store(Order(["a"]), key)
+                session.save_changes()
+                owner.add(Invoice(order_id=key))
+                owner.flush()
+                (owner.commit if key == "orders/1" else owner.rollback)()
+            assert session.advanced.has_changes()
+        elsewhere.dispose()
+        assert invoices(engine) == ["orders/1"]
+        assert [order_of(store, key) is None for key in ("orders/1", "orders/2")] == [False, True]
+
+    def test_what_cannot_be_chosen_is_told(self, engine, postgres_url):
+        with engine.connect() as connection, psycopg.connect(postgres_url) as bare:
+            for given in (connection, bare):
+                with refused(InvalidArgumentException, "bind chooses among the engines", "leave it out"):
+                    RequestExecutor.for_connection(given, bind=engine)
+        with Session(engine) as owner, refused(InvalidArgumentTypeException, "bind is an Engine", "not str"):
+            RequestExecutor.for_connection(owner, bind="default")
+
+
 class TestConnections:
     def test_savepoints_that_were_there_before_the_first_save_count(self, store, engine):
         with engine.connect() as owner, store.open_session(session_options=on(owner)) as session:
@@ -337,6 +367,21 @@ class TestTheAsyncOrm:
         async with store.open_session() as session:
             assert (await session.load(order.id, Order)).lines == ["a"]
             assert await session.load(late.id, Order) is None
+
+    async def test_one_of_several_engines_is_chosen(self, async_store, engine, postgres_url):
+        store = async_store
+        elsewhere = create_async_engine("postgresql+psycopg://elsewhere.invalid/x")
+        chosen = create_async_engine(sqlalchemy_url(postgres_url))
+        async with AsyncSession(elsewhere) as owner:
+            for end in (owner.rollback, owner.commit):
+                async with store.open_session(session_options=on(owner, chosen)) as session:
+                    assert await session.load("orders/1", Order) is None
+                    await session.store(Order(["a"]), "orders/1")
+                    await session.save_changes()
+                    await end()
+        await chosen.dispose()
+        async with store.open_session() as session:
+            assert await session.load("orders/1", Order) is not None
 
     async def test_a_scoped_session_is_asked_for_the_one_in_scope(self, async_store, postgres_url):
         store = async_store

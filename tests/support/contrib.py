@@ -16,5 +16,6 @@ CONTRIB = {
         "get_store",
         "no_autosave",
     ],
+    "docsession.contrib.flask": ["DocSession", "Problem", "ProblemMap", "json_response"],
     "docsession.contrib.otel": ["instrument"],
 }

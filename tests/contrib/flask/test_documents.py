@@ -1,0 +1,85 @@
+"""Documents by the ids that clients send, and answers of stored JSON."""
+
+import pytest
+
+from docsession import DocumentMismatchException, SessionOptions
+from docsession.contrib.flask import json_response
+
+
+@pytest.fixture(params=[None, lambda _name: SessionOptions(no_tracking=True)], ids=["tracking", "no tracking"])
+def shop(request, make_app, stored, note, visitor):
+    stored(note("found", ["a"]), "notes/1")
+    stored(visitor("someone"), "visitors/1")
+    app, docs = make_app(session_options=request.param)
+
+    @app.get("/notes/<path:key>")
+    def read(key):
+        return docs.load_or_404(key, note, description="There is no such note.").text
+
+    return app, docs
+
+
+class TestLoadOr404:
+    def test_it_loads(self, shop):
+        app, _docs = shop
+        assert app.test_client().get("/notes/notes/1").text == "found"
+
+    @pytest.mark.parametrize("key", ["notes/2", "nothing", "notes/%00", "%20", "ä" * 400, "visitors/1"])
+    def test_what_is_no_note_is_not_found(self, shop, key):
+        """Whatever the reason, also where a visitor looks like a note."""
+        app, _docs = shop
+        answer = app.test_client().get(f"/notes/{key}")
+        assert (answer.status_code, "There is no such note." in answer.text) == (404, True)
+
+    def test_it_may_be_of_another_shape(self, shop, store):
+        app, _docs = shop
+        with store.open_session() as session:
+            session.store({"text": 5, "@metadata": {"@collection": "Visitors"}}, "visitors/2")
+            session.save_changes()
+        assert app.test_client().get("/notes/visitors/2").status_code == 404
+
+    def test_a_note_that_is_broken_is_no_missing_note(self, shop, note, store):
+        app, docs = shop
+        with store.open_session() as session:
+            session.store({"text": 5, "@metadata": {"@collection": "Notes"}}, "notes/5")
+            session.save_changes()
+        with app.app_context(), pytest.raises(DocumentMismatchException):
+            docs.load_or_404("notes/5", note)
+
+    def test_without_a_class_it_is_a_dict(self, shop):
+        app, docs = shop
+        with app.app_context():
+            assert docs.load_or_404("visitors/1")["text"] == "someone"
+            assert docs.load_or_404("visitors/1", dict)["text"] == "someone"
+
+
+class TestJson:
+    @pytest.fixture
+    def client(self, shop, note):
+        app, docs = shop
+
+        @app.get("/one")
+        def one():
+            return json_response(docs.session.load_json("notes/1", note))
+
+        @app.get("/all")
+        def every():
+            return json_response(docs.session.query(note).json(envelope=True))
+
+        return app.test_client()
+
+    def test_it_is_what_is_stored(self, client):
+        answer = client.get("/one")
+        assert (answer.content_type, answer.json) == (
+            "application/json",
+            {"id": "notes/1", "text": "found", "tags": ["a"]},
+        )
+        assert client.get("/all").json == {"items": [answer.json], "total": 1}
+
+    @pytest.mark.parametrize("path", ["/one", "/all"])
+    def test_a_client_is_told_that_nothing_has_changed(self, client, path, stored, note):
+        tag = client.get(path).headers["ETag"]
+        answer = client.get(path, headers={"If-None-Match": f'"x", W/{tag}'})
+        assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
+        stored(note("new"), "notes/1")
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
