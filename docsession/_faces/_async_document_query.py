@@ -309,7 +309,8 @@ class AsyncDocumentQuery(RavenBuilding[T]):
             size: None: an array of the documents. A number: a page by keys, `{"items": […], "next": …, "previous": …}`.
             after: As in `page`.
             before: As in `page`.
-            envelope: True: `{"items": […], "total": …}`, of what `skip` and `take` leave.
+            envelope: True: with how many there are on all pages; without a size `{"items": […], "total": …}`, of what
+                `skip` and `take` leave.
 
         Raises:
             InvalidOperationException: The query has `select`, `group_by` or `distinct`, or `include` without an object.
@@ -317,7 +318,7 @@ class AsyncDocumentQuery(RavenBuilding[T]):
         """
         raw = RawJson(self._context)
         if size is not None:
-            return await raw.page(self._specification, size, after, before)
+            return await raw.page(self._specification, size, after, before, counted=envelope)
         if after is not None or before is not None:
             raise InvalidArgumentException("json(after=…) and json(before=…) take a size: json(20, after=token)")
         if envelope:

@@ -145,24 +145,36 @@ class QueryCompiler:
         """Return the statement for what the projection computes over all documents, whatever their order."""
         return self._compile("aggregate", asked, ordered=False, limited=False)
 
-    def keyset(self, asked: Specification, size: int, position: Position | None, *, backwards: bool) -> PageStatement:
+    def keyset(
+        self,
+        asked: Specification,
+        size: int,
+        position: Position | None,
+        *,
+        backwards: bool,
+        counted: bool = False,
+    ) -> PageStatement:
         """Return the statement for a page by keys, each row with its keys behind it.
 
-        It has one document too many, which tells whether another page follows.
+        It has one document too many, which tells whether another page follows. Where all are *counted*, the total comes
+        before the keys, and there is one row at least.
 
         Args:
             asked: What is asked for.
             size: How many documents the page has.
             position: What it comes after, or before; None: the beginning, or the end.
             backwards: True: what comes before, the nearest first.
+            counted: True: with how many there are on all pages.
         """
-        key: list[object] = ["keyset", backwards, position and tuple(each is None for each in position)]
+        key: list[object] = ["keyset", backwards, counted, position and tuple(each is None for each in position)]
         values: list[Any] = []
         self._walk_rows(asked, key, values)
         values += [size + 1, position]
-        compiled = self._known(tuple(key), lambda: self._write_keyset(asked, position, backwards=backwards))
-        names = (f"k{number}" for number in range(self.count_keys(asked)))
-        return PageStatement(compiled.statement(values), tuple(names), size)
+        compiled = self._known(
+            tuple(key), lambda: self._write_keyset(asked, position, backwards=backwards, counted=counted)
+        )
+        names = [f"k{number}" for number in range(self.count_keys(asked))]
+        return PageStatement(compiled.statement(values), ("total", *names) if counted else tuple(names), size)
 
     def form_of(self, asked: Specification) -> tuple[object, ...]:
         """Return what tells the rows and order of a query from those of others, whatever its constants are."""
@@ -198,7 +210,9 @@ class QueryCompiler:
                 keys += [Key(operand.sql(to, shape), shape, down) for shape in shapes_to_sort(operand.form)]
         return [*keys, Key("t.id", Shape.TEXT, down, nullable=False)]
 
-    def _write_keyset(self, asked: Specification, position: Position | None, *, backwards: bool) -> Compiled:
+    def _write_keyset(
+        self, asked: Specification, position: Position | None, *, backwards: bool, counted: bool
+    ) -> Compiled:
         to = Compilation(self._schema, self._id_key, self._access)
         where = self._where(to, asked)
         columns, _ = self._results(to, asked)
@@ -207,38 +221,37 @@ class QueryCompiler:
             keys = reversed_keys(keys)
         take, where_from = to.take(), to.take()
         limit = to.bind(take, _same)
+        own = tuple(f"c{number}" for number in range(len(columns))) or _DOCUMENT
+        own_keys = tuple(f"k{number}" for number in range(len(keys)))
         selected = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns)) or COLUMNS
         texts = ", ".join(f"{key.text} AS k{number}" for number, key in enumerate(keys))
         rows = f"SELECT {selected}, {texts} FROM {self.table.name} AS t"
         if position is None:
-            orders = ", ".join(key.order for key in keys)
-            return self._compiled_to(f"{rows}{where} ORDER BY {orders} LIMIT {limit}", to, asked, paged=True)
-        bounds: dict[int, str] = {}
+            page = f"{rows}{where} ORDER BY {', '.join(key.order for key in keys)} LIMIT {limit}"
+        else:
+            bounds: dict[int, str] = {}
 
-        def bind(number: int) -> str:
-            if number not in bounds:
-                key = keys[number]
-                bounds[number] = to.bind(where_from, lambda position: bound(key, position[number]), key.cast)
-            return bounds[number]
+            def bind(number: int) -> str:
+                if number not in bounds:
+                    key = keys[number]
+                    bounds[number] = to.bind(where_from, lambda position: bound(key, position[number]), key.cast)
+                return bounds[number]
 
-        parts = []
-        for number, (conditions, first) in enumerate(ranges(keys, [each is None for each in position], bind)):
-            orders = ", ".join(key.order for key in keys[min(first, len(keys) - 1) :])
-            left = "".join(f" - (SELECT count(*) FROM r{earlier})" for earlier in range(number))
-            joined = f"{where} AND " if where else " WHERE "
-            condition = " AND ".join(conditions)
-            parts.append(f"r{number} AS MATERIALIZED ({rows}{joined}{condition} ORDER BY {orders} LIMIT {limit}{left})")
-        together = " UNION ALL ".join(f"SELECT * FROM r{number}" for number in range(len(parts)))
-        names = [f"c{number}" for number in range(len(columns))] or [
-            "id",
-            "data",
-            "metadata",
-            "version",
-            "last_modified",
-        ]
-        names += [f"k{number}" for number in range(len(keys))]
-        together = together.replace("*", ", ".join(names))
-        return self._compiled_to(f"WITH {', '.join(parts)} {together}", to, asked, paged=True)
+            parts = []
+            for number, (conditions, first) in enumerate(ranges(keys, [each is None for each in position], bind)):
+                further = f"{where} AND " if where else " WHERE "
+                orders = ", ".join(key.order for key in keys[min(first, len(keys) - 1) :])
+                left = "".join(f" - (SELECT count(*) FROM r{earlier})" for earlier in range(number))
+                part = f"{rows}{further}{' AND '.join(conditions)} ORDER BY {orders} LIMIT {limit}{left}"
+                parts.append(f"r{number} AS MATERIALIZED ({part})")
+            names = ", ".join(own + own_keys)
+            together = " UNION ALL ".join(f"SELECT {names} FROM r{number}" for number in range(len(parts)))
+            page = f"WITH {', '.join(parts)} {together}"
+        if counted:
+            names = ", ".join([*(f"p.{name}" for name in own), "n.total", *(f"p.{name}" for name in own_keys)])
+            total = f"SELECT count(*) AS total FROM {self.table.name} AS t{where}"
+            page = f"SELECT {names} FROM ({total}) AS n LEFT JOIN ({page}) AS p ON true"
+        return self._compiled_to(page, to, asked, paged=True)
 
     def delete(self, asked: Specification, *, returning: bool) -> QueryStatement:
         """Return the statement that deletes the documents; it returns their rows, or their ids alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from docsession._documents._mapping import DocumentMapping
@@ -25,6 +26,25 @@ SendPage: TypeAlias = Callable[[Specification, QueryCompiler, PageStatement], Aw
 _LARGEST_PAGE = 2**31
 
 
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The rows of a page.
+
+    Attributes:
+        rows: What the query finds.
+        next: The token for the page after this one.
+        previous: The token for the page before it.
+        total: How many there are on all pages; None where they were not counted.
+        source: Where it lies; None where nobody has stored one.
+    """
+
+    rows: Rows
+    next: str | None = None
+    previous: str | None = None
+    total: int | None = None
+    source: tuple[TableStatements, DocumentMapping[Any]] | None = None
+
+
 class KeysetPaging:
     """Asks for pages by keys, in one session."""
 
@@ -40,28 +60,39 @@ class KeysetPaging:
         """Return a page by keys: what comes after or before a token."""
 
         async def ask(asked: Specification) -> Page[Any]:
-            rows, following, preceding, found = await self.rows(asked, size, after, before, self._asking.send_page)
-            items = [] if found is None else self._answers.results(rows, *found, asked)
-            return Page(items, next=following, previous=preceding)
+            found = await self.rows(asked, size, after, before, self._asking.send_page)
+            items = [] if found.source is None else self._answers.results(found.rows, *found.source, asked)
+            return Page(items, next=found.next, previous=found.previous)
 
         _check_keyset(asked, size, after, before)
         return await self._asking.guarded("page", asked, ask)
 
     async def rows(
-        self, asked: Specification, size: int, after: str | None, before: str | None, send: SendPage
-    ) -> tuple[Rows, str | None, str | None, tuple[TableStatements, DocumentMapping[Any]] | None]:
-        """Return the rows of a page by keys, the tokens for the one after it and before it, and where it lies."""
+        self,
+        asked: Specification,
+        size: int,
+        after: str | None,
+        before: str | None,
+        send: SendPage,
+        *,
+        counted: bool = False,
+    ) -> PageRows:
+        """Return the rows of a page by keys; where all are *counted*, with the total."""
         _check_keyset(asked, size, after, before)
-        found = await self._asking.find(asked)
-        if found is None:
-            return [], None, None, None
-        compiler = self._asking.compiler(*found)
+        source = await self._asking.find(asked)
+        if source is None:
+            return PageRows([], total=0 if counted else None)
+        compiler = self._asking.compiler(*source)
         digest, count = digest_of(compiler.form_of(asked)), compiler.count_keys(asked)
         secret = self._context.conventions.page_token_key
         token = before if before is not None else after
         position = None if token is None else read_token(token, digest, count, secret)
         backwards = before is not None
-        rows = await send(asked, compiler, compiler.keyset(asked, size, position, backwards=backwards))
+        rows = await send(asked, compiler, compiler.keyset(asked, size, position, backwards=backwards, counted=counted))
+        total = None
+        if counted:
+            total = rows[0][-count - 1]
+            rows = [row for row in rows if row[-1] is not None]  # an empty page has the total alone, and no keys
         has_more = len(rows) > size
         rows = rows[:size]
         if backwards:
@@ -72,7 +103,8 @@ class KeysetPaging:
 
         following = token_of(rows[-1]) if rows and (has_more or backwards) else None
         preceding = token_of(rows[0]) if rows and (has_more if backwards else token is not None) else None
-        return [row[:-count] for row in rows], following, preceding, found
+        behind = count + counted
+        return PageRows([row[:-behind] for row in rows], following, preceding, total, source)
 
 
 def _check_keyset(asked: Specification, size: int, after: str | None, before: str | None) -> None:

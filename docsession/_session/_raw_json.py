@@ -167,8 +167,10 @@ class RawJson:
         _refuse(asked)
         return await self._asking.guarded("json", asked, ask)
 
-    async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> QueryJson:
-        """Return a page by keys, with the tokens of its neighbours, and what its documents refer to, likewise."""
+    async def page(
+        self, asked: Specification, size: int, after: str | None, before: str | None, *, counted: bool
+    ) -> QueryJson:
+        """Return a page by keys, with the tokens of its neighbours and what its documents refer to, likewise."""
 
         async def ask(asked: Specification) -> QueryJson:
             arrived: Arrived = []
@@ -178,9 +180,10 @@ class RawJson:
                 arrived.extend(along)
                 return rows
 
-            rows, following, preceding, found = await KeysetPaging(self._context).rows(asked, size, after, before, send)
-            member = _id_member(None if found is None else found[1])
-            return _object(asked, member, rows, self._named(asked, arrived), tokens=(following, preceding))
+            found = await KeysetPaging(self._context).rows(asked, size, after, before, send, counted=counted)
+            member = _id_member(None if found.source is None else found.source[1])
+            tokens = (found.next, found.previous)
+            return _object(asked, member, found.rows, self._named(asked, arrived), total=found.total, tokens=tokens)
 
         _refuse(asked)
         return await self._asking.guarded("json", asked, ask)

@@ -85,12 +85,34 @@ async def test_envelopes(store):
         assert (await query.page(3, after=first["next"])).items[0].size == 3
 
 
+async def test_a_page_by_keys_with_the_total(store):
+    await save(store, *(Item("x", i, f"items/{i}") for i in range(5)), Item("y", 9, "items/9"))
+    async with store.open_session() as session:
+        query = session.query(Item).where(name="x").order_by("-size")
+        first = await query.json(2, envelope=True)
+        second = await query.json(2, after=first.next, envelope=True)
+        back = await query.json(2, before=second.previous, envelope=True)
+        assert [[each["size"] for each in json.loads(page)["items"]] for page in (first, second, back)] == [
+            [4, 3],
+            [2, 1],
+            [4, 3],
+        ]
+        assert [json.loads(page)["total"] for page in (first, second, back)] == [5, 5, 5]
+        assert first.total == 5
+        assert session.advanced.number_of_requests == 3
+        none = await query.where(size=7).json(2, envelope=True)
+        assert json.loads(none) == {"items": [], "total": 0, "next": None, "previous": None}
+        with_shelves = await query.include("name", Shelf).json(2, after=first.next, envelope=True)
+        assert (with_shelves.total, json.loads(with_shelves)["includes"]) == (5, {})
+
+
 async def test_before_anything_was_stored(store):
     async with store.open_session() as session:
         query = session.query(Item)
         assert await query.json() == b"[]"
         assert json.loads(await query.json(envelope=True)) == {"items": [], "total": 0}
         assert json.loads(await query.json(5)) == {"items": [], "next": None, "previous": None}
+        assert (await query.json(5, envelope=True)).total == 0
         assert await session.load_json("items/1") is None
 
 
