@@ -18,7 +18,7 @@ from docsession._query._query import Specification
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
-from docsession._session._including import Arrived, CompileIncluding, IncludePath, Including
+from docsession._session._including import Arrived, Including, IncludingQuery
 from docsession._session._loading import Loader
 from docsession._sql._tables import TableStatements
 
@@ -54,10 +54,7 @@ class Asking:
             await context.database.find_extension(name)
             return await context.database.up_to_date(lambda: ask(asked))
         except RavenException as error:
-            if error.sqlstate == _INVALID_REGEX:
-                raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
-            if error.sqlstate == _UNDEFINED_OBJECT:
-                raise InvalidArgumentException(f"PostgreSQL does not know the language of a search: {error}") from error
+            check_blame(error)
             raise
         finally:
             context.leave()
@@ -107,7 +104,7 @@ class Asking:
             known[table, mapping.entity_class] = compiler
         return compiler
 
-    async def compiled(self, compile_: Callable[[], Statement]) -> Statement:
+    async def compiled(self, compile_: Callable[[], R]) -> R:
         """Return what *compile_* does, having looked for the extension that it may need."""
         try:
             return compile_()
@@ -147,13 +144,8 @@ class Asking:
         """Send the statement for documents; what they refer to comes along where that is asked for, and is kept."""
         if not asked.includes:
             return await self.send(page.statement)
-        context = self._context
-        if asked.no_tracking or context.no_tracking or asked.projection is not None:
-            raise InvalidOperationException(
-                "what is not tracked, and what select() returns, has nowhere to keep included documents"
-            )
-        paths, compile_ = self._included(asked, compiler, page)
-        return await Including(context).take(compile_, compiler.table, paths, page.first)
+        query = await self.including(asked, compiler, page)
+        return await Including(self._context).keep(query, await self._loader.request_and_catch_up(query.statement))
 
     async def read_page(
         self, asked: Specification, compiler: QueryCompiler, page: PageStatement
@@ -161,16 +153,34 @@ class Asking:
         """Do that without keeping anything in the session, and return what came along, too."""
         if not asked.includes:
             return await self.send(page.statement), []
-        paths, compile_ = self._included(asked, compiler, page)
-        return await Including(self._context).read(compile_, compiler.table, paths, page.first)
+        query = await self.including(asked, compiler, page, kept=False)
+        rows = await self._loader.request_and_catch_up(query.statement)
+        return await Including(self._context).tell_apart(query, rows)
 
-    def _included(
-        self, asked: Specification, compiler: QueryCompiler, page: PageStatement
-    ) -> tuple[list[IncludePath], CompileIncluding]:
+    async def including(
+        self, asked: Specification, compiler: QueryCompiler, page: PageStatement, *, kept: bool = True
+    ) -> IncludingQuery:
+        """Return the query for documents and what they refer to, about to be sent.
+
+        Args:
+            asked: What is asked for.
+            compiler: That of the table.
+            page: The documents alone.
+            kept: True: what comes along is kept in the session.
+        """
         context = self._context
+        if kept and (asked.no_tracking or context.no_tracking or asked.projection is not None):
+            raise InvalidOperationException(
+                "what is not tracked, and what select() returns, has nowhere to keep included documents"
+            )
         separator = context.database.separator
-        paths = include_paths(asked.includes, asked.object_type, context.mappings)
-        return paths, lambda includes, tracked: compiler.including(page, includes, separator, tracked)
+        return await Including(context).prepare(
+            lambda includes, tracked: compiler.including(page, includes, separator, tracked),
+            compiler.table,
+            include_paths(asked.includes, asked.object_type, context.mappings),
+            page.first,
+            kept=kept,
+        )
 
 
 def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any]:
@@ -185,6 +195,18 @@ def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any
             f"{asked.collection!r}; documents of any collection come as dicts: query(dict, {asked.collection!r})"
         )
     return mapping
+
+
+def check_blame(error: RavenException) -> None:
+    """Say of a failure whether what was given to a query is to blame.
+
+    Raises:
+        InvalidArgumentException: It is.
+    """
+    if error.sqlstate == _INVALID_REGEX:
+        raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
+    if error.sqlstate == _UNDEFINED_OBJECT:
+        raise InvalidArgumentException(f"PostgreSQL does not know the language of a search: {error}") from error
 
 
 def check_complete(operation: str, asked: Specification) -> None:

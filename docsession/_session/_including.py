@@ -34,65 +34,93 @@ class IncludePath:
         self.mapping = mapping
 
 
+class IncludingQuery:
+    """A query that brings along what its documents refer to, about to be sent.
+
+    Attributes:
+        statement: The statement.
+        table: Where the query looks.
+        includes: What is to come along.
+        asked: The same, as the statement asks for it.
+        tables: Where the rows of the statement come from, by their position.
+        first: With how many of the documents; None: all.
+    """
+
+    __slots__ = ("asked", "first", "includes", "statement", "table", "tables")
+
+    def __init__(
+        self,
+        compile_: CompileIncluding,
+        table: TableStatements,
+        includes: Sequence[IncludePath],
+        asked: Sequence[Include],
+        tracked: list[str],
+        first: int | None,
+    ) -> None:
+        self.statement, self.tables = compile_(asked, tracked)
+        self.table = table
+        self.includes = includes
+        self.asked = asked
+        self.first = first
+
+
 class Including(Reader):
     """Reads what documents refer to, for one session."""
 
     __slots__ = ()
 
-    async def take(
+    async def prepare(
         self,
         compile_: CompileIncluding,
         table: TableStatements,
         includes: Sequence[IncludePath],
-        first: int | None = None,
-    ) -> list[Row]:
-        """Ask a query and keep what its documents refer to.
+        first: int | None,
+        *,
+        kept: bool = True,
+    ) -> IncludingQuery:
+        """Return a query that is about to be sent.
 
         Args:
             compile_: Makes the statement.
-            table: Where the query looks.
+            table: Where it looks.
             includes: What is to come along.
             first: With how many of the documents; None: all.
+            kept: False: it comes along whatever the session knows of it.
+        """
+        asked = await self.resolve(includes, (table,))
+        return IncludingQuery(compile_, table, includes, asked, list(self._context.map.by_id) if kept else [], first)
+
+    async def keep(self, query: IncludingQuery, rows: Iterable[Row]) -> list[Row]:
+        """Keep what the documents of an answer refer to.
 
         Returns:
             The rows of the query, with its further columns behind those of a load.
         """
-        asked = await self.resolve(includes, (table,))
-        statement, tables = compile_(asked, list(self._context.map.by_id))
-        found, arrived = _told_apart(await self.request_and_catch_up(statement), tables)
+        found, arrived = _told_apart(rows, query.tables)
         self.remember(arrived)
-        await self.follow((table,), includes, asked, _referred(found[:first], includes))
+        referred = _referred(found[: query.first], query.includes)
+        await self.follow((query.table,), query.includes, query.asked, referred)
         return found
 
-    async def read(
-        self,
-        compile_: CompileIncluding,
-        table: TableStatements,
-        includes: Sequence[IncludePath],
-        first: int | None = None,
-    ) -> tuple[list[Row], Arrived]:
-        """Do that without looking at what the session knows, and without keeping anything in it.
+    async def tell_apart(self, query: IncludingQuery, rows: Iterable[Row]) -> tuple[list[Row], Arrived]:
+        """Return the rows of the query, and of what they refer to, without keeping anything in the session.
 
         The documents are looked into only where it is not said of which class those are that they refer to.
-
-        Returns:
-            The rows of the query, and what they refer to.
         """
         database = self._context.database
-        asked = await self.resolve(includes, (table,))
-        statement, tables = compile_(asked, [])
-        found, arrived = _told_apart(await self.request_and_catch_up(statement), tables)
-        now = await self.resolve(includes, (table,))
+        includes, asked = query.includes, query.asked
+        found, arrived = _told_apart(rows, query.tables)
+        now = await self.resolve(includes, (query.table,))
         doubtful = [
             number
             for number, include in enumerate(includes)
             if include.mapping is None or now[number].tables != asked[number].tables
         ]
         late: dict[TableStatements, dict[str, None]] = {}
-        referred = _referred(found[:first], [includes[number] for number in doubtful])
+        referred = _referred(found[: query.first], [includes[number] for number in doubtful])
         catalogue = database.catalogue or await database.refresh()
         for number, ids in zip(doubtful, referred, strict=True):
-            self._learn((table,), includes[number], ids)
+            self._learn((query.table,), includes[number], ids)
             for key in ids:
                 prefix = prefix_of(key, database.separator)
                 for each in catalogue.tables_of(prefix, includes[number].mapping):

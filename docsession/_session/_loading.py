@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,8 +19,31 @@ from docsession._session._database import Catalogue
 from docsession._session._including import IncludePath, Including
 from docsession._session._reading import Reader, decode_document, strings_at
 from docsession._session._tracked import Tracked
-from docsession._sql._load import load_many, load_starting_with, load_with_includes
+from docsession._sql._load import Include, load_many, load_starting_with, load_with_includes
 from docsession._sql._tables import TableStatements
+
+
+@dataclass(frozen=True, slots=True)
+class IncludingLoad:
+    """A load that brings along what the documents refer to, about to be sent.
+
+    Attributes:
+        statement: The statement.
+        tables: Where its rows come from, by their position.
+        count: How many of the tables hold what is loaded.
+        includes: What is to come along.
+        asked: The same, as the statement asks for it.
+        known: What the store keeps of the documents.
+        decoded: Those of *known* that are loaded, decoded.
+    """
+
+    statement: Statement
+    tables: Sequence[TableStatements]
+    count: int
+    includes: Sequence[IncludePath]
+    asked: Sequence[Include]
+    known: Kept
+    decoded: Mapping[str, object]
 
 
 class Loader(Reader):
@@ -47,7 +71,8 @@ class Loader(Reader):
             # The catalogue was asked, and knows no table for any of them: that was the request.
             context.requests.count(context.operation)
         elif includes:
-            await self._fetch_including(list(parts.items()), mapping, includes, found)
+            load = await self.plan_including(list(parts.items()), includes)
+            found = await self.take_including(load, await self.request_and_catch_up(load.statement), mapping)
         elif len(parts) == 1:
             ((table, wanted),) = parts.items()
             rows = await (self.read_one(table, wanted[0]) if len(wanted) == 1 else self.read_many([(table, wanted)]))
@@ -57,7 +82,7 @@ class Loader(Reader):
             for row in await self.read_many(list(parts.items())):
                 found[row[0]] = self.materialise(row, tables[row[5]], mapping)
         if len(found) < len(keys):
-            await self._look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
+            await self.look_again([key for key in keys if key not in found], tuple(parts), mapping, found)
         return found
 
     async def parts_of(
@@ -76,7 +101,7 @@ class Loader(Reader):
                 parts.setdefault(table, []).extend(by_prefix[prefix])
         return parts
 
-    async def _look_again(
+    async def look_again(
         self,
         keys: Sequence[str],
         asked: tuple[TableStatements, ...],
@@ -190,54 +215,66 @@ class Loader(Reader):
             raise became_another(tracked.id, mapping.entity_class, actual.entity_class)
         return data, stored
 
-    async def _fetch_including(
-        self,
-        parts: list[tuple[TableStatements, list[str]]],
-        mapping: DocumentMapping[Any] | None,
-        includes: Sequence[IncludePath],
-        found: dict[str, object],
-    ) -> None:
-        sources = tuple(table for table, _ in parts)
-        including = Including(self._context)
-        asked = await including.resolve(includes, sources)
+    async def plan_including(
+        self, parts: list[tuple[TableStatements, list[str]]], includes: Sequence[IncludePath]
+    ) -> IncludingLoad:
+        """Return a load that brings along what the documents refer to, about to be sent."""
+        asked = await Including(self._context).resolve(includes, tuple(table for table, _ in parts))
         known, decoded = self.expected(parts, asked)
-        statement, tables = load_with_includes(
-            parts, asked, self._context.database.separator, list(self._context.map.by_id), known
-        )
-        rows = self.complete(await self.request_and_catch_up(statement), tables, known)
-        referred: list[dict[str, None]] = [{} for _ in includes]
+        tracked = list(self._context.map.by_id)
+        statement, tables = load_with_includes(parts, asked, self._context.database.separator, tracked, known)
+        return IncludingLoad(statement, tables, len(parts), includes, asked, known, decoded)
+
+    async def take_including(
+        self, load: IncludingLoad, sent: Sequence[Row], mapping: DocumentMapping[Any] | None
+    ) -> dict[str, object]:
+        """Return the entities of an answer by id, and keep what they refer to."""
+        including = Including(self._context)
+        found: dict[str, object] = {}
+        referred: list[dict[str, None]] = [{} for _ in load.includes]
         arrived = []
-        for row in rows:
-            if row[5] < len(parts):
-                kept = known.get(row[0])
-                is_decoded = kept is not None and row[1] is kept[1] and row[0] in decoded
-                document = decoded[row[0]] if is_decoded else decode_document(row[1][1:])
-                for ids, include in zip(referred, includes, strict=True):
+        for row in self.complete(sent, load.tables, load.known):
+            if row[5] < load.count:
+                kept = load.known.get(row[0])
+                is_decoded = kept is not None and row[1] is kept[1] and row[0] in load.decoded
+                document = load.decoded[row[0]] if is_decoded else decode_document(row[1][1:])
+                for ids, include in zip(referred, load.includes, strict=True):
                     ids.update(dict.fromkeys(strings_at(document, include.path)))
-                found[row[0]] = self.materialise(row, tables[row[5]], mapping)
+                found[row[0]] = self.materialise(row, load.tables[row[5]], mapping)
             else:
-                arrived.append((row, tables[row[5]]))
+                arrived.append((row, load.tables[row[5]]))
         including.remember(arrived)
-        await including.follow(sources, includes, asked, referred)
+        await including.follow(tuple(load.tables[: load.count]), load.includes, load.asked, referred)
+        return found
 
     async def fetch_changed(
         self, key: str, version: int, mapping: DocumentMapping[Any] | None
     ) -> tuple[Row, TableStatements] | None:
         """Return the row of a document, without the document where it has *version*, and its table."""
         context = self._context
-        prefix = prefix_of(key, context.database.separator)
-        tables = await context.database.tables_for(prefix, mapping)
+        tables = await context.database.tables_for(prefix_of(key, context.database.separator), mapping)
         if not tables:
             context.requests.count(context.operation)
             return None
-        statements = [Statement(table.load_changed, (key, version)) for table in tables]
-        answers = await self.request(statements, may_lag=False)  # what is older than *version* is no change
+        # What is older than *version* is no change.
+        answers = await self.request(changed_in(tables, key, version), may_lag=False)
+        return await self.take_changed(key, version, mapping, tables, answers)
+
+    async def take_changed(
+        self,
+        key: str,
+        version: int,
+        mapping: DocumentMapping[Any] | None,
+        tables: Sequence[TableStatements],
+        answers: Sequence[Sequence[Row]],
+    ) -> tuple[Row, TableStatements] | None:
+        """Return what `changed_in` has found in *tables*; where it is nothing, tables that are new are asked, too."""
+        context = self._context
         found = _first(tables, answers)
         if found is None:
-            later = (await context.database.refresh()).tables_of(prefix, mapping)
+            later = (await context.database.refresh()).tables_of(prefix_of(key, context.database.separator), mapping)
             if later := tuple(table for table in later if table not in tables):
-                statements = [Statement(table.load_changed, (key, version)) for table in later]
-                found = _first(later, await context.run(Request(statements)))
+                found = _first(later, await context.run(Request(changed_in(later, key, version))))
         return found
 
     async def starting_with(
@@ -288,6 +325,11 @@ class Loader(Reader):
             return [self.materialise(row, tables[row[5]], mapping) for row in rows if row[0] not in context.map.deleted]
 
         return await database.up_to_date(ask)
+
+
+def changed_in(tables: Iterable[TableStatements], key: str, version: int) -> list[Statement]:
+    """Return the statements that look for a document, and leave out its data where it has *version*."""
+    return [Statement(table.load_changed, (key, version)) for table in tables]
 
 
 def _first(tables: Sequence[TableStatements], answers: Sequence[Sequence[Row]]) -> tuple[Row, TableStatements] | None:

@@ -33,12 +33,16 @@ class Reader:
 
     async def request_and_catch_up(self, statement: Statement) -> list[Row]:
         """Send a statement that relies on the catalogue, which is read anew where it has grown meanwhile."""
+        rows, size = await self.request([statement, self._context.database.system.size()])
+        await self.catch_up(size)
+        return rows
+
+    async def catch_up(self, size: Sequence[Row]) -> None:
+        """Read the catalogue anew where the answer to `size` says that it has grown meanwhile."""
         database = self._context.database
         known = database.catalogue
-        rows, ((size,),) = await self.request([statement, database.system.size()])
-        if known is None or size != len(known.pairs):
+        if known is None or size[0][0] != len(known.pairs):
             await database.refresh()
-        return rows
 
     async def read_one(self, table: TableStatements, key: str, *, may_lag: bool = True) -> Sequence[Row]:
         """Return the row of one document, if there is one; one request."""
