@@ -62,7 +62,7 @@ from docsession._faces._advanced import AdvancedSession
 from docsession._faces._assertions import assert_uses_index
 from docsession._faces._async_advanced import AsyncAdvancedSession
 from docsession._faces._async_document_query import AsyncDocumentQuery, AsyncReturningQuery
-from docsession._faces._async_lazy_reading import AsyncBatch, AsyncLazySessionOperations
+from docsession._faces._async_lazy_reading import AsyncBatch, AsyncLazyLoaderWithInclude, AsyncLazySessionOperations
 from docsession._faces._async_raw_query import AsyncRawDocumentQuery
 from docsession._faces._async_session import AsyncDocumentSession, AsyncLoaderWithInclude
 from docsession._faces._async_store import AsyncDocumentStore
@@ -75,7 +75,7 @@ from docsession._faces._cluster_transaction import (
 from docsession._faces._document_query import DocumentQuery, ReturningQuery
 from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncEagerSessionOperations, AsyncLazy, EagerSessionOperations, Lazy
-from docsession._faces._lazy_reading import Batch, LazySessionOperations
+from docsession._faces._lazy_reading import Batch, LazyLoaderWithInclude, LazySessionOperations
 from docsession._faces._maintenance import AsyncMaintenance, Maintenance
 from docsession._faces._operations import AsyncOperationExecutor, OperationExecutor
 from docsession._faces._raw_query import RawDocumentQuery
@@ -165,6 +165,7 @@ __all__ = [
     "AsyncEagerSessionOperations",
     "AsyncLazy",
     "AsyncLazyClusterTransactionOperations",
+    "AsyncLazyLoaderWithInclude",
     "AsyncLazySessionOperations",
     "AsyncLoaderWithInclude",
     "AsyncMaintenance",
@@ -231,6 +232,7 @@ __all__ = [
     "InvalidPageTokenException",
     "Lazy",
     "LazyClusterTransactionOperations",
+    "LazyLoaderWithInclude",
     "LazySessionOperations",
     "LoaderWithInclude",
     "Maintenance",

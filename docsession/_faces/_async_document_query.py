@@ -21,7 +21,7 @@ from docsession._session._asking import mapping_for
 from docsession._session._changing import Changing
 from docsession._session._context import SessionContext
 from docsession._session._keyset_paging import KeysetPaging
-from docsession._session._lazy_reading import lazy_count, lazy_documents
+from docsession._session._lazy_queries import lazy_count, lazy_documents
 from docsession._session._query_plans import QueryPlans
 from docsession._session._query_values import Page, QueryPlan, QuerySql
 from docsession._session._querying import Querying
@@ -325,14 +325,17 @@ class AsyncDocumentQuery(RavenBuilding[T]):
             return await raw.envelope(self._specification)
         return await raw.documents(self._specification)
 
-    def lazily(self) -> AsyncLazy[list[T]]:
+    def lazily(self, on_eval: Callable[[list[T]], object] | None = None) -> AsyncLazy[list[T]]:
         """Return what will be the documents, asked for together with all that the session waits for.
 
         (RavenDB: query.lazily)
+
+        Args:
+            on_eval: Called with the documents once they are there; a plain function on both faces.
         """
         context = self._context
         operation = context.lazies.add(lazy_documents(context, self._specification))
-        return AsyncLazy(context.lazies, operation, lambda: operation.found)
+        return AsyncLazy(context.lazies, operation, lambda: operation.found.items, on_eval)
 
     def count_lazily(self) -> AsyncLazy[int]:
         """Return what will be the number of documents, likewise (RavenDB: query.count_lazily)."""

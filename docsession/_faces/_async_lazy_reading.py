@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from typing_extensions import override
 
+from docsession._documents._paths import PathLike
 from docsession._faces._async_document_query import AsyncDocumentQuery
+from docsession._faces._includes import IncludeBuilder
 from docsession._faces._lazy import AsyncLazy
 from docsession._session._context import SessionContext
-from docsession._session._lazy_reading import (
-    lazy_count,
-    lazy_documents,
-    lazy_load,
-    lazy_page,
-    lazy_starting_with,
-)
+from docsession._session._lazy import LazyOperation
+from docsession._session._lazy_loads import lazy_conditional_load, lazy_load, lazy_starting_with
+from docsession._session._lazy_queries import lazy_count, lazy_documents, lazy_page
+from docsession._session._loads import ConditionalLoadResult
 from docsession._session._query_values import Page
 
 T = TypeVar("T")
@@ -42,26 +42,69 @@ class AsyncLazySessionOperations:
         return f"<{type(self).__qualname__}>"
 
     @overload
-    def load(self, ids: str, object_type: type[T]) -> AsyncLazy[T | None]: ...
+    def load(
+        self, ids: str, object_type: type[T], on_eval: Callable[[T | None], object] | None = None
+    ) -> AsyncLazy[T | None]: ...
     @overload
-    def load(self, ids: str, object_type: None = None) -> AsyncLazy[Any]: ...
+    def load(
+        self, ids: str, object_type: None = None, on_eval: Callable[[Any], object] | None = None
+    ) -> AsyncLazy[Any]: ...
     @overload
-    def load(self, ids: Keys, object_type: type[T]) -> AsyncLazy[dict[str, T | None]]: ...
+    def load(
+        self, ids: Keys, object_type: type[T], on_eval: Callable[[dict[str, T | None]], object] | None = None
+    ) -> AsyncLazy[dict[str, T | None]]: ...
     @overload
-    def load(self, ids: Keys, object_type: None = None) -> AsyncLazy[dict[str, Any]]: ...
-    def load(self, ids: str | Keys, object_type: type[Any] | None = None) -> AsyncLazy[Any]:
+    def load(
+        self, ids: Keys, object_type: None = None, on_eval: Callable[[dict[str, Any]], object] | None = None
+    ) -> AsyncLazy[dict[str, Any]]: ...
+    def load(
+        self, ids: str | Keys, object_type: type[Any] | None = None, on_eval: Callable[[Any], object] | None = None
+    ) -> AsyncLazy[Any]:
         """Return what will be the document with an id, or a dict of those with several.
 
         Args:
             ids: An id, or ids.
             object_type: The class of the documents; None gives dicts.
+            on_eval: Called with the answer once it is there; a plain function on both faces.
         """
-        context = self._context
         if isinstance(ids, str):
-            one = context.lazies.add(lazy_load(context, [ids], object_type))
-            return AsyncLazy(context.lazies, one, lambda: one.entity(ids))
-        many = context.lazies.add(lazy_load(context, ids, object_type))
-        return AsyncLazy(context.lazies, many, many.entities)
+            one = lazy_load(self._context, [ids], object_type)
+            return self._wait(one, lambda: one.found.get(ids), on_eval)
+        many = lazy_load(self._context, ids, object_type)
+        return self._wait(many, lambda: many.found, on_eval)
+
+    def include(self, path: PathLike, object_type: type | None = None) -> AsyncLazyLoaderWithInclude:
+        """Bring along the documents whose ids stand at *path*, with those of the following `load`.
+
+        Args:
+            path: As in `IncludeBuilder.include_documents`.
+            object_type: The class of those documents.
+        """
+        return AsyncLazyLoaderWithInclude(self._context).include(path, object_type)
+
+    @overload
+    def conditional_load(
+        self, key: str, change_vector: str | None, object_type: type[T]
+    ) -> AsyncLazy[ConditionalLoadResult[T]]: ...
+    @overload
+    def conditional_load(
+        self, key: str, change_vector: str | None, object_type: None = None
+    ) -> AsyncLazy[ConditionalLoadResult[Any]]: ...
+    def conditional_load(
+        self, key: str, change_vector: str | None, object_type: type[Any] | None = None
+    ) -> AsyncLazy[ConditionalLoadResult[Any]]:
+        """Return what will be a document, unless it has *change_vector*; see `AsyncAdvancedSession.conditional_load`.
+
+        Args:
+            key: The id.
+            change_vector: The one that is known.
+            object_type: The class of the document; None gives a dict.
+
+        Raises:
+            InvalidArgumentException: There is no change vector.
+        """
+        one = lazy_conditional_load(self._context, key, change_vector, object_type)
+        return self._wait(one, lambda: one.found)
 
     @overload
     def load_starting_with(
@@ -108,8 +151,45 @@ class AsyncLazySessionOperations:
         """
         context = self._context
         asked = lazy_starting_with(context, id_prefix, object_type, matches, start, page_size, exclude, start_after)
-        operation = context.lazies.add(asked)
-        return AsyncLazy(context.lazies, operation, lambda: operation.found)
+        return self._wait(asked, lambda: asked.found)
+
+    def _wait(
+        self, operation: LazyOperation, answer: Callable[[], Any], on_eval: Callable[[Any], object] | None = None
+    ) -> AsyncLazy[Any]:
+        return AsyncLazy(self._context.lazies, self._context.lazies.add(operation), answer, on_eval)
+
+
+class AsyncLazyLoaderWithInclude:
+    """A load that is asked for later, and brings along what the documents refer to.
+
+    (RavenDB: LazyMultiLoaderWithInclude)
+    """
+
+    __slots__ = ("_builder", "_context")
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._builder = IncludeBuilder()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}, whose load(id, Company) returns a AsyncLazy of a dict of documents by id>"
+
+    def include(self, path: PathLike, object_type: type | None = None) -> Self:
+        """Add a path; see `AsyncLazySessionOperations.include`."""
+        self._builder.include_documents(path, object_type)
+        return self
+
+    @overload
+    def load(self, ids: str | Keys, object_type: type[T]) -> AsyncLazy[dict[str, T | None]]: ...
+    @overload
+    def load(self, ids: str | Keys, object_type: None = None) -> AsyncLazy[dict[str, Any]]: ...
+    def load(self, ids: str | Keys, object_type: type[T] | None = None) -> AsyncLazy[Any]:
+        """Return what will be a dict with every id that is asked for, also for a single one."""
+        context = self._context
+        keys = [ids] if isinstance(ids, str) else ids
+        asked = lazy_load(context, keys, object_type, self._builder.paths(object_type, context.mappings))
+        return AsyncLazy(context.lazies, context.lazies.add(asked), lambda: asked.found)
 
 
 class AsyncBatch(AsyncLazySessionOperations):
@@ -119,18 +199,18 @@ class AsyncBatch(AsyncLazySessionOperations):
 
     def all(self, query: AsyncDocumentQuery[T]) -> AsyncLazy[list[T]]:
         """Return what will be the documents of a query."""
-        operation = self._context.lazies.add(lazy_documents(self._context, query.specification))
-        return AsyncLazy(self._context.lazies, operation, lambda: operation.found)
+        asked = lazy_documents(self._context, query.specification)
+        return self._wait(asked, lambda: asked.found.items)
 
     def count(self, query: AsyncDocumentQuery[Any]) -> AsyncLazy[int]:
         """Return what will be the number of documents of a query, whatever `skip` and `take` say."""
-        operation = self._context.lazies.add(lazy_count(self._context, query.specification))
-        return AsyncLazy(self._context.lazies, operation, lambda: operation.found)
+        asked = lazy_count(self._context, query.specification)
+        return self._wait(asked, lambda: asked.found)
 
     def page(self, query: AsyncDocumentQuery[T]) -> AsyncLazy[Page[T]]:
         """Return what will be the page of a query with `skip` and `take`, with the total."""
-        operation = self._context.lazies.add(lazy_page(self._context, query.specification))
-        return AsyncLazy(self._context.lazies, operation, lambda: operation.found)
+        asked = lazy_page(self._context, query.specification)
+        return self._wait(asked, lambda: asked.found)
 
     async def __aenter__(self) -> Self:
         return self

@@ -97,3 +97,11 @@ class AsyncRawDocumentQuery(Generic[T]):
     async def single(self) -> T:
         """Return the only document (RavenDB: single); see `one`."""
         return await self.one()
+
+    async def single_or_default(self) -> T | None:
+        """Return the only document, or None (RavenDB: single_or_default); see `one_or_none`."""
+        return await self.one_or_none()
+
+    async def first_or_default(self) -> T | None:
+        """Return the first document, or None (RavenDB: first_or_default)."""
+        return await self.first_or_none()

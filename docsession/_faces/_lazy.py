@@ -21,10 +21,18 @@ class Lazy(Generic[T]):
 
     __slots__ = ("_answer", "_operation", "_pending")
 
-    def __init__(self, pending: PendingLazies, operation: LazyOperation, answer: Callable[[], T]) -> None:
+    def __init__(
+        self,
+        pending: PendingLazies,
+        operation: LazyOperation,
+        answer: Callable[[], T],
+        on_eval: Callable[[T], object] | None = None,
+    ) -> None:
         self._pending = pending
         self._operation = operation
         self._answer = answer
+        if on_eval is not None:
+            operation.on_eval = lambda: on_eval(answer())
 
     @override
     def __repr__(self) -> str:
@@ -48,10 +56,18 @@ class AsyncLazy(Generic[T]):
 
     __slots__ = ("_answer", "_operation", "_pending")
 
-    def __init__(self, pending: PendingLazies, operation: LazyOperation, answer: Callable[[], T]) -> None:
+    def __init__(
+        self,
+        pending: PendingLazies,
+        operation: LazyOperation,
+        answer: Callable[[], T],
+        on_eval: Callable[[T], object] | None = None,
+    ) -> None:
         self._pending = pending
         self._operation = operation
         self._answer = answer
+        if on_eval is not None:
+            operation.on_eval = lambda: on_eval(answer())
 
     @override
     def __repr__(self) -> str:

@@ -97,3 +97,11 @@ class RawDocumentQuery(Generic[T]):
     def single(self) -> T:
         """Return the only document (RavenDB: single); see `one`."""
         return self.one()
+
+    def single_or_default(self) -> T | None:
+        """Return the only document, or None (RavenDB: single_or_default); see `one_or_none`."""
+        return self.one_or_none()
+
+    def first_or_default(self) -> T | None:
+        """Return the first document, or None (RavenDB: first_or_default)."""
+        return self.first_or_none()

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from docsession._documents._mapping import DocumentMapping, Mappings
-from docsession._errors import InvalidArgumentException, InvalidOperationException, RavenException, _ExtensionNeeded
+from docsession._errors import InvalidOperationException, RavenException, _ExtensionNeeded
 from docsession._port import Rows, Statement
 from docsession._query._access import Access
 from docsession._query._clauses import Clauses
@@ -20,12 +20,11 @@ from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
 from docsession._session._including import Arrived, Including, IncludingQuery
 from docsession._session._loading import Loader
+from docsession._session._refused_by_query import explained
 from docsession._sql._tables import TableStatements
 
 R = TypeVar("R")
 
-_INVALID_REGEX = "2201B"
-_UNDEFINED_OBJECT = "42704"
 _log = logging.getLogger("docsession.query")
 
 
@@ -54,8 +53,10 @@ class Asking:
             await context.database.find_extension(name)
             return await context.database.up_to_date(lambda: ask(asked))
         except RavenException as error:
-            check_blame(error)
-            raise
+            wrong = explained(error)
+            if wrong is None:
+                raise
+            raise wrong from error
         finally:
             context.leave()
 
@@ -195,18 +196,6 @@ def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any
             f"{asked.collection!r}; documents of any collection come as dicts: query(dict, {asked.collection!r})"
         )
     return mapping
-
-
-def check_blame(error: RavenException) -> None:
-    """Say of a failure whether what was given to a query is to blame.
-
-    Raises:
-        InvalidArgumentException: It is.
-    """
-    if error.sqlstate == _INVALID_REGEX:
-        raise InvalidArgumentException(f"PostgreSQL cannot read the regular expression: {error}") from error
-    if error.sqlstate == _UNDEFINED_OBJECT:
-        raise InvalidArgumentException(f"PostgreSQL does not know the language of a search: {error}") from error
 
 
 def check_complete(operation: str, asked: Specification) -> None:

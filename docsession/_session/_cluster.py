@@ -324,7 +324,7 @@ class LazyValues(LazyOperation):
         return [context.database.compare_exchange.load(self._asked)]
 
     @override
-    def take(self, answers: Sequence[Rows]) -> None:
+    async def take(self, answers: Sequence[Rows]) -> None:
         """See `LazyOperation.take`."""
         context = self._context
         values = context.make_exchange()
@@ -347,7 +347,7 @@ async def ask(context: SessionContext, question: LazyValues) -> None:
     if statements is not None:
         context.requests.count(context.operation)
     answers = await context.database.among_values(lambda: context.run(Request(statements))) if statements else []
-    question.take(answers or [])
+    await question.take(answers or [])
 
 
 def check_keys(keys: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from docsession._documents._ids import (
 )
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import DocumentDoesNotExistException, InvalidArgumentException, InvalidOperationException
-from docsession._port import Request, Statement
+from docsession._port import Request, Row, Statement
 from docsession._session._associated import known_entity
 from docsession._session._changes import renew
 from docsession._session._context import SessionContext
@@ -62,11 +62,11 @@ class Loads:
                 return tracked.entity
             if is_blank(key):
                 return None
-            self._check_includes(includes)
+            self.check_includes(includes)
             mapping = context.mapping_for(object_type)
             checked = check_id(key)
             if context.map.knows(checked):
-                return self._known(checked, mapping)
+                return self.known(checked, mapping)
             await context.settle()
             return (await self._loader.fetch((checked,), mapping, includes)).get(checked)
         finally:
@@ -80,22 +80,23 @@ class Loads:
         context.enter("load")
         try:
             wanted = check_keys(keys)
-            self._check_includes(includes)
+            self.check_includes(includes)
             mapping = context.mapping_for(object_type)
             unknown = context.map.unknown(wanted)
             await context.settle()
             found = await self._loader.fetch(unknown, mapping, includes) if unknown else {}
-            return {key: found[key] if key in found else self._known(key, mapping) for key in wanted}
+            return {key: found[key] if key in found else self.known(key, mapping) for key in wanted}
         finally:
             context.leave()
 
-    def _check_includes(self, includes: Sequence[IncludePath]) -> None:
+    def check_includes(self, includes: Sequence[IncludePath]) -> None:
+        """Refuse to bring along what the session could not keep."""
         if includes and self._context.no_tracking:
             raise InvalidOperationException(
                 "this session tracks nothing (no_tracking), so there is nowhere to keep included documents"
             )
 
-    def _known(self, key: str, mapping: DocumentMapping[Any] | None) -> object | None:
+    def known(self, key: str, mapping: DocumentMapping[Any] | None) -> object | None:
         """Return the entity of an id that the session knows, if there is one."""
         tracked = self._context.map.by_id.get(key)
         if tracked is not None:
@@ -147,31 +148,41 @@ class Loads:
         context.enter("conditional_load")
         try:
             key = check_id(key)
-            tracked = context.map.by_id.get(key)
-            if tracked is not None:
-                return ConditionalLoadResult(tracked.entity, change_vector_of(tracked.version))
-            if key in context.map.deleted or key in context.map.missing:
-                return ConditionalLoadResult(None, None)
-            included = context.map.included.get(key)
-            if included is not None:
-                entity = self._loader.materialise(*included, context.mapping_for(object_type))
-                return ConditionalLoadResult(entity, change_vector_of(included[0][3]))
-            if not change_vector:
-                raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
-            version = version_of(change_vector)
             mapping = context.mapping_for(object_type)
+            known = self.known_result(key, mapping)
+            if known is not None:
+                return known
+            version = version_that_is_known(key, change_vector)
             await context.settle()
             found = await context.database.up_to_date(lambda: self._loader.fetch_changed(key, version, mapping))
-            if found is None:
-                if not context.no_tracking:
-                    context.map.missing.add(key)
-                return ConditionalLoadResult(None, None)
-            row, table = found
-            if row[3] == version:
-                return ConditionalLoadResult(None, change_vector)
-            return ConditionalLoadResult(self._loader.materialise(row, table, mapping), change_vector_of(row[3]))
+            return self.result_of(found, key, version, mapping)
         finally:
             context.leave()
+
+    def known_result(self, key: str, mapping: DocumentMapping[Any] | None) -> ConditionalLoadResult[Any] | None:
+        """Return what the session knows of a document; None where it knows nothing."""
+        known = self._context.map
+        tracked = known.by_id.get(key)
+        if tracked is not None:
+            return ConditionalLoadResult(tracked.entity, change_vector_of(tracked.version))
+        if key in known.deleted or key in known.missing:
+            return ConditionalLoadResult(None, None)
+        included = known.included.get(key)
+        if included is None:
+            return None
+        return ConditionalLoadResult(self._loader.materialise(*included, mapping), change_vector_of(included[0][3]))
+
+    def result_of(
+        self, found: tuple[Row, TableStatements] | None, key: str, version: int, mapping: DocumentMapping[Any] | None
+    ) -> ConditionalLoadResult[Any]:
+        """Return what `Loader.fetch_changed` has found of a document that was known as it was at a version."""
+        if found is None:
+            if not self._context.no_tracking:
+                self._context.map.missing.add(key)
+            return ConditionalLoadResult(None, None)
+        row, table = found
+        entity = None if row[3] == version else self._loader.materialise(row, table, mapping)
+        return ConditionalLoadResult(entity, change_vector_of(row[3]))
 
     async def exists(self, key: str) -> bool:
         """Return True where the document exists; not counted as a request."""
@@ -231,6 +242,13 @@ class Loads:
             return entity
         finally:
             context.leave()
+
+
+def version_that_is_known(key: str, change_vector: str | None) -> int:
+    """Return the version of a conditional load."""
+    if not change_vector:
+        raise InvalidArgumentException(f"conditional_load({key!r}) needs the change vector that you have")
+    return version_of(change_vector)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -22,6 +22,7 @@ PAIRS = {
     docsession.DocumentQuery: docsession.AsyncDocumentQuery,
     docsession.RawDocumentQuery: docsession.AsyncRawDocumentQuery,
     docsession.LazySessionOperations: docsession.AsyncLazySessionOperations,
+    docsession.LazyLoaderWithInclude: docsession.AsyncLazyLoaderWithInclude,
     docsession.Batch: docsession.AsyncBatch,
     docsession.GroupByDocumentQuery: docsession.GroupByDocumentQuery,
     docsession.ReturningQuery: docsession.AsyncReturningQuery,

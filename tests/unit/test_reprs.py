@@ -44,6 +44,9 @@ def test_a_loader_says_that_it_is_none():
         assert repr(session.include("company")) == (
             "<LoaderWithInclude, whose load(id, Company) returns a dict of documents by id>"
         )
+        assert repr(session.advanced.lazily.include("company")) == (
+            "<LazyLoaderWithInclude, whose load(id, Company) returns a Lazy of a dict of documents by id>"
+        )
 
 
 def test_conventions_name_what_was_set():
