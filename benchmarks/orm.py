@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from documents import Order
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Text, create_engine, select
+from sqlalchemy import Numeric, Text, cast, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.attributes import flag_modified
@@ -67,6 +67,12 @@ class Orm:
     def load_many(self, keys: list[str]) -> Any:
         with self.session() as session:
             return session.scalars(select(OrderRow).where(OrderRow.id.in_(keys))).all()
+
+    def hundred(self, freight: int) -> Any:
+        """Return a hundred documents above a freight, in its order."""
+        number = cast(OrderRow.data["freight"].astext, Numeric)
+        with self.session() as session:
+            return session.scalars(select(OrderRow).where(number >= freight).order_by(number).limit(100)).all()
 
     def insert(self, order: Order) -> None:
         self.insert_many([order])

@@ -21,6 +21,7 @@ import caching
 import links
 import loads
 import memory
+import million
 import options
 import psycopg
 import queries
@@ -37,6 +38,7 @@ GROUPS = {
     "memory": memory,
     "option": options,
     "query": queries,
+    "million": million,
 }
 
 LEGEND = """
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def environment() -> dict[str, str]:
-    packages = ("docsession", "psycopg", "psycopg-pool", "msgspec", "SQLAlchemy")
+    packages = ("docsession", "psycopg", "psycopg-pool", "msgspec", "SQLAlchemy", "Django")
     return {
         "Python": platform.python_version(),
         "libpq": str(psycopg.pq.version()),
