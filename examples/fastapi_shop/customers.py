@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from docsession import AsyncDocumentSession, DocumentDoesNotExistException, desc, rank, search
+from docsession import desc, rank, search
 from docsession.contrib.fastapi import (
     IfMatch,
     JsonDocument,
@@ -16,29 +15,12 @@ from docsession.contrib.fastapi import (
     Session,
     etag_of,
     expect_change_vector,
+    load_or_404,
     problem_responses,
 )
 from examples.fastapi_shop.models import Customer, CustomerChange, CustomerData, Found, SearchResults, Text
 
 router = APIRouter()
-
-
-def customer_id(key: str) -> str:
-    """Return an id that a customer may have; there is nobody under any other."""
-    if not re.fullmatch(r"customers/[\w.-]+", key):
-        raise DocumentDoesNotExistException(f"{key!r:.120} is no id of a customer")
-    return key
-
-
-CustomerId = Annotated[str, Depends(customer_id)]
-
-
-async def customer_of(session: AsyncDocumentSession, key: str) -> Customer:
-    """Return a customer who has to be there."""
-    customer = await session.load(key, Customer)
-    if customer is None:
-        raise DocumentDoesNotExistException(f"there is no customer {key!r:.120}")
-    return customer
 
 
 @router.get("/customers", response_model=JsonPage[Customer])
@@ -70,17 +52,17 @@ async def add_customer(body: CustomerData, session: Session, request: Request, r
 
 
 @router.get("/customers/{key:path}", response_model=Customer, responses=problem_responses(404))
-async def customer(key: CustomerId) -> JsonDocument:
+async def customer(key: str) -> JsonDocument:
     """Show a customer: JSON that PostgreSQL has, with its version as the ETag."""
     return JsonDocument(key, Customer)
 
 
 @router.put("/customers/{key:path}", responses=problem_responses(404, 409, 412))
 async def change_customer(
-    key: CustomerId, body: CustomerChange, session: Session, if_match: IfMatch, response: Response
+    key: str, body: CustomerChange, session: Session, if_match: IfMatch, response: Response
 ) -> Customer:
     """Replace what is said of a customer, if it is still what the client has seen."""
-    customer = await customer_of(session, key)
+    customer = await load_or_404(session, key, Customer)
     if_match.check(session, customer)
     if body.change_vector is not None:
         expect_change_vector(session, customer, body.change_vector)

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy.dialects.postgresql import insert
 
-from docsession import DocumentDoesNotExistException, RequestExecutor, SessionOptions
-from docsession.contrib.fastapi import Session, etag_of, problem_responses
-from examples.fastapi_shop.customers import customer_id, customer_of
+from docsession import RequestExecutor, SessionOptions
+from docsession.contrib.fastapi import Session, etag_of, load_or_404, problem_responses
 from examples.fastapi_shop.documents import documents
 from examples.fastapi_shop.models import (
     Customer,
@@ -43,11 +42,9 @@ def name_of(customer: Customer | None) -> str:
 
 
 @router.get("/orders/{key:path}", responses=problem_responses(404))
-async def order(key: Text, session: Session, response: Response) -> OrderView:
+async def order(key: str, session: Session, response: Response) -> OrderView:
     """Show an order."""
-    found = await session.load(key, Order) if key.startswith("orders/") else None
-    if found is None:
-        raise DocumentDoesNotExistException(f"there is no order {key!r:.120}")
+    found = await load_or_404(session, key, Order)
     response.headers["ETag"] = etag_of(session, found)
     return OrderView.of(found)
 
@@ -57,7 +54,7 @@ async def add_order(body: OrderData, sql: Sql, request: Request, response: Respo
     """Order something: the document and the rows of the stock are written together, or neither is."""
     options = SessionOptions(request_executor=RequestExecutor.for_connection(sql))
     async with documents.open_session(request, options) as session:
-        await customer_of(session, customer_id(body.customer))
+        await load_or_404(session, body.customer, Customer)
         wanted = Counter[str]()
         for line in body.lines:
             wanted[line.product] += line.quantity

@@ -28,6 +28,7 @@ from docsession.contrib.starlette import (
     check_if_match,
     etag_of,
     expect_change_vector,
+    load_or_404,
 )
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "document_store",
     "etag_of",
     "expect_change_vector",
+    "load_or_404",
     "problem_responses",
 ]

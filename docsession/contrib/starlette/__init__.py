@@ -15,6 +15,7 @@ except ImportError as error:
 from docsession.contrib._http import Problem, ProblemMap
 from docsession.contrib.starlette._conditions import check_if_match, etag_of, expect_change_vector
 from docsession.contrib.starlette._documents import DocSession
+from docsession.contrib.starlette._loading import load_or_404
 from docsession.contrib.starlette._problems import ProblemResponse
 from docsession.contrib.starlette._responses import JsonDocument, JsonDocuments
 
@@ -28,4 +29,5 @@ __all__ = [
     "check_if_match",
     "etag_of",
     "expect_change_vector",
+    "load_or_404",
 ]

@@ -12,20 +12,18 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from docsession._documents._ids import check_id
 from docsession._errors import (
     ConcurrencyException,
     Conflict,
     DocumentDoesNotExistException,
-    InvalidArgumentException,
     InvalidArgumentTypeException,
 )
 from docsession._faces._async_document_query import AsyncDocumentQuery
-from docsession._faces._async_session import AsyncDocumentSession
 from docsession._query._query import Query
 from docsession._session._raw_json import DocumentJson, QueryJson
 from docsession.contrib._http import if_match, if_none_match
 from docsession.contrib.starlette._conditions import header_of
+from docsession.contrib.starlette._loading import collection_of, may_be_id
 from docsession.contrib.starlette._requests import DEFAULT, RequestSession, request_session
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -112,21 +110,15 @@ class JsonDocument(_StoredJson):
     @override
     async def _read(self, own: RequestSession) -> DocumentJson:
         key = self._key
-        try:
-            check_id(key)
-        except InvalidArgumentTypeException:
-            raise
-        except InvalidArgumentException as error:
-            raise DocumentDoesNotExistException(f"{key!r:.120} is no id, so there is no such document") from error
+        nothing = DocumentDoesNotExistException(f"there is no document {key!r:.120}")
+        if not may_be_id(key):
+            raise nothing
         session = own.get()
         found = await session.load_json(key, self._object_type)
-        if found is None or not self._fits(session, found):
-            raise DocumentDoesNotExistException(f"there is no document {key!r:.120}")
+        expected = collection_of(session, self._object_type)
+        if found is None or expected not in {None, found.collection}:
+            raise nothing
         return found
-
-    def _fits(self, session: AsyncDocumentSession, found: DocumentJson) -> bool:
-        mapping = session._core.context.mapping_for(self._object_type)
-        return mapping is None or mapping.collection == found.collection
 
 
 class JsonDocuments(_StoredJson):

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI, Path
 from pydantic import BaseModel
 
-from docsession import DocumentStore, InvalidArgumentTypeException, Query
+from docsession import DocumentStore, InvalidArgumentTypeException, Query, SessionOptions
 from docsession.contrib.fastapi import (
     IfMatch,
     JsonDocument,
@@ -16,6 +16,7 @@ from docsession.contrib.fastapi import (
     Session,
     etag_of,
     expect_change_vector,
+    load_or_404,
     problem_responses,
 )
 from tests.support.notes import Note
@@ -245,3 +246,54 @@ def test_openapi_knows_all_of_it(make_documents):
     assert listed["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/JsonPage_Secret_")
     assert listed["503"]["description"] == "Service Unavailable"
     assert set(listed["400"]["content"]) == {"application/problem+json"}
+
+
+class TestLoadOr404:
+    @pytest.fixture
+    def client(self, make_documents, serve, write, beside):
+        documents = make_documents()
+        app = FastAPI(lifespan=documents.lifespan)
+        documents.install(app)
+        write("notes/1", "b")
+        with beside.open_session() as session:
+            session.store(Secret(text="fits"), "secrets/1")
+            session.store({"other": 1, "@metadata": {"@collection": "Things"}}, "things/1")
+            session.store({"other": 1, "@metadata": {"@collection": "Notes"}}, "notes/misfit")
+            session.save_changes()
+
+        @app.get("/{key:path}")
+        async def note(key: str, session: Session, track: bool = True):
+            if track:
+                found = await load_or_404(session, key, Note)
+                return [found.text, list(session.advanced.get_tracked_entities())]
+            async with documents.open_session(session_options=SessionOptions(no_tracking=True)) as untracked:
+                return (await load_or_404(untracked, key, Note)).text
+
+        @app.post("/{key:path}")
+        async def anything(key: str, session: Session):
+            found = await load_or_404(session, key)
+            return found["@metadata"]["@collection"]
+
+        return serve(app)
+
+    def test_what_is_there(self, client):
+        """It is loaded, and tracked as ever."""
+        assert client.get("/notes/1").json() == ["b", ["notes/1"]]
+        assert client.get("/notes/1?track=0").json() == "b"
+
+    @pytest.mark.parametrize("track", [0, 1])
+    @pytest.mark.parametrize("key", ["notes/2", "secrets/1", "things/1", "nothing", "%00", "%20"])
+    def test_what_is_not(self, client, key, track):
+        """No such document, one of another class, whether it would fit or not, and no id."""
+        answer = client.get(f"/{key}?track={track}")
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "ds124")
+
+    def test_one_that_does_not_fit(self, client):
+        """That is no mistake of the client's."""
+        assert client.get("/notes/misfit").status_code == 500
+
+    def test_without_a_class(self, client):
+        """A dict, of any collection."""
+        assert client.post("/things/1").json() == "Things"
+        assert client.post("/things/2").status_code == 404

@@ -94,12 +94,13 @@ STARLETTE = [
     "check_if_match",
     "etag_of",
     "expect_change_vector",
+    "load_or_404",
 ]
 
 FASTAPI = [
     *("DocSession", "IfMatch", "IfMatchHeader", "JsonDocument", "JsonDocuments", "JsonEnvelope", "JsonPage"),
     *("Problem", "ProblemMap", "ProblemResponse", "Session", "Store", "check_if_match", "document_session"),
-    *("document_store", "etag_of", "expect_change_vector", "problem_responses"),
+    *("document_store", "etag_of", "expect_change_vector", "load_or_404", "problem_responses"),
 ]
 
 
