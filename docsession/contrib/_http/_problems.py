@@ -134,6 +134,7 @@ class ProblemMap:
     * a document that does not exist, or is not found, is 404;
     * a conflict is 409, and 412 where the request had a condition (`If-Match`);
     * a value that a unique index has already is 409;
+    * a page token that is none of the list is 400;
     * a token that is of no page of the list is 400;
     * what may be repeated, a server that cannot be reached, and a pool without a free connection are 503 with
       `Retry-After`;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from typing_extensions import override
 
@@ -21,9 +22,10 @@ _OPTIONS: Final = tuple(
     name for name, each in inspect.signature(DocumentStore).parameters.items() if each.kind is each.KEYWORD_ONLY
 )
 _OF_STORES: Final = frozenset({"URL", "DATABASE", *(name.upper() for name in _OPTIONS)})
-_OF_MIGRATIONS: Final = frozenset({"MODELS", "MIGRATIONS"})
+_BESIDE: Final = frozenset({"MODELS", "MIGRATIONS", "PREPARE"})
 DEFAULT: Final = "default"
 Store = TypeVar("Store", DocumentStore, AsyncDocumentStore)
+Prepare: TypeAlias = Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,6 +37,7 @@ class StoreSettings:
         options: The arguments of the store; never shown.
         models: Modules whose classes are documents, or `package.module:Class`, for migrations.
         migrations: The folder of the project's own revisions; None where it names none.
+        prepare: What is called with each store that is made, or the path of it.
         others: The settings that the framework reads itself, by name.
     """
 
@@ -42,6 +45,7 @@ class StoreSettings:
     options: Mapping[str, Any]
     models: tuple[str, ...] = ()
     migrations: Path | None = None
+    prepare: Prepare | str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @override
@@ -56,7 +60,9 @@ class StoreSettings:
         `URL` is what the store connects to; where it is left out the environment variable `DOCSESSION_URL` is taken,
         else the embedded server. `DATABASE` is a schema, `CONVENTIONS` a mapping of the settings of
         `DocumentConventions`, or such conventions. `MODELS` and `MIGRATIONS` are what `docsession.toml` calls by these
-        names. All else is called as the store's argument, in capitals: `MAX_SIZE`, `PREPARE_THRESHOLD`.
+        names. `PREPARE` is a function, or its path (`shop.telemetry:prepare`), that is called with each store before
+        its first use, to add handlers of events to it, say. All else is called as the store's argument, in capitals:
+        `MAX_SIZE`, `PREPARE_THRESHOLD`.
 
         Args:
             mapping: Name -> value, as the configuration has it.
@@ -69,7 +75,7 @@ class StoreSettings:
         """
         if not isinstance(mapping, Mapping):
             raise InvalidArgumentTypeException(f"{source} is a dict of settings, not {type(mapping).__qualname__}")
-        known = _OF_STORES | _OF_MIGRATIONS | frozenset(also)
+        known = _OF_STORES | _BESIDE | frozenset(also)
         for name in mapping:
             if name not in known:
                 raise InvalidArgumentTypeException(
@@ -82,9 +88,10 @@ class StoreSettings:
             MappingProxyType(options),
             _modules(mapping.get("MODELS", ()), source),
             _folder(mapping.get("MIGRATIONS"), source),
+            _function(mapping.get("PREPARE"), source),
             MappingProxyType({name: mapping[name] for name in also if name in mapping}),
         )
-        settings.store()  # refused now, if it is to be refused; nothing is started
+        settings._make(DocumentStore)  # refused now, if it is to be refused; nothing is started
         return settings
 
     @classmethod
@@ -101,7 +108,7 @@ class StoreSettings:
             InvalidArgumentException: A value cannot be used, or none of several stores is the default one.
         """
         names = tuple(also)
-        known = _OF_STORES | _OF_MIGRATIONS | frozenset(names)
+        known = _OF_STORES | _BESIDE | frozenset(names)
         several = (
             isinstance(mapping, Mapping)
             and bool(mapping)
@@ -117,11 +124,11 @@ class StoreSettings:
 
     def store(self) -> DocumentStore:
         """Return a store with these settings; it is started by its first use."""
-        return self._make(DocumentStore)
+        return self._prepared(self._make(DocumentStore))
 
     def async_store(self) -> AsyncDocumentStore:
         """Return an async store with these settings; it is started by its first use."""
-        return self._make(AsyncDocumentStore)
+        return self._prepared(self._make(AsyncDocumentStore))
 
     def _make(self, kind: Callable[..., Store]) -> Store:
         options = dict(self.options)
@@ -130,6 +137,19 @@ class StoreSettings:
             return kind(*url, **options)
         except DocSessionError as error:
             raise _refused(self.source, error) from error
+
+    def _prepared(self, store: Store) -> Store:
+        prepare = self.prepare
+        if isinstance(prepare, str):
+            try:
+                prepare = pkgutil.resolve_name(prepare)
+            except (ImportError, AttributeError, ValueError) as error:
+                raise _refused(f"{self.source}: PREPARE = {self.prepare!r:.80} cannot be imported", error) from error
+            if not callable(prepare):
+                raise InvalidArgumentTypeException(f"{self.source}: PREPARE = {self.prepare!r:.80} is no function")
+        if prepare is not None:
+            prepare(store)
+        return store
 
 
 def _refused(place: str, error: Exception) -> InvalidArgumentException:
@@ -164,6 +184,14 @@ def _modules(value: object, source: str) -> tuple[str, ...]:
             f"{source}: MODELS is a list of modules, as ['shop.models'], not {value!r:.80}"
         )
     return tuple(dict.fromkeys(modules))
+
+
+def _function(value: object, source: str) -> Prepare | str | None:
+    if value is None or isinstance(value, str) or callable(value):
+        return value
+    raise InvalidArgumentTypeException(
+        f"{source}: PREPARE is a function that takes a store, or its path, not {value!r:.80}"
+    )
 
 
 def _folder(value: object, source: str) -> Path | None:

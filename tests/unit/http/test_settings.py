@@ -18,6 +18,10 @@ from docsession.contrib._http import StoreSettings
 URL = "postgresql://app:hunter2@db.example/shop"
 
 
+def mark(store):
+    store.conventions.verify_on_save = False
+
+
 class TestRead:
     def test_both_stores_have_what_is_set(self):
         settings = StoreSettings.read(
@@ -78,6 +82,7 @@ class TestRead:
             ({"READ_PREFERENCE": "standby"}, InvalidArgumentException, ["PREFER_STANDBY"]),
             ({"MODELS": 3}, InvalidArgumentTypeException, ["MODELS"]),
             ({"MIGRATIONS": 3}, InvalidArgumentTypeException, ["MIGRATIONS"]),
+            ({"PREPARE": 3}, InvalidArgumentTypeException, ["PREPARE"]),
             ([("URL", URL)], InvalidArgumentTypeException, ["dict"]),
             (None, InvalidArgumentTypeException, ["dict"]),
         ],
@@ -97,6 +102,30 @@ class TestRead:
         with pytest.raises(InvalidArgumentException) as caught:
             StoreSettings.read({"URL": URL.replace("postgresql", "mysql")}, "DOCSESSION")
         assert "hunter2" not in str(caught.value)
+
+
+class TestPrepare:
+    def test_each_store_that_is_made_is_prepared(self):
+        prepared = []
+        settings = StoreSettings.read({"URL": URL, "PREPARE": prepared.append}, "DOCSESSION")
+        assert prepared == []
+        assert [settings.store(), settings.async_store(), settings.store()] == prepared
+
+    @pytest.mark.parametrize("path", ["tests.unit.http.test_settings:mark", "tests.unit.http.test_settings.mark"])
+    def test_a_path_is_imported_when_a_store_is_made(self, path):
+        settings = StoreSettings.read({"URL": URL, "PREPARE": path}, "DOCSESSION")
+        assert settings.store().conventions.verify_on_save is False
+
+    @pytest.mark.parametrize("path", ["no_such_module:f", "tests.unit.http.test_settings:nothing", "???"])
+    def test_a_path_that_leads_nowhere_is_told(self, path):
+        settings = StoreSettings.read({"URL": URL, "PREPARE": path}, "DOCSESSION")
+        with pytest.raises(InvalidArgumentException, match=r"DOCSESSION: PREPARE = .* cannot be imported"):
+            settings.store()
+
+    def test_a_path_has_to_name_a_function(self):
+        settings = StoreSettings.read({"PREPARE": "tests.unit.http.test_settings:URL"}, "DOCSESSION")
+        with pytest.raises(InvalidArgumentTypeException, match="is no function"):
+            settings.store()
 
 
 class TestReadAll:
