@@ -16,6 +16,15 @@ CONTRIB = {
         "get_store",
         "no_autosave",
     ],
-    "docsession.contrib.flask": ["DocSession", "Problem", "ProblemMap", "json_response"],
+    "docsession.contrib.flask": [
+        "DocSession",
+        "Problem",
+        "ProblemMap",
+        "check_if_match",
+        "etag_of",
+        "expect_change_vector",
+        "json_response",
+        "problem_response",
+    ],
     "docsession.contrib.otel": ["instrument"],
 }

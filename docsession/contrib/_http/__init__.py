@@ -7,6 +7,7 @@ from docsession.contrib._http._conditional import etag, if_match, if_none_match
 from docsession.contrib._http._problems import PROBLEM_TYPE, Answer, Problem, ProblemMap, problem_of
 from docsession.contrib._http._settings import StoreSettings
 from docsession.contrib._http._summary import Repetition, RequestSummary, watch_requests
+from docsession.contrib._http._versions import check_version, etag_of, expect_change_vector
 
 __all__ = [
     "PROBLEM_TYPE",
@@ -16,7 +17,10 @@ __all__ = [
     "Repetition",
     "RequestSummary",
     "StoreSettings",
+    "check_version",
     "etag",
+    "etag_of",
+    "expect_change_vector",
     "if_match",
     "if_none_match",
     "problem_of",

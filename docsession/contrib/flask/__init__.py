@@ -13,8 +13,25 @@ def company(key):
     return jsonify(docs.load_or_404(key, Company))
 """
 
-from docsession.contrib._http import Problem, ProblemMap
-from docsession.contrib.flask._documents import json_response
-from docsession.contrib.flask._extension import DocSession
+try:
+    import flask  # noqa: F401
+except ImportError as error:
+    from docsession._errors import MissingDependencyException
 
-__all__ = ["DocSession", "Problem", "ProblemMap", "json_response"]
+    raise MissingDependencyException("docsession.contrib.flask needs Flask: pip install docsession[flask]") from error
+
+from docsession.contrib._http import Problem, ProblemMap, etag_of, expect_change_vector
+from docsession.contrib.flask._documents import check_if_match, json_response
+from docsession.contrib.flask._extension import DocSession
+from docsession.contrib.flask._problems import problem_response
+
+__all__ = [
+    "DocSession",
+    "Problem",
+    "ProblemMap",
+    "check_if_match",
+    "etag_of",
+    "expect_change_vector",
+    "json_response",
+    "problem_response",
+]

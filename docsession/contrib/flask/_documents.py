@@ -12,6 +12,7 @@ from docsession._errors import DocumentMismatchException, InvalidArgumentExcepti
 from docsession._faces._includes import Includes
 from docsession._faces._session import DocumentSession
 from docsession._session._raw_json import DocumentJson, QueryJson
+from docsession.contrib._http import check_version
 
 
 def load(session: DocumentSession, key: str, object_type: type[Any] | None, includes: Includes) -> Any:
@@ -29,7 +30,11 @@ def load(session: DocumentSession, key: str, object_type: type[Any] | None, incl
         return None
     if found is None or object_type is None or object_type is dict:
         return found
-    return found if _collection(session, key, found) == _expected(session, object_type) else None
+    if _collection(session, key, found) == _expected(session, object_type):
+        return found
+    if not session._core.context.no_tracking:
+        session.advanced.evict(found)
+    return None
 
 
 def _expected(session: DocumentSession, object_type: type[Any] | None) -> str | None:
@@ -44,6 +49,24 @@ def _collection(session: DocumentSession, key: str, entity: object | None) -> st
     else:
         metadata = session.advanced.get_metadata_for(entity)
     return metadata.get(COLLECTION)
+
+
+def check_if_match(session: DocumentSession, entity: object) -> None:
+    """Let the current request go on only if its `If-Match`, if it has one, names the version of *entity*.
+
+    The next save checks it again, so that nobody can come between: whether a client is too late is found out now or
+    then, the answer is 412 both times. Without the header nothing is checked.
+
+    Args:
+        session: The session that *entity* was loaded in.
+        entity: The document that is to be changed or deleted.
+
+    Raises:
+        ConcurrencyException: The client has seen another version.
+        InvalidArgumentException: *entity* is not tracked.
+    """
+    lines = request.headers.getlist("If-Match")
+    check_version(", ".join(lines) if lines else None, session, entity)
 
 
 def json_response(content: DocumentJson | QueryJson) -> Response:

@@ -24,7 +24,7 @@ def handler_of(problems: ProblemMap) -> Callable[[DocSessionError], ResponseRetu
         problem = problems.problem_of(error, conditional="If-Match" in request.headers)
         if problem is None:
             raise error
-        response = _response(problem)
+        response = problem_response(problem)
         kind = default_exceptions.get(problem.status)
         if kind is None:
             return response
@@ -42,7 +42,12 @@ def register(app: Flask, problems: ProblemMap) -> None:
         app.register_error_handler(DocSessionError, handler_of(problems))
 
 
-def _response(problem: Problem) -> Response:
+def problem_response(problem: Problem) -> Response:
+    """Return a problem as an answer, in the form of RFC 9457 (`application/problem+json`).
+
+    Args:
+        problem: What the client is told.
+    """
     return current_app.response_class(
         problem.json(), problem.status, headers=dict(problem.headers), content_type=PROBLEM_TYPE
     )

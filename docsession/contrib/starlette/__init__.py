@@ -12,8 +12,8 @@ except ImportError as error:
         "docsession.contrib.starlette needs Starlette: pip install docsession[starlette]"
     ) from error
 
-from docsession.contrib._http import Problem, ProblemMap
-from docsession.contrib.starlette._conditions import check_if_match, etag_of, expect_change_vector
+from docsession.contrib._http import Problem, ProblemMap, etag_of, expect_change_vector
+from docsession.contrib.starlette._conditions import check_if_match
 from docsession.contrib.starlette._documents import DocSession
 from docsession.contrib.starlette._loading import load_or_404
 from docsession.contrib.starlette._problems import ProblemResponse

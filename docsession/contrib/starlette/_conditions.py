@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
-from docsession._errors import ConcurrencyException, Conflict, InvalidOperationException
 from docsession._faces._async_session import AsyncDocumentSession
-from docsession.contrib._http import etag, if_match
+from docsession.contrib._http import check_version
 
 
 def header_of(connection: HTTPConnection, name: str) -> str | None:
     """Return the value of a header whose several lines are one list; None where it is missing."""
     lines = connection.headers.getlist(name)
     return ", ".join(lines) if lines else None
-
-
-def etag_of(session: AsyncDocumentSession, entity: object) -> str:
-    """Return the header `ETag` of a tracked entity, its change vector in quotes.
-
-    Raises:
-        InvalidArgumentException: *entity* is not tracked.
-        InvalidOperationException: It has no version yet.
-    """
-    vector = session.advanced.get_change_vector_for(entity)
-    if vector is None:
-        key = session.advanced.get_document_id(entity)
-        raise InvalidOperationException(f"{key!r} has no version before it is saved: call save_changes() first")
-    return etag(vector)
 
 
 def check_if_match(connection: HTTPConnection, session: AsyncDocumentSession, entity: object) -> None:
@@ -44,45 +29,4 @@ def check_if_match(connection: HTTPConnection, session: AsyncDocumentSession, en
         ConcurrencyException: The client has seen another version.
         InvalidArgumentException: *entity* is not tracked.
     """
-    header = header_of(connection, "if-match")
-    if header is None:
-        return
-    vector = session.advanced.get_change_vector_for(entity)
-    if not if_match(header, None if vector is None else etag(vector)):
-        raise _conflict(session, entity, header)
-    _keep(session, entity)
-
-
-def expect_change_vector(session: AsyncDocumentSession, entity: object, change_vector: str) -> None:
-    """Let the request go on only if *entity* has the change vector that the client has sent, in a form's field, say.
-
-    The next save checks it again, so that nobody can come between. The answer is 409 both times.
-
-    Args:
-        session: The session that *entity* was loaded in.
-        entity: The document that is to be changed or deleted.
-        change_vector: What the client believes to be the version; any text.
-
-    Raises:
-        ConcurrencyException: The client has seen another version.
-        InvalidArgumentException: *entity* is not tracked.
-    """
-    if change_vector != session.advanced.get_change_vector_for(entity):
-        raise _conflict(session, entity, change_vector)
-    _keep(session, entity)
-
-
-def _keep(session: AsyncDocumentSession, entity: object) -> None:
-    advanced = session.advanced
-    key, vector = advanced.get_document_id(entity), advanced.get_change_vector_for(entity)
-    if key is not None and vector is not None:
-        advanced.register_for_concurrency_check(key, vector)
-
-
-def _conflict(session: AsyncDocumentSession, entity: object, expected: str) -> ConcurrencyException:
-    key, actual = session.advanced.get_document_id(entity) or "", session.advanced.get_change_vector_for(entity)
-    return ConcurrencyException(
-        f"{key!r} has the change vector {actual}, and the request expects {expected!r:.80}: somebody has changed it "
-        "since the client read it, which has to read it again",
-        [Conflict(key, expected[:80], actual)],
-    )
+    check_version(header_of(connection, "if-match"), session, entity)

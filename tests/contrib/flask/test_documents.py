@@ -1,9 +1,10 @@
 """Documents by the ids that clients send, and answers of stored JSON."""
 
 import pytest
+from flask import request
 
 from docsession import DocumentMismatchException, SessionOptions
-from docsession.contrib.flask import json_response
+from docsession.contrib.flask import check_if_match, etag_of, expect_change_vector, json_response
 
 
 @pytest.fixture(params=[None, lambda _name: SessionOptions(no_tracking=True)], ids=["tracking", "no tracking"])
@@ -83,3 +84,59 @@ class TestJson:
         assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
         stored(note("new"), "notes/1")
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
+class TestVersions:
+    @pytest.fixture
+    def put(self, make_app, stored, note):
+        """Change the note as a client of an old version does."""
+        stored(note("read"), "notes/1")
+        app, docs = make_app()
+
+        @app.get("/")
+        def read():
+            return "", {"ETag": etag_of(docs.session, docs.load_or_404("notes/1", note))}
+
+        @app.put("/<seen>")
+        def change(seen):
+            found = docs.load_or_404("notes/1", note)
+            check_if_match(docs.session, found)
+            if seen != "-":
+                expect_change_vector(docs.session, found, seen)
+            if request.args.get("late"):
+                stored(note("theirs"), "notes/1")
+            found.text = "mine"
+            docs.session.save_changes()
+            return ""
+
+        client = app.test_client()
+        client.tag = client.get("/").headers["ETag"]
+        return client
+
+    @pytest.mark.parametrize("header", ["TAG", '"x", TAG', "*"])
+    def test_a_present_version_lets_the_request_go_on(self, put, stored, header):
+        assert put.put("/-", headers={"If-Match": header.replace("TAG", put.tag)}).status_code == 200
+        assert stored.text("notes/1") == "mine"
+
+    @pytest.mark.parametrize("header", ['"1"', "W/TAG", "nonsense"])
+    def test_another_does_not(self, put, stored, header):
+        """As soon as it is looked at."""
+        answer = put.put("/-", headers={"If-Match": header.replace("TAG", put.tag)})
+        assert (answer.status_code, answer.json["code"]) == (412, "ds111")
+        assert stored.text("notes/1") == "read"
+
+    def test_nobody_comes_between(self, put, stored):
+        """The save looks again."""
+        assert put.put("/-?late=1", headers={"If-Match": put.tag}).status_code == 412
+        vector = put.get("/").headers["ETag"].strip('"')
+        assert put.put(f"/{vector}?late=1").status_code == 409
+        assert stored.text("notes/1") == "theirs"
+
+    def test_a_change_vector_may_come_in_another_way(self, put):
+        assert put.put("/1").status_code == 409
+        vector = put.tag.strip('"')
+        assert put.put(f"/{vector}").status_code == 200
+
+    def test_several_headers_are_one_list(self, put):
+        headers = [("If-Match", '"1"'), ("If-Match", put.tag)]
+        assert put.put("/-", headers=headers).status_code == 200
