@@ -119,7 +119,7 @@ from docsession._query._ordering import NullsOrdering, OrderingType
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._query import Query
 from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
-from docsession._query._search_indexes import FullText, Trigram
+from docsession._query._search_indexes import FullText, Trigram, VectorIndex
 from docsession._query._vectors import distance, nearest
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
 from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
@@ -292,6 +292,7 @@ __all__ = [
     "UnknownOutcomeException",
     "UnsupportedValueException",
     "Value",
+    "VectorIndex",
     "all_",
     "all_of",
     "any_",

@@ -45,17 +45,28 @@ class Statement:
     Attributes:
         sql: The text, with every identifier quoted; equal texts share one prepared statement.
         params: One value per `$n`, each of a type named in this module's docstring.
+        settings: What its request is to have as `settings`; whoever makes the request sees to it.
     """
 
-    __slots__ = ("params", "sql")
+    __slots__ = ("params", "settings", "sql")
 
-    def __init__(self, sql: bytes, params: Sequence[object] = ()) -> None:
+    def __init__(self, sql: bytes, params: Sequence[object] = (), settings: Settings = ()) -> None:
         self.sql = sql
         self.params = params
+        self.settings = settings
 
     @override
     def __repr__(self) -> str:
         return f"<Statement {self.sql.decode()[:200]!r} with {len(self.params)} parameters>"
+
+
+def settings_in(statements: Sequence[Statement]) -> Settings:
+    """Return what a request of *statements* is to have as settings; of different numbers the greatest."""
+    found: dict[str, str] = {}
+    for statement in statements:
+        for name, value in statement.settings:
+            found[name] = max(found.get(name, ""), value, key=lambda each: (len(each), each))
+    return tuple(found.items())
 
 
 class Request:

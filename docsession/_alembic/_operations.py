@@ -114,12 +114,13 @@ class CreateDefinition(DefinitionOperation):
         table: str,
         body: str,
         *,
+        extensions: Sequence[str] = (),
         lock_timeout: str = LOCK_TIMEOUT,
         digest: str = "",
         schema: str | None = None,
     ) -> None:
         """Add a generated column, which writes the table anew under a lock."""
-        definition = Recorded(Kind.COLUMN, name, table, body, recorded=digest)
+        definition = Recorded(Kind.COLUMN, name, table, body, extensions=tuple(extensions), recorded=digest)
         operations.invoke(cls(definition, schema, lock_timeout=lock_timeout))
 
     @classmethod

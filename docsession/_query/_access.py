@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from docsession._errors import _ExtensionNeeded
-from docsession._sql._definitions import Definition, PromotedColumn, TextIndex
+from docsession._sql._definitions import Definition, PromotedColumn, TextIndex, VectorIndexed
+from docsession._sql._quoting import quote_identifier
 from docsession._sql._values import Path, Shape
 
 if TYPE_CHECKING:
     from docsession._query._operands import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension that a server has.
+
+    Attributes:
+        schema: Where its types and operators are.
+        version: As in (0, 8, 1).
+    """
+
+    schema: str
+    version: tuple[int, ...]
+
+    @classmethod
+    def read(cls, schema: str, version: str) -> Extension:
+        """Return what a server says of one; its version is as in "0.8.1"."""
+        return cls(schema, tuple(map(int, re.findall("[0-9]+", version))))
+
+    @property
+    def quoted(self) -> str:
+        """The schema, as SQL."""
+        return quote_identifier(self.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +48,29 @@ class Access:
         trees: The (path, shape) that a b-tree begins with.
         gins: The paths whose JSON a GIN index holds; () is the whole document.
         texts: What full text search is declared for, in order.
-        extensions: The schemas of the extensions that somebody has asked for yet; the database adds to it.
+        vectors: What the nearest vectors are declared for, in order.
+        extensions: The extensions that somebody has asked for yet; the database adds to it.
     """
 
     columns: Mapping[tuple[Path, Shape], PromotedColumn] = field(default_factory=dict)
     trees: frozenset[tuple[Path, Shape]] = frozenset()
     gins: frozenset[Path] = frozenset()
     texts: tuple[TextIndex, ...] = ()
-    extensions: Mapping[str, str] = field(default_factory=dict)
+    vectors: tuple[VectorIndexed, ...] = ()
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
 
     @property
     def has_columns(self) -> bool:
         """True where queries take columns, which the table may not have yet."""
-        return bool(self.columns) or any(each.column is not None for each in self.texts)
+        return bool(self.column_names)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The generated columns, quoted."""
+        found = [each.name for each in self.columns.values()]
+        found += [each.column for each in self.texts if each.column is not None]
+        found += [each.column for each in self.vectors if each.column is not None]
+        return [quote_identifier(name) for name in dict.fromkeys(found)]
 
     def without_columns_but(self, known: Collection[tuple[str, str]]) -> Access:
         """Return the same with those columns only that the table has: (name, digest) are *known*."""
@@ -44,18 +79,33 @@ class Access:
             each if (each.column, each.digest) in known else replace(each, column=None, digest="")
             for each in self.texts
         )
-        return replace(self, columns=columns, texts=tuple(texts))
+        vectors = (each for each in self.vectors if each.column is None or (each.column, each.digest) in known)
+        return replace(self, columns=columns, texts=tuple(texts), vectors=tuple(vectors))
 
-    def schema_of(self, extension: str) -> str:
-        """Return the schema of an extension.
+    def extension(self, name: str) -> Extension:
+        """Return an extension.
 
         Raises:
             _ExtensionNeeded: Nobody has looked for it yet.
         """
-        schema = self.extensions.get(extension)
-        if schema is None:
-            raise _ExtensionNeeded(extension)
-        return schema
+        found = self.extensions.get(name)
+        if found is None:
+            raise _ExtensionNeeded(name)
+        return found
+
+    def vector_index(self, path: Path, size: int, metric: str) -> VectorIndexed | None:
+        """Return what is declared for the nearest of such vectors."""
+        for each in self.vectors:
+            if (each.path, each.size, each.metric) == (path, size, metric):
+                return each
+        return None
+
+    def vector_column(self, path: Path, size: int) -> VectorIndexed | None:
+        """Return the column that has such vectors, as exact as they are."""
+        for each in self.vectors:
+            if (each.path, each.size) == (path, size) and each.column is not None and not each.half:
+                return each
+        return None
 
     def text_for(self, paths: Sequence[Path], language: str | None) -> TextIndex | None:
         """Return what is declared for just these paths, in a language or in any."""
@@ -89,6 +139,7 @@ NOTHING_DECLARED: Final = Access()
 
 def access_of(definitions: Iterable[Definition]) -> Access:
     """Return what indexes offer to queries."""
+    definitions = list(definitions)
     columns = {}
     trees = set()
     gins = set()
@@ -101,9 +152,10 @@ def access_of(definitions: Iterable[Definition]) -> Access:
         gins |= set(each.gins)
         if each.text is not None:
             texts.setdefault((each.text.paths, each.text.language), each.text)
-    if not (columns or trees or gins or texts):
+    vectors = tuple(dict.fromkeys(each.vector for each in definitions if each.vector is not None))
+    if not (columns or trees or gins or texts or vectors):
         return NOTHING_DECLARED
-    return Access(columns, frozenset(trees), frozenset(gins), tuple(texts.values()))
+    return Access(columns, frozenset(trees), frozenset(gins), tuple(texts.values()), vectors)
 
 
 def is_position(part: str | int) -> bool:

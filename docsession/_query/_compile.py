@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docsession._errors import InvalidArgumentException
-from docsession._port import Statement, TextArray
+from docsession._port import Settings, Statement, TextArray
 from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._compilation import Compilation, Convert
 from docsession._query._facets import Facet
@@ -39,9 +39,10 @@ class QueryStatement(Statement):
 
     __slots__ = ("shape",)
 
-    def __init__(self, sql: bytes, params: Sequence[object], shape: QueryShape) -> None:
+    def __init__(self, sql: bytes, params: Sequence[object], shape: QueryShape, settings: Settings = ()) -> None:
         self.sql = sql
         self.params = params
+        self.settings = settings
         self.shape = shape
 
 
@@ -107,6 +108,10 @@ class QueryCompiler:
         """Return the statement for the documents, as rows of a load."""
         return self._compile("documents", asked, ordered=True, limited=True)
 
+    def streamed(self, asked: Specification) -> QueryStatement:
+        """Return the same for a stream, which can tell the server nothing that an index for vectors needs to know."""
+        return self._compile("documents", asked, ordered=True, limited=True, exact=True)
+
     def including(
         self, page: PageStatement, includes: Sequence[Include], separator: str, tracked: Sequence[str]
     ) -> tuple[QueryStatement, list[TableStatements]]:
@@ -123,7 +128,8 @@ class QueryCompiler:
             own.sql.decode(), self.table, len(own.params), includes, page.further, limited=first is not None
         )
         params = [*own.params, *include_params(includes, separator, tracked)]
-        return QueryStatement(text.encode(), params if first is None else [*params, first], own.shape), tables
+        params = params if first is None else [*params, first]
+        return QueryStatement(text.encode(), params, own.shape, own.settings), tables
 
     def count(self, asked: Specification) -> QueryStatement:
         """Return the statement for how many there are, whatever `skip` and `take` say."""
@@ -193,14 +199,14 @@ class QueryCompiler:
             values.append(self._aliases)
         if asked.projection is not None:
             _walk_results(asked, key, values)
-        for operand, down in asked.orders:
+        for operand, down in asked.sorting:
             operand.walk(key, values)
             key.append(down)
 
     def _keys(self, to: Compilation, asked: Specification) -> list[Key]:
         keys = []
         down = False
-        for operand, down in asked.orders:
+        for operand, down in asked.sorting:
             if isinstance(operand, Column):
                 keys.append(Key(operand.sql(to, operand.shape), operand.shape, down))
             elif isinstance(operand, Place) and operand.is_id(to):
@@ -317,18 +323,15 @@ class QueryCompiler:
         """Return the statement for how many documents have which values, as `Facet.rows_sql` says."""
         key: list[object] = ["facets"]
         values: list[Any] = []
-        for condition in asked.conditions:
-            condition.walk(key, values)
-        if self._aliases is not None:
-            values.append(self._aliases)
+        self._walk_source(asked, key, values, exact=False)
         for facet in facets:
             facet.walk(key, values)
         compiled = self._known(tuple(key), lambda: self._write_facets(asked, facets))
-        return compiled.statement(values)
+        return self._told(compiled.statement(values), asked)
 
     def _write_facets(self, asked: Specification, facets: Sequence[Facet]) -> Compiled:
         to = Compilation(self._schema, self._id_key, self._access)
-        source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
+        source = self._source(to, asked, exact=False)
         columns, rows = [], []
         for number, facet in enumerate(facets):
             columns.append(f"{facet.value_sql(to)} AS f{number}")
@@ -344,30 +347,52 @@ class QueryCompiler:
             compiled = self._compiled[form] = write()
         return compiled
 
-    def _compile(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> QueryStatement:
+    def _compile(
+        self, kind: str, asked: Specification, *, ordered: bool, limited: bool, exact: bool = False
+    ) -> QueryStatement:
         key: list[object] = [kind, asked.distinct]
         values: list[Any] = []
-        for condition in asked.conditions:
-            condition.walk(key, values)
-        if self._aliases is not None:
-            values.append(self._aliases)
+        self._walk_source(asked, key, values, exact=exact)
         if asked.groups or asked.projection is not None:
             _walk_results(asked, key, values)
         if ordered:
             key.append("order")
-            for operand, down in asked.orders:
+            for operand, down in asked.sorting:
                 operand.walk(key, values)
                 key.append(down)
         if limited:
             key += ("limit", asked.take is None, asked.skip == 0)
             values += (asked.take, asked.skip)
-        compiled = self._known(tuple(key), lambda: self._write(kind, asked, ordered=ordered, limited=limited))
-        return compiled.statement(values)
+        compiled = self._known(
+            tuple(key), lambda: self._write(kind, asked, ordered=ordered, limited=limited, exact=exact)
+        )
+        statement = compiled.statement(values)
+        return statement if asked.nearest is None or exact else self._told(statement, asked)
 
-    def _write(self, kind: str, asked: Specification, *, ordered: bool, limited: bool) -> Compiled:
+    def _told(self, statement: QueryStatement, asked: Specification) -> QueryStatement:
+        if asked.nearest is not None:
+            statement.settings = asked.nearest.settings(self._access)
+        return statement
+
+    def _walk_source(self, asked: Specification, key: list[object], values: list[Any], *, exact: bool) -> None:
+        for condition in asked.conditions:
+            condition.walk(key, values)
+        if self._aliases is not None:
+            values.append(self._aliases)
+        if asked.nearest is not None:
+            asked.nearest.walk(key, values, exact=exact)
+
+    def _source(self, to: Compilation, asked: Specification, *, exact: bool) -> str:
+        """Return FROM, and WHERE behind it."""
+        where = self._where(to, asked)
+        if asked.nearest is not None:
+            return f"FROM {asked.nearest.source(to, self.table.name, where, exact=exact)}"
+        return f"FROM {self.table.name} AS t{where}"
+
+    def _write(self, kind: str, asked: Specification, *, ordered: bool, limited: bool, exact: bool) -> Compiled:
         # In the order in which `_compile` walks.
         to = Compilation(self._schema, self._id_key, self._access)
-        source = f"FROM {self.table.name} AS t{self._where(to, asked)}"
+        source = self._source(to, asked, exact=exact)
         columns, grouping = self._results(to, asked)
         orders = self._orders(to, asked, columns) if ordered else ""
         limits = self._limits(to, asked) if limited else ""
@@ -426,7 +451,7 @@ class QueryCompiler:
         parts: list[str] = []
         down = False
         has_id = False
-        for operand, down in asked.orders:
+        for operand, down in asked.sorting:
             word = " DESC" if down else ""
             has_id = has_id or (isinstance(operand, Place) and operand.is_id(to))
             for sql in self._order(to, asked, operand):

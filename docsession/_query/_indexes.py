@@ -383,8 +383,8 @@ def _kind(given: object) -> IndexKind:
     if isinstance(given, IndexKind):
         return given
     raise InvalidArgumentTypeException(
-        f"indexes are declared by Index, Promoted, GinIndex and Statistics, as in [Index(lambda o: o.name)], "
-        f"not {given!r:.60}"
+        f"indexes are declared by Index, GinIndex, Promoted, Statistics, FullText, Trigram and VectorIndex, as in "
+        f"[Index(lambda o: o.name)], not {given!r:.60}"
     )
 
 
@@ -408,9 +408,13 @@ def _check_type(what: str, given: object, known: Iterable[str]) -> None:
         raise InvalidArgumentException(f"{what}(type={given!r:.40}): there are {', '.join(map(repr, known))}")
 
 
-def index_body(table: str, method: str, columns: Iterable[str], condition: str | None) -> str:
+def index_body(
+    table: str, method: str, columns: Iterable[str], condition: str | None, options: Sequence[str] = ()
+) -> str:
+    """Return the template of what stands behind the name of an index."""
+    given = f" WITH ({', '.join(options)})" if options else ""
     where = "" if condition is None else f" WHERE {condition}"
-    return f"ON {{schema}}.{escaped(quote_identifier(table))} USING {method} ({', '.join(columns)}){where}"
+    return f"ON {{schema}}.{escaped(quote_identifier(table))} USING {method} ({', '.join(columns)}){given}{where}"
 
 
 def words_of(key: Key, type_: str | None) -> list[str]:

@@ -19,7 +19,7 @@ from docsession._query._operands import Operand, Place
 from docsession._query._predicates import Predicate, as_predicate
 from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
-from docsession._query._vectors import Distance, HasDistance
+from docsession._query._vectors import Nearest, Nearness
 from docsession._query._watching import Watchers
 
 T = TypeVar("T")
@@ -38,7 +38,9 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         object_type: The class of the documents; `dict` for documents without one.
         collection: The collection, where it is not that of the class.
         conditions: All of them hold.
+        nearest: The documents are the nearest of those that fulfil the conditions; None: all of them.
         orders: What is sorted by, each with True where from the greatest to the least.
+        scores: What is sorted by where there are no orders: how well documents fit what is searched for.
         groups: What the documents are put into groups by.
         having: What groups fulfil.
         projection: What is returned instead of documents.
@@ -53,7 +55,9 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     root: Recorded
     collection: str | None = None
     conditions: tuple[Predicate, ...] = ()
+    nearest: Nearest | None = None
     orders: tuple[tuple[Operand, bool], ...] = ()
+    scores: tuple[tuple[Operand, bool], ...] = ()
     groups: tuple[Place, ...] = ()
     having: tuple[Predicate, ...] = ()
     projection: Projection | None = None
@@ -63,6 +67,11 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     includes: tuple[tuple[PathLike, type[Any] | None], ...] = ()
     no_tracking: bool = False
     watchers: Watchers | None = None
+
+    @property
+    def sorting(self) -> tuple[tuple[Operand, bool], ...]:
+        """What is sorted by, whoever has said so."""
+        return self.orders or self.scores
 
 
 class QueryBuilding(ABC, Generic[T]):
@@ -276,13 +285,13 @@ def specification_of_index(
 def narrowed(asked: Specification, added: Sequence[tuple[Operand, bool]]) -> Specification:
     """Return a query that is sorted further, and has the nearest documents only where it is sorted by `nearest`."""
     for operand, down in added:
-        if isinstance(operand, Distance) and operand.count is not None:
-            if down or asked.orders or operand is not added[0][0]:
+        if isinstance(operand, Nearness):
+            if down or asked.orders or asked.nearest is not None or operand is not added[0][0]:
                 raise InvalidArgumentException(
-                    "nearest() comes first in order_by(), from the least distance: others sort what is equally near"
+                    "nearest() comes first in order_by(), once, from the least distance: others sort what is equally "
+                    "near"
                 )
-            take = operand.count if asked.take is None else min(asked.take, operand.count)
-            asked = but(asked, conditions=(*asked.conditions, HasDistance(operand)), take=take)
+            asked = but(asked, nearest=operand.nearest)
     return but(asked, orders=(*asked.orders, *added))
 
 

@@ -14,13 +14,17 @@ from docsession._query._full_text import DEFAULT_LANGUAGE, text_places
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._indexes import IndexKind, Keys, check_declaration, index_body
 from docsession._query._operands import Place
-from docsession._sql._definitions import Definition, Kind, TextIndex, escaped, object_name
+from docsession._query._vectors import check_metric, vector_place
+from docsession._sql._definitions import Definition, Kind, TextIndex, VectorIndexed, escaped, object_name
 from docsession._sql._quoting import quote_identifier
 from docsession._sql._schema import COLLECTION_COLUMNS
 from docsession._sql._search import check_language, text_vector
 from docsession._sql._values import Shape
+from docsession._sql._vectors import EXTENSION, operator_class, vector_at, vector_type
 
 _TRIGRAMS: Final = "pg_trgm"
+_M: Final = 16
+_EF_CONSTRUCTION: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,116 @@ class Trigram(IndexKind):
                 extensions=(_TRIGRAMS,),
             )
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex(IndexKind):
+    """An HNSW index of pgvector's, for the documents with the nearest vectors: for `nearest` and `vector_search`.
+
+    PostgreSQL needs the extension `vector`. The index may miss one or another of the nearest. Documents without a
+    vector of that size are not in it; nor is, with "cosine", one of zeros alone.
+
+    Args:
+        keys: `lambda o: o.embedding`, a list of numbers.
+        dimensions: How many numbers a vector has: 2,000 at most, 4,000 with *half*.
+        metric: "cosine", "l2" or "inner_product", as the queries say.
+        half: True keeps numbers of half precision, up to 65,000, in half the space.
+        stored: True keeps the vectors in a generated column, too. False saves that space, and reads vectors from the
+            documents' JSON, which is slow where many distances are computed: with conditions, or without the index.
+        m: How many neighbours each vector has in the index, from 2 to 100; None is pgvector's 16.
+        ef_construction: How many candidates for them are looked at, from 4 to 1,000, and twice *m* at least; None is
+            pgvector's 64. More of both makes the index miss less, and slower to write.
+        where: The condition of the documents that it holds. Queries use it whose conditions say so, too.
+        name: Its name in the database; None makes one of the table, the field and the metric.
+
+    Raises:
+        InvalidArgumentException: A value cannot be used.
+    """
+
+    keys: Keys
+    _: KW_ONLY
+    dimensions: int
+    metric: str = "cosine"
+    half: bool = False
+    stored: bool = True
+    m: int | None = None
+    ef_construction: int | None = None
+    where: Callable[[Any], object] | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_declaration(self, "VectorIndex")
+        check_metric(self.metric, "VectorIndex")
+        longest = 4000 if self.half else 2000
+        if type(self.dimensions) is not int or not 0 < self.dimensions <= longest:
+            more = "" if self.half else ", or to 4000 with half=True"
+            raise InvalidArgumentException(
+                f"VectorIndex(dimensions={self.dimensions!r:.40}): a vector has from 1 to {longest} numbers{more}"
+            )
+        for name, least, most in (("m", 2, 100), ("ef_construction", 4, 1000)):
+            number: object = getattr(self, name)
+            if number is not None and (type(number) is not int or not least <= number <= most):
+                raise InvalidArgumentException(
+                    f"VectorIndex({name}={number!r:.40}): it is a number from {least} to {most}"
+                )
+        if (self.ef_construction or _EF_CONSTRUCTION) < 2 * (self.m or _M):
+            raise InvalidArgumentException(
+                f"VectorIndex(m={self.m}, ef_construction={self.ef_construction}): ef_construction is twice m at "
+                f"least; by default m is {_M} and ef_construction {_EF_CONSTRUCTION}"
+            )
+
+    @override
+    def define(self, target: IndexTarget) -> Sequence[Definition]:
+        keys = target.keys(self.keys, "VectorIndex")
+        if len(keys) > 1 or keys[0].is_descending:
+            raise InvalidArgumentException("VectorIndex() takes one field of the documents; declare each by itself")
+        place = vector_place(keys[0].operand, keys[0].label, "VectorIndex")
+        vector = VectorIndexed(place.path, self.dimensions, self.metric, self.half)
+        expression, schema = self._expression(place)
+        words = _words([place])
+        made = []
+        indexed = f"({expression})"
+        if self.stored:
+            column = self._column(target, place, expression)
+            made.append(column)
+            vector = replace(vector, column=column.name, digest=column.digest)
+            indexed = escaped(quote_identifier(column.name))
+        condition = None if self.where is None else target.condition(self.where, "VectorIndex")
+        ending = [str(self.dimensions), *(["half"] if self.half else []), self.metric, *_told(condition)]
+        options = [f"m = {self.m}"] * (self.m is not None)
+        options += [f"ef_construction = {self.ef_construction}"] * (self.ef_construction is not None)
+        sorted_by = operator_class(self.metric, schema, half=self.half)
+        index = Definition(
+            kind=Kind.INDEX,
+            name=self.name or object_name(target.table, [*words, *ending], "hnsw"),
+            table=target.table,
+            body=index_body(target.table, "hnsw", [f"{indexed} {sorted_by}"], condition, options),
+            fields=(place.label,),
+            condition=condition,
+            extensions=(EXTENSION,),
+            needs=(vector.column,) if vector.column is not None else (),
+            vector=vector,
+        )
+        return [*made, index]
+
+    def _expression(self, place: Place) -> tuple[str, str]:
+        """Return the templates of a document's vector, and of the extension's schema."""
+        # Nothing that is declared holds NUL.
+        vector = vector_at("data", place.path, self.dimensions, "\0", half=self.half)
+        schema = f"{{{EXTENSION}}}"
+        return escaped(vector).replace("\0", schema), schema
+
+    def _column(self, target: IndexTarget, place: Place, expression: str) -> Definition:
+        words = [*_words([place]), str(self.dimensions), *(["half"] if self.half else [])]
+        type_ = vector_type(self.dimensions, f"{{{EXTENSION}}}", half=self.half)
+        return Definition(
+            kind=Kind.COLUMN,
+            name=object_name(words[0], words[1:], "vector"),
+            table=target.table,
+            body=f"{type_} GENERATED ALWAYS AS ({expression}) STORED",
+            fields=(place.label,),
+            extensions=(EXTENSION,),
+        )
 
 
 def _words(places: Sequence[Place]) -> list[str]:

@@ -53,7 +53,7 @@ def shape_of(
     where, is_filtered = found.together(asked.conditions)
     order: tuple[OrderShape, ...] | None = ()
     if ordered and not asked.groups and not asked.distinct:
-        order = found.order(asked.orders)
+        order = found.order(asked.sorting)
     return QueryShape(collection, where, is_filtered, order, limited)
 
 

@@ -103,10 +103,11 @@ class Changing:
             InvalidOperationException: The query cannot change documents, or the session has changed some itself.
         """
         context = self._context
-        if asked.take is not None or asked.skip or asked.groups or asked.projection is not None or asked.distinct:
+        is_part = asked.take is not None or asked.skip or asked.nearest is not None
+        if is_part or asked.groups or asked.projection is not None or asked.distinct:
             raise InvalidOperationException(
                 f"{operation}() is done to all documents that fulfil the conditions: call it on a query without skip, "
-                "take, group_by, select and distinct"
+                "take, nearest, group_by, select and distinct"
             )
         found = await self._asking.find(asked)
         if found is None:

@@ -72,7 +72,9 @@ async def customize(context: SessionContext, asked: Specification) -> Specificat
     return but(
         asked,
         conditions=made.conditions,
+        nearest=made.nearest,
         orders=asked.orders if asked.groups else made.orders,
+        scores=made.scores,
         skip=made.skip,
         take=made.take,
         no_tracking=made.no_tracking,

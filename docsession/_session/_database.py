@@ -24,6 +24,7 @@ from docsession._errors import (
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
+from docsession._query._access import Extension
 from docsession._query._compile import QueryCompiler
 from docsession._session._apart import run_apart
 from docsession._session._cache import DocumentCache
@@ -84,7 +85,7 @@ class Database:
             that documents were seen to hold there.
         compilers: For (table, class) what compiles queries.
         columns: The promoted columns that tables are known to have.
-        extensions: The schemas of the extensions that queries have asked for.
+        extensions: The extensions that queries have asked for.
         declared: The indexes that are declared.
         shapes: What queries look like; None: nobody counts.
     """
@@ -110,7 +111,7 @@ class Database:
         self.compilers: dict[tuple[TableStatements, type], QueryCompiler] = {}
         self.columns: dict[TableStatements, frozenset[tuple[str, str]]] = {}
         self.declared = DeclaredIndexes(conventions)
-        self.extensions: dict[str, str] = {}
+        self.extensions: dict[str, Extension] = {}
         self.shapes = QueryShapes(name, executor) if conventions.record_query_shapes else None
         self._tables: dict[tuple[str, str], TableStatements] = {}
         self._generators: dict[str, HiLoGenerator] = {}
@@ -331,7 +332,7 @@ class Database:
         return found
 
     async def find_extension(self, name: str) -> None:
-        """Find out in which schema an extension is; not counted as a request.
+        """Find out where an extension is, and which version; not counted as a request.
 
         Raises:
             RavenException: It is not installed.
@@ -342,7 +343,8 @@ class Database:
                 f"the query needs PostgreSQL's extension {name!r}, which is not installed: run "
                 f"`CREATE EXTENSION {name}` as a role that may"
             )
-        self.extensions[name] = rows[0][1]
+        _, schema, version = rows[0]
+        self.extensions[name] = Extension.read(schema, version)
 
     async def columns_of(self, table: TableStatements) -> frozenset[tuple[str, str]]:
         """Return the promoted columns that a table has, each with the digest of its definition; asked once."""

@@ -16,7 +16,8 @@ class IndexUse:
 
     Attributes:
         name: Its name.
-        condition: What is looked up in it; None where it is read from one end to the other.
+        condition: What is looked up in it, or what it has the nearest of; None where it is read from one end to the
+            other.
     """
 
     name: str
@@ -25,7 +26,11 @@ class IndexUse:
 
 def index_uses(plan: Mapping[str, Any]) -> list[IndexUse]:
     """Return the indexes that a plan reads."""
-    return [IndexUse(node["Index Name"], node.get("Index Cond")) for node in _nodes(plan) if "Index Name" in node]
+    return [
+        IndexUse(node["Index Name"], node.get("Index Cond") or node.get("Order By"))
+        for node in _nodes(plan)
+        if "Index Name" in node
+    ]
 
 
 def why_not_by_index(plan: Mapping[str, Any], table: str, name: str | None, *, has_conditions: bool) -> str | None:
@@ -42,9 +47,8 @@ def why_not_by_index(plan: Mapping[str, Any], table: str, name: str | None, *, h
     if any(node["Node Type"].endswith("Seq Scan") and node.get("Relation Name") == table for node in nodes):
         return f"all of the table {table!r} is read"
     uses = index_uses(plan)
-    if has_conditions:
-        found = [use.name for use in uses if use.condition is not None]
-    else:
+    found = [use.name for use in uses if use.condition is not None]
+    if not has_conditions and not found:
         is_sorted = any(node["Node Type"] in _SORTS for node in nodes)
         found = [] if is_sorted else [node["Index Name"] for node in nodes if node["Node Type"] in _ORDERED]
     if name is not None and name not in found:

@@ -110,9 +110,9 @@ class KeysetPaging:
 def _check_keyset(asked: Specification, size: int, after: str | None, before: str | None) -> None:
     if after is not None and before is not None:
         raise InvalidArgumentException("a page by keys takes after= or before=, not both")
-    if asked.take is not None or asked.skip or asked.groups or asked.distinct:
+    if asked.take is not None or asked.skip or asked.groups or asked.distinct or asked.nearest is not None:
         raise InvalidOperationException(
-            "a page by keys goes on by keys: call it on a query without skip, take, group_by and distinct"
+            "a page by keys goes on by keys: call it on a query without skip, take, nearest, group_by and distinct"
         )
     if any(isinstance(operand, Shuffle) for operand, _ in asked.orders):
         raise InvalidOperationException(

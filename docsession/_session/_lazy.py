@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from docsession._errors import DocSessionError, RavenException
-from docsession._port import Request, Rows, Statement
+from docsession._port import Request, Rows, Statement, settings_in
 from docsession._session._refused_by_query import explained
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ class PendingLazies:
             context.requests.count(context.operation)
         may_lag = all(operation.may_lag for operation, own in zip(waiting, asked, strict=True) if own)
         statements = [statement for own in asked for statement in own]
-        answers = iter(await context.run(Request(statements, may_lag=may_lag)) if statements else [])
+        request = Request(statements, may_lag=may_lag, settings=settings_in(statements))
+        answers = iter(await context.run(request) if statements else [])
         return [list(islice(answers, len(own))) for own in asked]
 
 

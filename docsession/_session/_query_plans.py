@@ -48,7 +48,7 @@ class QueryPlans:
                 raise AssertionError(f"the collection of the query has no table yet: {asked!r:.200}")
             statement = self._asking.compiler(*found).documents(asked)
             explain = [
-                Statement(b"EXPLAIN (FORMAT %b) %b" % (form, statement.sql), statement.params)
+                Statement(b"EXPLAIN (FORMAT %b) %b" % (form, statement.sql), statement.params, statement.settings)
                 for form in (b"TEXT", b"JSON")
             ]
             text, json = await self._loader.request(explain, may_lag=False, settings=_INDEXES_PREFERRED)
@@ -71,7 +71,9 @@ class QueryPlans:
             return QueryPlan("", {})
         options = b"ANALYZE, BUFFERS, " if analyze else b""
         plans = [
-            Statement(b"EXPLAIN (%bFORMAT %b) %b" % (options, form, statement.sql), statement.params)
+            Statement(
+                b"EXPLAIN (%bFORMAT %b) %b" % (options, form, statement.sql), statement.params, statement.settings
+            )
             for form in (b"TEXT", b"JSON")
         ]
         text, json = await self._loader.request(plans, may_lag=False)

@@ -143,7 +143,7 @@ class Querying:
         found = await self._asking.find(asked)
         if found is None:
             return None
-        statement = self._asking.compiler(*found).documents(asked)
+        statement = self._asking.compiler(*found).streamed(asked)
         self._context.requests.count("stream")
         return statement, *found
 

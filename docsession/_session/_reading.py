@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from docsession._port import Request, Row, Settings, Statement
+from docsession._port import Request, Row, Settings, Statement, settings_in
 from docsession._session._cache import WORTH_ALONE, Kept, pays
 from docsession._session._context import SessionContext
 from docsession._sql._load import Include, load_many, load_many_known, load_one, load_one_known
@@ -29,6 +29,7 @@ class Reader:
         """Send statements that only read; counted as one request."""
         context = self._context
         context.requests.count(context.operation)
+        settings = (*settings, *settings_in(statements))
         return await context.run(Request(statements, may_lag=may_lag, settings=settings))
 
     async def request_and_catch_up(self, statement: Statement) -> list[Row]:

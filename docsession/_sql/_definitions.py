@@ -88,6 +88,32 @@ class TextIndex:
         return f"{row}{quote_identifier(self.column)}"
 
 
+@dataclass(frozen=True, slots=True)
+class VectorIndexed:
+    """What the nearest vectors are declared for.
+
+    Attributes:
+        path: Where in the document.
+        size: How many numbers a vector has.
+        metric: What tells how far vectors are from each other.
+        half: True: the index holds numbers of half precision.
+        column: The generated column that holds the vector; None: the index has the expression.
+        digest: That of the column's definition.
+    """
+
+    path: Path
+    size: int
+    metric: str
+    half: bool = False
+    column: str | None = None
+    digest: str = ""
+
+    def sql(self, row: str) -> str:
+        """Return the column; *row* stands before it."""
+        assert self.column is not None  # noqa: S101  # asked only where there is one
+        return f"{row}{quote_identifier(self.column)}"
+
+
 @dataclass(frozen=True)
 class Definition:
     """One index, generated column, statistics object or foreign key of a collection's table.
@@ -108,6 +134,7 @@ class Definition:
         gins: For a GIN index: the paths whose JSON it holds.
         needs: The names of the columns without which it cannot be made.
         text: For full text search: of what.
+        vector: For the nearest vectors: of what.
     """
 
     kind: Kind
@@ -124,6 +151,7 @@ class Definition:
     gins: tuple[Path, ...] = ()
     needs: tuple[str, ...] = ()
     text: TextIndex | None = None
+    vector: VectorIndexed | None = None
 
     @cached_property
     def digest(self) -> str:

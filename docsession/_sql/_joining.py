@@ -25,7 +25,8 @@ _REFUSE_UNDONE: Final = (
     b"WHEN s = 'in progress' AND $1 <> coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, '') "
     b"THEN ('docsession:ongoing ' || s)::int::text ELSE s END FROM (" + _STATUS + b" AS s) x"
 )
-_KEEP: Final = b"SELECT pg_catalog.set_config($1, pg_catalog.current_setting($2), true)"
+# One of an extension that is not loaded yet has no value; set to null, it has its default afterwards.
+_KEEP: Final = b"SELECT pg_catalog.set_config($1, nullif(pg_catalog.current_setting($2, true), ''), true)"
 
 
 def status_of(xid: str) -> Statement:

@@ -31,7 +31,7 @@ FROM t JOIN pg_catalog.pg_constraint k ON k.conrelid = t.oid WHERE k.contype = '
 """
 
 _EXTENSIONS = (
-    b"SELECT e.extname::text, n.nspname::text FROM pg_catalog.pg_extension e "
+    b"SELECT e.extname::text, n.nspname::text, e.extversion FROM pg_catalog.pg_extension e "
     b"JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = ANY($1)"
 )
 
@@ -76,7 +76,7 @@ def found_of(rows: Iterable[Row]) -> list[Found]:
 
 
 def extensions_named(names: Iterable[str]) -> Statement:
-    """Return the question in which schema each extension is; those without a row are not installed."""
+    """Return the question in which schema each extension is, and its version; those without a row are missing."""
     return Statement(_EXTENSIONS, (TextArray(names),))
 
 

@@ -1,6 +1,5 @@
 """`assert_uses_index`: what an application's tests may claim of its queries."""
 
-import inspect
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,6 +15,7 @@ from docsession import (
     starts_with,
 )
 from tests.support.documents import save
+from tests.support.plans import claim
 
 
 @dataclass
@@ -31,13 +31,6 @@ INDEXES = [
     Index(lambda p: p.weight, name="by_weight"),
     GinIndex(lambda p: p.tags),
 ]
-
-
-async def claim(query, *args):
-    made = assert_uses_index(getattr(query, "wrapped", query), *args)
-    assert inspect.isawaitable(made) is not hasattr(query, "wrapped")
-    if inspect.isawaitable(made):
-        await made
 
 
 SERVED = [

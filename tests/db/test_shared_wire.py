@@ -163,6 +163,13 @@ class TestTheExecutor:
         assert await executor.run(Request(show, settings=[("statement_timeout", "7s")])) == [[("7s",)]]
         assert await executor.run(Request(show)) == [[("0",)]]
 
+    async def test_a_setting_that_nobody_knows_yet_holds_for_the_request_alone(self, connect):
+        _, executor = await connect()
+        show = [statement("SELECT coalesce(current_setting('docsession_tests.depth', true), '')")]
+        for _ in range(2):
+            assert await executor.run(Request(show, settings=[("docsession_tests.depth", "7")])) == [[("7",)]]
+            assert await executor.run(Request(show)) == [[("",)]]
+
     async def test_what_a_commit_waits_for_holds_until_its_owner_commits(self, connect, host_table):
         connection, executor = await connect()
         show = [statement("SELECT current_setting('synchronous_commit')")]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import psycopg
 import pytest
 
 from docsession import (
@@ -15,6 +14,8 @@ from docsession import (
     matches,
 )
 from tests.support.documents import save
+from tests.support.extensions import made
+from tests.support.plans import nodes
 
 
 @dataclass
@@ -27,13 +28,8 @@ class Person:
 
 @pytest.fixture
 def has_trigrams(postgres_url):
-    """True where the server has pg_trgm, which is then made in a schema that no search path has."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'").fetchone()
-        if found:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS trigrams")
-            connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA trigrams")
-    return found is not None
+    """True where the server has pg_trgm."""
+    return made(postgres_url, "pg_trgm")
 
 
 @pytest.mark.parametrize(
@@ -69,9 +65,3 @@ async def test_of_what_is_no_text(make_store, keys):
     store = make_store(conventions=DocumentConventions(indexes={Person: [Trigram(keys)]}))
     with pytest.raises(InvalidArgumentException, match="Trigram"):
         await save(store, Person("x"))
-
-
-def nodes(plan):
-    yield plan
-    for each in plan.get("Plans", ()):
-        yield from nodes(each)

@@ -4,11 +4,11 @@ import json
 import math
 from dataclasses import dataclass, field
 
-import psycopg
 import pytest
 
 from docsession import InvalidArgumentException, RavenException, desc, distance, nearest, not_
 from tests.support.documents import save
+from tests.support.extensions import made
 
 
 @dataclass
@@ -42,13 +42,8 @@ MALFORMED = [
 
 @pytest.fixture
 def has_vector(postgres_url):
-    """True where the server has pgvector, which is then made in a schema that no search path has."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
-        if found:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS pgvector")
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA pgvector")
-    return found is not None
+    """True where the server has pgvector."""
+    return made(postgres_url, "vector")
 
 
 @pytest.fixture

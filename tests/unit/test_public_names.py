@@ -150,6 +150,7 @@ NAMES = [
     "UnknownOutcomeException",
     "UnsupportedValueException",
     "Value",
+    "VectorIndex",
     "all_",
     "all_of",
     "any_",
