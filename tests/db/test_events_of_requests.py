@@ -15,6 +15,7 @@ from docsession import (
     SessionBusyException,
     SessionOptions,
     TableDoesNotExistException,
+    TransactionMode,
 )
 from tests.support.beside import begin, outsider, settle
 from tests.support.documents import change, read, save
@@ -85,6 +86,18 @@ class TestWhatTheyTell:
         assert 2000 < loaded.bytes_received < 2200
         assert 0 < loaded.bytes_sent < 20
         assert 0 < counted.bytes_received < 20
+
+    async def test_compare_exchange_values_are_no_documents(self, store):
+        options = SessionOptions(transaction_mode=TransactionMode.CLUSTER_WIDE)
+        await save(store, (User("a"), "users/1"))
+        log = []
+        store.add_on_succeed_request(log.append)
+        async with store.open_session(session_options=options) as session:
+            session.cluster_transaction.create_compare_exchange_value("names/a", "users/1")
+            await session.store(User("b"), "users/2")
+            await session.save_changes()
+        saved = log[-1]
+        assert (saved.request.operation, saved.request.collections, saved.documents) == ("save_changes", ("Users",), 1)
 
     async def test_collections_are_not_taken_from_what_a_query_holds(self, store, database):
         """A literal that looks like a table is content: only names that are known get out."""
