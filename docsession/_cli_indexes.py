@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import click
 
 from docsession._cli_common import Setting, on_databases
 from docsession._migrate import Target
+from docsession._migrate._index_advice import index_advice
 from docsession._migrate._index_overview import IndexOverview, index_overview
+from docsession._migrate._project import Model
 
 _HEADER = ("table", "index", "is", "scans", "size", "origin")
 
@@ -14,7 +18,10 @@ _HEADER = ("table", "index", "is", "scans", "size", "origin")
 @click.command()
 @on_databases
 def indexes(setting: Setting) -> None:
-    """List the indexes of collections: used, unused, invalid, and missing ones that the models declare.
+    """List the indexes of collections: used, unused, invalid, and missing ones.
+
+    Missing are those that the models declare and the database lacks; and, where stores have counted what their queries
+    ask for, those that would serve queries which none serves now. The latter are shown as declarations, to be pasted.
 
     An index is used where a query has read it since the server began to count, or where it is unique. Each server
     counts for itself: an index that is unused here may serve queries of a standby.
@@ -25,14 +32,26 @@ def indexes(setting: Setting) -> None:
         found = index_overview(target, models)
         if not found:
             click.echo(f"{target.database}: no indexes but those of the ids")
-            return
-        rows = [_HEADER, *map(_row, found)]
+        rows = [_HEADER, *map(_row, found)] if found else []
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             click.echo(f"{target.database}: {line.rstrip()}")
+        for line in _advice(target, models):
+            click.echo(f"{target.database}: {line}")
 
     setting.for_each(work)
+
+
+def _advice(target: Target, models: Sequence[Model] | None) -> Iterator[str]:
+    found = [] if models is None else index_advice(target, models)
+    if found:
+        yield "queries that no index serves; declare what follows, `docsession revision --autogenerate` does the rest:"
+    for each in found:
+        milliseconds = each.seconds * 1000 / each.queries
+        asked = f"{each.queries:,} queries of {milliseconds:,.1f} ms"
+        needs = "" if each.needs is None else f"; needs the extension {each.needs}"
+        yield f"{each.collection}: {each.declaration},  # {asked}{needs}"
 
 
 def _row(each: IndexOverview) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from docsession._port import Statement
+from docsession._port import Statement, TextArray, Timestamp
 from docsession._sql._quoting import qualified
 from docsession._sql._schema import QUERY_SHAPES_TABLE
+
+_TYPES: Final = {str: "text", int: "bigint", bytes: "jsonb", Timestamp: "timestamptz", TextArray: "text[]"}
 
 MOST_SHAPES: Final = 1000
 """Shapes that a database keeps; those that were not seen for the longest time go."""
@@ -37,3 +39,32 @@ def add_shapes(database: str, shapes: bytes) -> list[Statement]:
         "ORDER BY digest FOR UPDATE SKIP LOCKED)"
     )
     return [Statement(add.encode(), (shapes,)), Statement(trim.encode())]
+
+
+def read_shapes(database: str) -> str:
+    """Return the question for the shapes that a database keeps: collection, shape as JSON, count, microseconds."""
+    return f"SELECT collection, shape::text, count, microseconds FROM {qualified(database, QUERY_SHAPES_TABLE)}"
+
+
+def explain_for_any_values(statement: Statement, name: str, *, by_order: bool) -> list[str]:
+    """Return what asks for the plan of a statement whatever its values are, as JSON, and would rather use indexes.
+
+    To be run in a savepoint that is rolled back, but for the last one, which takes away what is prepared; the one
+    before has the answer. (`EXPLAIN (GENERIC_PLAN)` says the same from PostgreSQL 16 on.)
+
+    Args:
+        statement: The statement; of its parameters the types are needed.
+        name: What it is called meanwhile.
+        by_order: True would rather read an index in its order, False rather look something up in one.
+    """
+    disliked = ("seqscan", "sort") if by_order else ("seqscan", "indexscan", "indexonlyscan")
+    types = ", ".join(_TYPES[type(each)] for each in statement.params)
+    nothing = ", ".join("NULL" for _ in statement.params)
+    prepared, used = (f"({each})" if statement.params else "" for each in (types, nothing))
+    return [
+        *(f"SET LOCAL enable_{each} = off" for each in disliked),
+        "SET LOCAL plan_cache_mode = force_generic_plan",
+        f"PREPARE {name}{prepared} AS {statement.sql.decode()}",
+        f"EXPLAIN (FORMAT JSON) EXECUTE {name}{used}",
+        f"DEALLOCATE {name}",
+    ]

@@ -55,6 +55,15 @@ async def test_it_is_true_of_what_an_index_serves(make_store, build, index):
             await claim(query, "other")
 
 
+async def test_it_is_true_of_a_small_table_that_is_read_as_fast_without(make_store, rows):
+    store = make_store(conventions=DocumentConventions(indexes={Parcel: INDEXES}))
+    await save(store, *(Parcel("a" if n % 2 else "b", n, ["g"], f"parcels/{n}") for n in range(40)))
+    rows._run("ANALYZE {}", "parcels")
+    async with store.open_session() as session:
+        await claim(session.query(Parcel).where(lambda p: p.town == "a"), "parcels_town_idx")
+        await claim(session.query(Parcel).where(lambda p: contains(p.tags, "g")), "parcels_tags_gin")
+
+
 @pytest.mark.parametrize(
     "build",
     [

@@ -1,5 +1,7 @@
 """`docsession indexes`: which are there, which are used, and which are not."""
 
+import re
+
 import pytest
 
 from docsession._sql._quoting import quote_identifier
@@ -61,3 +63,25 @@ def test_a_database_without_any_says_so(project, database):
     project.configure(database, models=None)
     project("upgrade")
     assert project("indexes") == (DONE, f"{database}: no indexes but those of the ids\n")
+
+
+QUERIES = """
+from docsession import len_
+session.store(Order("companies/1"))
+session.save_changes()
+for number in range(3):
+    list(session.query(Order).where(lambda o: len_(o.tags) > number))
+"""
+
+
+def test_it_advises_what_queries_lack(shop, database):
+    shop("upgrade", "--all-collections")
+    code, output = shop("shell", "-d", database, "--command", QUERIES)
+    assert code == DONE, output
+    code, output = shop("indexes", "-d", database)
+    assert code == DONE, output
+    *_, header, advice = [line.removeprefix(f"{database}: ") for line in output.splitlines()]
+    assert header.startswith("queries that no index serves")
+    assert re.fullmatch(r"Orders: Index\(lambda o: len_\(o.tags\)\),  # 3 queries of [0-9.]+ ms", advice)
+    shop.configure(database, models=None)
+    assert "queries" not in shop("indexes", "-d", database)[1]
