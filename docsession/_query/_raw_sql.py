@@ -22,7 +22,13 @@ _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
-def raw_statement(sql: str, values: Mapping[str, Any], table: str) -> Statement:
+class RawStatement(Statement):
+    """The statement of a query in SQL of a user's own."""
+
+    __slots__ = ()
+
+
+def raw_statement(sql: str, values: Mapping[str, Any], table: str) -> RawStatement:
     """Return the statement for documents that a user's SQL finds, with the columns of a load.
 
     Args:
@@ -62,7 +68,7 @@ def raw_statement(sql: str, values: Mapping[str, Any], table: str) -> Statement:
         raise InvalidArgumentException(f"the SQL has no %({min(unused)})s for the value {min(unused)!r}")
     columns = ", ".join(f"q.{name}" for name in _COLUMNS)
     # A line of its own, because the SQL may end with a comment.
-    return Statement(f"SELECT {columns} FROM (\n{text}\n) AS q".encode(), params)
+    return RawStatement(f"SELECT {columns} FROM (\n{text}\n) AS q".encode(), params)
 
 
 def _bind(name: str, value: Any, params: list[object]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from time import perf_counter
 from typing import Any, TypeVar
 
 from docsession._documents._mapping import DocumentMapping, Mappings
@@ -24,8 +22,6 @@ from docsession._session._refused_by_query import explained
 from docsession._sql._tables import TableStatements
 
 R = TypeVar("R")
-
-_log = logging.getLogger("docsession.query")
 
 
 class Asking:
@@ -115,23 +111,8 @@ class Asking:
         return compile_()
 
     async def send(self, statement: Statement) -> Rows:
-        """Send the one statement of a query; one that takes longer than the convention allows is logged."""
-        context = self._context
-        threshold = context.conventions.slow_query_threshold
-        began = perf_counter()
+        """Send the one statement of a query."""
         (rows,) = await self._loader.request([statement])
-        if threshold is not None and (took := perf_counter() - began) >= threshold.total_seconds():
-            file, line, function, operation = context.requests.last
-            _log.warning(
-                "%s took %.0f ms and found %d rows, at %s:%d in %s: %s",
-                operation,
-                took * 1000,
-                len(rows),
-                file,
-                line,
-                function,
-                statement.sql.decode(),
-            )
         return rows
 
     async def ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -16,7 +17,7 @@ from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._port import Carrier, Request, RequestExecutor, Row, Rows, Statement
-from docsession._session import _requests
+from docsession._session import _requests, _slow_queries
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._exchange import ExchangeMap
@@ -271,14 +272,19 @@ class SessionContext:
             request.settings = (*request.settings, timeout_setting(timeout))
         if _requests.listeners:
             _requests.tell_sent(self.requests, *request.statements)
+        threshold = self.conventions.slow_query_threshold
+        send = self._send if threshold is None else partial(self._send_watched, threshold)
         shapes = self.database.shapes
         if shapes is not None:
             asked = shapes_in(request.statements)
             if asked:
                 # Not while a standby may have answered: the primary could be out of reach, and be waited for.
                 may_write = not request.write and self.own_executor is self.database.executor
-                return shapes.watch(asked, request, self._send, may_write=may_write)
-        return self._send(request)
+                return shapes.watch(asked, request, send, may_write=may_write)
+        return send(request)
+
+    def _send_watched(self, threshold: timedelta, request: Request) -> Coroutine[Any, Any, list[Rows]]:
+        return _slow_queries.watch(request, self._send, threshold, self.requests)
 
     def _send(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
         if self.observer is None:

@@ -1,6 +1,7 @@
 """Queries over documents of one class: what is found, in which order, and what the session makes of it."""
 
 import datetime as dt
+import inspect
 import logging
 import re
 from dataclasses import dataclass, field
@@ -381,6 +382,36 @@ class TestSlowQueries:
         assert "found 0 rows" in record.getMessage()
         assert "SELECT t.id" in record.getMessage()
         assert "secret" not in record.getMessage()
+
+    @pytest.mark.parametrize(
+        ("ask", "told"),
+        [
+            (lambda s: s.query(Order).include("company", Company).all(), 1),
+            (lambda s: s.query(Order).include("company", Company).page(2), 1),
+            (lambda s: s.query(Order).include("company", Company).json(envelope=True), 1),
+            (lambda s: s.query(Order).where(company="companies/secret").delete(), 1),
+            (lambda s: s.query_sql(Order, "SELECT * FROM {table} WHERE id <> %(c)s", c="companies/secret").all(), 1),
+            (lambda s: (s.query(Order).lazily(), s.query(Order).count_lazily(), s.advanced.lazily.load("x/1")), 2),
+            (lambda s: s.query(Order).explain(), 0),
+            (lambda s: s.load("orders/1", Order), 0),
+        ],
+        ids=["include", "keys and include", "json", "delete", "SQL", "lazy", "explain", "load"],
+    )
+    async def test_whatever_asks_them(self, make_store, caplog, ask, told):
+        store = make_store(conventions=DocumentConventions(slow_query_threshold=dt.timedelta(0)))
+        await save(store, *map(order, range(3)))
+        with caplog.at_level(logging.WARNING, "docsession.query"):
+            async with store.open_session() as session:
+                asked = ask(session)
+                if inspect.isawaitable(asked):
+                    await asked
+                await session.advanced.eagerly.execute_all_pending_lazy_operations()
+        messages = [record.getMessage() for record in caplog.records]
+        assert len(messages) == told
+        for message in messages:
+            assert re.search(r"(test_queries|faces)\.py:\d+ in ", message)
+            assert "secret" not in message
+            assert ("together" in message) == (told > 1)
 
     async def test_quick_ones_are_not(self, make_store, caplog):
         for conventions in (DocumentConventions(), DocumentConventions(slow_query_threshold=dt.timedelta(hours=1))):
