@@ -56,6 +56,10 @@ MOST_LOSSES = 3
 Key: TypeAlias = tuple[bytes, tuple[type, ...]]
 Command: TypeAlias = Key | bytes | None
 """What one command of a pipeline was: preparing (the statement's key), closing (its name), or running."""
+Answer: TypeAlias = Sequence[PGresult]
+"""What one statement has led to: one result. Several with the first statement of a pipeline after a stream on the same
+connection: libpq still hands its rows out in pieces, since it leaves that mode when a statement begins that is no part
+of a pipeline, or when a pipeline goes on to its next one."""
 
 
 class LinkLostError(Exception):
@@ -282,7 +286,7 @@ class Wire:
             if frame.rescue is not None:
                 yield from self._roll_back(frame.rescue)
             raise
-        if frame.ends and results[-1].command_status == b"ROLLBACK" and frame.after[-1] is COMMIT:
+        if frame.ends and results[-1][-1].command_status == b"ROLLBACK" and frame.after[-1] is COMMIT:
             raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
         request.unconfirmed = self._is_unconfirmed
         first = len(frame.before)
@@ -314,13 +318,13 @@ class Wire:
             yield from self._roll_back(ROLLBACK.sql)
             raise
         if is_transaction:
-            if results[-1].command_status != b"COMMIT":
+            if results[-1][-1].command_status != b"COMMIT":
                 raise errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
             request.unconfirmed = self._is_unconfirmed
             results = results[1 + len(request.settings) : -1]
         return [self._load(result) for result in results]
 
-    def _single(self, name: bytes | None, key: Key, params: list[bytes | None]) -> PQGen[PGresult]:
+    def _single(self, name: bytes | None, key: Key, params: list[bytes | None]) -> PQGen[Answer]:
         """Run one statement by itself."""
         pgconn = self._pgconn
         formats = [BINARY] * len(params)
@@ -338,18 +342,18 @@ class Wire:
         for result in results:
             if result.status == FATAL_ERROR:
                 raise _refusal(result, is_before_commit=False)
-        return results[0]
+        return results[:1]
 
     def _pipeline(
         self, encoded: Sequence[tuple[Key, list[bytes | None]]], ended: Request | None
-    ) -> PQGen[list[PGresult]]:
+    ) -> PQGen[list[Answer]]:
         """Run several statements, or one that is prepared on the way, before one synchronisation point.
 
         *ended* is the request whose transaction the last statement ends, if it does.
         """
         pgconn = self._pgconn
         commands: list[Command] = []
-        answers: list[PGresult] = []
+        answers: list[Answer] = []
         lost: psycopg.Error | None = None
         try:
             pgconn.enter_pipeline_mode()
@@ -365,10 +369,10 @@ class Wire:
                 if results[0].status == PIPELINE_SYNC:
                     pgconn.exit_pipeline_mode()
                     break
-                answers.append(results[-1])
+                answers.append(results)
         except psycopg.OperationalError as error:
             lost = error
-        failed = next((i for i, answer in enumerate(answers) if answer.status == FATAL_ERROR), len(answers))
+        failed = next((i for i, answer in enumerate(answers) if answer[-1].status == FATAL_ERROR), len(answers))
         commit = len(commands) - 1
         # An acknowledged commit is one, whatever became of the connection afterwards.
         if ended is not None and failed > commit:
@@ -376,7 +380,7 @@ class Wire:
         else:
             if failed < len(answers):
                 self._settle(commands, answers)
-                raise _refusal(answers[failed], is_before_commit=ended is not None and failed < commit)
+                raise _refusal(answers[failed][-1], is_before_commit=ended is not None and failed < commit)
             if lost is not None or len(answers) < len(commands):
                 raise LinkLostError from lost
         return [answer for answer, command in zip(answers, commands, strict=False) if command is None]
@@ -407,12 +411,12 @@ class Wire:
                 pgconn.send_query_params(key[0], params, oids_of(key[1]), formats, BINARY)
             commands.append(None)
 
-    def _settle(self, commands: Sequence[Command], answers: Sequence[PGresult]) -> None:
+    def _settle(self, commands: Sequence[Command], answers: Sequence[Answer]) -> None:
         """After a refusal, put right what was not prepared or closed because of it."""
         for command, answer in zip(commands, answers, strict=False):
-            if isinstance(command, tuple) and answer.status != COMMAND_OK:
+            if isinstance(command, tuple) and answer[-1].status != COMMAND_OK:
                 self._prepared.names.pop(command, None)
-            elif isinstance(command, bytes) and answer.status == PIPELINE_ABORTED:
+            elif isinstance(command, bytes) and answer[-1].status == PIPELINE_ABORTED:
                 self._prepared.closing.append(command)
 
     def _roll_back(self, command: bytes) -> PQGen[None]:
@@ -425,12 +429,18 @@ class Wire:
             except psycopg.OperationalError:
                 return
 
-    def _load(self, result: PGresult) -> Rows:
-        if result.status != TUPLES_OK:
+    def _load(self, answer: Answer) -> Rows:
+        if answer[-1].status != TUPLES_OK:
             return []
         rows = self._rows
-        rows.set_pgresult(result)
-        return rows.load_rows(0, result.ntuples, tuple)
+        if len(answer) == 1:
+            rows.set_pgresult(answer[0])
+            return rows.load_rows(0, answer[0].ntuples, tuple)
+        loaded: Rows = []
+        for result in answer:
+            rows.set_pgresult(result)
+            loaded += rows.load_rows(0, result.ntuples, tuple)
+        return loaded
 
 
 def _encode(statements: Sequence[Statement]) -> list[tuple[Key, list[bytes | None]]]:
@@ -438,11 +448,11 @@ def _encode(statements: Sequence[Statement]) -> list[tuple[Key, list[bytes | Non
     return [((s.sql, tuple(map(type, s.params))), encode(s.params)) for s in statements]
 
 
-def _number(answers: Sequence[PGresult]) -> int | None:
+def _number(answers: Sequence[Answer]) -> int | None:
     """Return the number that answers a question after the COMMIT; None where nothing did."""
-    if not answers or answers[0].status != TUPLES_OK:
+    if not answers or answers[0][-1].status != TUPLES_OK:
         return None
-    value = answers[0].get_value(0, 0)
+    value = answers[0][-1].get_value(0, 0)
     return None if value is None else int.from_bytes(value, "big", signed=True)
 
 

@@ -379,6 +379,18 @@ class TestStreams:
         await rows.aclose()
         assert await pid_of(executor) == pid
 
+    @pytest.mark.parametrize("size", [1, 3])
+    @pytest.mark.parametrize("left_early", [False, True])
+    async def test_what_follows_on_the_connection_has_all_its_rows(self, make_executor, size, left_early):
+        executor = make_executor(max_size=1)
+        numbers = statement("SELECT i FROM generate_series(1, 10) i")
+        rows = executor.stream(numbers, size)
+        async for _ in rows:
+            if left_early:
+                break
+        await rows.aclose()
+        assert await executor.run(Request([numbers, numbers])) == [[(i,) for i in range(1, 11)]] * 2
+
     async def test_an_error_on_the_way(self, executor):
         seen = []
         with pytest.raises(RavenException, match="22012"):
