@@ -233,6 +233,8 @@ def _bind_instant(value: dt.datetime) -> Timestamp:
 
 
 def _misfit(label: str, form: Form, value: object) -> InvalidArgumentTypeException:
+    name = type(value).__qualname__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
     return InvalidArgumentTypeException(
-        f"{label} holds {form.label}, so it is never equal to a {type(value).__qualname__} ({value!r:.60})"
+        f"{label} holds {form.label}, so it is never equal to {article} {name} ({value!r:.60})"
     )

@@ -35,6 +35,28 @@ def operand_of(given: object) -> Operand | None:
     return given._docsession_operand if type(given) is Recorded else None
 
 
+def _refuse_operator(recorded: Recorded, *_: object) -> NoReturn:
+    raise InvalidArgumentException(
+        f"{recorded._docsession_operand.label}: a query computes with +, -, * and / alone, and joins conditions with & "
+        "and |; what SQL has besides can be asked for with query_sql()"
+    )
+
+
+def _change(recorded: Recorded, name: object) -> InvalidArgumentException:
+    label = recorded._docsession_operand.label or "the document"
+    return InvalidArgumentException(
+        f"{name!r:.60} of {label} cannot be set by a function that asks for documents: query.patch(…) changes them, "
+        "with set_, increment, append, remove and rename"
+    )
+
+
+def _no_number(recorded: Recorded) -> InvalidArgumentException:
+    return InvalidArgumentException(
+        f"{recorded._docsession_operand.label} has no number before the server has looked: compare the field itself, "
+        "without int() and float()"
+    )
+
+
 class Recorded:
     """A field of a document, or what is made of fields; its attributes are the fields below it.
 
@@ -122,7 +144,12 @@ class Recorded:
     def __invert__(self) -> Predicate:
         return ~as_predicate(self)
 
-    __hash__ = None  # type: ignore[assignment]  # it is no key
+    @override
+    def __hash__(self) -> int:
+        label = self._docsession_operand.label
+        raise InvalidArgumentException(
+            f"{label} is no member of a set and no key of a dict: write in_({label}, values) for `in`"
+        )
 
     def __bool__(self) -> NoReturn:
         raise InvalidArgumentException(
@@ -142,6 +169,29 @@ class Recorded:
         label = self._docsession_operand.label
         raise InvalidArgumentException(f"`in` cannot be recorded: write contains({label}, {item!r:.60})")
 
+    @override
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise _change(self, name)
+
+    @override
+    def __delattr__(self, name: str) -> NoReturn:
+        raise _change(self, name)
+
+    def __setitem__(self, key: object, value: object) -> NoReturn:
+        raise _change(self, key)
+
+    def __delitem__(self, key: object) -> NoReturn:
+        raise _change(self, key)
+
+    def __int__(self) -> NoReturn:
+        raise _no_number(self)
+
+    def __float__(self) -> NoReturn:
+        raise _no_number(self)
+
+    def __index__(self) -> NoReturn:
+        raise _no_number(self)
+
     def __call__(self, *_: object, **__: object) -> NoReturn:
         raise InvalidArgumentException(
             f"{self._docsession_operand.label}(…) is a method, and a query knows stored fields only; starts_with, "
@@ -159,6 +209,9 @@ class Recorded:
     def __format__(self, spec: str) -> NoReturn:
         str(self)
         raise AssertionError
+
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __pow__ = __rpow__ = _refuse_operator
+    __abs__ = __round__ = __trunc__ = __floor__ = __ceil__ = __xor__ = __rxor__ = __matmul__ = _refuse_operator
 
     @override
     def __repr__(self) -> str:

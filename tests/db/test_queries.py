@@ -277,6 +277,21 @@ REFUSED = [
     (lambda o: o.attributes == o.company, "never equal"),
     (lambda o: o.lines > [], "order"),
     (lambda o: o.company == "x" | o.paid, "parenthes"),
+    (lambda o: o.company in {"x", "y"}, "in_"),
+    (lambda o: {o.company: 1}["x"], "in_"),
+    (lambda o: setattr(o, "company", "x"), "patch"),
+    (lambda o: delattr(o, "company"), "patch"),
+    (lambda o: o.tags.__setitem__(0, "x"), "patch"),
+    (lambda o: o.tags.__delitem__(0), "patch"),
+    (lambda o: int(o.freight) == 1, r"int\(\)"),
+    (lambda o: float(o.freight) == 1, r"float\(\)"),
+    (lambda o: ["x"][o.freight] == "x", r"int\(\)"),
+    (lambda o: o.freight % 2 == 0, "query_sql"),
+    (lambda o: o.freight // 2 == 0, "query_sql"),
+    (lambda o: 2**o.freight == 4, "query_sql"),
+    (lambda o: abs(o.freight) == 1, "query_sql"),
+    (lambda o: round(o.freight) == 1, "query_sql"),
+    (lambda o: o.paid ^ (o.company == "x"), "query_sql"),
 ]
 
 
