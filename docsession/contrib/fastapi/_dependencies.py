@@ -66,14 +66,7 @@ class IfMatchHeader:
 
     __slots__ = ("_request",)
 
-    def __init__(
-        self,
-        request: Request,
-        if_match: Annotated[
-            str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")
-        ] = None,
-    ) -> None:
-        del if_match  # for the schema; a request may have several such lines
+    def __init__(self, request: Request) -> None:
         self._request = request
 
     @override
@@ -94,5 +87,15 @@ class IfMatchHeader:
         check_if_match(self._request, session, entity)
 
 
-IfMatch: TypeAlias = Annotated[IfMatchHeader, Depends(IfMatchHeader)]
+def _if_match(
+    request: Request,
+    if_match: Annotated[
+        str | None, Header(alias="If-Match", description="The ETag of the version that is to be changed.")
+    ] = None,
+) -> IfMatchHeader:
+    del if_match  # for the schema; a request may have several such lines
+    return IfMatchHeader(request)
+
+
+IfMatch: TypeAlias = Annotated[IfMatchHeader, Depends(_if_match)]
 """The header `If-Match`: `if_match.check(session, customer)` before a change."""

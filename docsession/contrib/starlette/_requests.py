@@ -29,13 +29,16 @@ class Documents(Protocol):
     @property
     def summarises(self) -> bool:
         """Whether requests are to be counted."""
+        ...
 
     @property
     def store(self) -> AsyncDocumentStore:
         """The store, while the application runs."""
+        ...
 
     def open_session(self, connection: HTTPConnection) -> AsyncDocumentSession:
         """Open a session for a request."""
+        ...
 
 
 class RequestSession:
