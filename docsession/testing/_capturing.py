@@ -132,7 +132,7 @@ def capture_requests(of: AnySession | None = None) -> Iterator[CapturedRequests]
     """Collect the requests that sessions send inside the block, of all stores and threads of the process.
 
     Requests are what `number_of_requests` counts: neither ranges of ids nor the making of tables are among them, so a
-    test gets the same number whether it runs first or last.
+    test gets the same number whether it runs first or last::
 
         with capture_requests() as requests:
             client.get("/orders")
