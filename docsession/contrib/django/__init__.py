@@ -14,6 +14,14 @@ except ImportError as _error:
 
 from docsession.contrib._http import Problem, ProblemMap
 from docsession.contrib.django._autosave import autosave, no_autosave
+from docsession.contrib.django._documents import (
+    aload_or_404,
+    check_if_match,
+    etag_of,
+    expect_change_vector,
+    json_response,
+    load_or_404,
+)
 from docsession.contrib.django._forms import DocumentForm
 from docsession.contrib.django._middleware import DocumentSessionMiddleware
 from docsession.contrib.django._migrations import RunRevision
@@ -31,12 +39,18 @@ __all__ = [
     "Problem",
     "ProblemMap",
     "RunRevision",
+    "aload_or_404",
     "async_document_session",
     "autosave",
+    "check_if_match",
     "document_session",
+    "etag_of",
+    "expect_change_vector",
     "get_async_session",
     "get_async_store",
     "get_session",
     "get_store",
+    "json_response",
+    "load_or_404",
     "no_autosave",
 ]

@@ -1,0 +1,1 @@
+"""Migrations of the stock; those of the documents are docsession's."""

@@ -1,0 +1,1 @@
+"""A project whose tests are Django's."""
