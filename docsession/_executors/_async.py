@@ -130,14 +130,22 @@ class AsyncConnections:
         async with self._lock:
             self._is_closed = True
             pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        try:
+            if pool is not None:
+                await pool.close()
+        except asyncio.CancelledError:
+            self.abandon()
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this task was cancelled but the pool's own, because the event loop is about to end.
+            return
         async with self.apart_lock:
             if self._apart is not None:
                 await self._apart.close()
 
     def abandon(self) -> None:
-        """Close everything where the event loop has ended, so that there is nothing left to wait for."""
+        """Close everything where the event loop has ended, or is about to: there is nothing left to wait for."""
         self._is_closed = True
         self._pool = self._apart = None
         for connection in list(self._made):

@@ -120,3 +120,26 @@ def test_a_child_is_not_stopped_by_a_lock_that_a_thread_of_its_parent_held(postg
         with store.open_session() as session:
             assert session.load("lates/1", Late).name == "b"
     assert rows.ids("lates") == ["lates/1"]
+
+
+def test_an_async_store_may_be_closed_by_what_an_event_loop_closes_last(postgres_url, database, application):
+    """The loop has cancelled the pool's tasks by then; no connection is left all the same."""
+    kept = []
+
+    async def closing(store):
+        try:
+            yield
+        finally:
+            await store.close()
+
+    async def main():
+        store = AsyncDocumentStore(postgres_url, database, application_name=application)
+        async with store.open_session() as session:
+            await session.store(User("Ann"))
+            await session.save_changes()
+        kept.append(closing(store))
+        await anext(kept[0])
+
+    asyncio.run(main())
+
+    assert connections(postgres_url, application) == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from docsession import InvalidOperationException, OptimisticConcurrencyMode, SessionClosedException
@@ -330,12 +331,22 @@ class TestLoops:
 
         async def work():
             async with async_document_session() as session:
-                await session.load("customers/1", Customer)
+                await session.store(Customer("Ada"))
+                await session.save_changes()
+                await session.query(Customer).count()
             seen.append(get_async_store())
 
         asyncio.run(work())
 
         assert seen[0].disposed
+        with psycopg.connect(project_url, autocommit=True) as connection:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'docsession'"
+            )
+            # Only the server's own farewell is waited for.
+            while connection.execute(query).fetchone() != (0,):
+                connection.execute("SELECT pg_sleep(0.01)")
 
     def test_one_that_is_closed_is_made_anew(self, project):
         """As the blocking one."""

@@ -105,7 +105,9 @@ class TestVersions:
         """In quotes."""
         from docsession.contrib.django import etag_of
 
-        assert etag_of(customer) == etag_of(customer, session) == f'"{session.advanced.get_change_vector_for(customer)}"'
+        assert (
+            etag_of(customer) == etag_of(customer, session) == f'"{session.advanced.get_change_vector_for(customer)}"'
+        )
         with pytest.raises(InvalidArgumentException):
             etag_of(Customer("new"))
 
