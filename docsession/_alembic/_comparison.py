@@ -12,12 +12,31 @@ from typing import Any, Final
 from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
 from sqlalchemy import Connection, Table
+from sqlalchemy.types import NullType
 
 from docsession._alembic._operations import CreateDefinition, DefinitionOperation, DropDefinition, Recorded
-from docsession._alembic._reading import Kept, estimate_rows, read_kept
+from docsession._alembic._reading import Kept, estimate_rows, read_kept, vector_types
 from docsession._sql._definitions import DEFINITIONS, Definition, Kind
 
 _ORDER: Final = list(Kind)
+
+
+class _Vector(NullType):
+    """A type of pgvector's, as far as it matters here: it is known."""
+
+    def __init__(self, *_size: int) -> None:
+        super().__init__()
+
+
+def know_vectors(autogen_context: Any, _upgrade_ops: ops.UpgradeOps, _schemas: object) -> PriorityDispatchResult:
+    """Let SQLAlchemy read columns of pgvector's types without a warning, where nobody has told it of them."""
+    connection = autogen_context.connection
+    if connection is not None and connection.dialect.name == "postgresql":
+        dialect = connection.dialect
+        if any(DEFINITIONS in table.info for table in autogen_context.sorted_tables):
+            unknown = dict.fromkeys(vector_types(connection), _Vector)
+            dialect.ischema_names = unknown | dialect.ischema_names
+    return PriorityDispatchResult.CONTINUE
 
 
 def compare_declared(autogen_context: Any, upgrade_ops: ops.UpgradeOps, _schemas: object) -> PriorityDispatchResult:

@@ -11,13 +11,14 @@ from alembic.runtime import plugins
 from alembic.util import DispatchPriority
 
 from docsession._alembic import _rendering  # noqa: F401  # registers the operations, too
-from docsession._alembic._comparison import compare_declared
+from docsession._alembic._comparison import compare_declared, know_vectors
 
 NAME: Final = "alembic.autogenerate.docsession"
 
 
 def setup(plugin: plugins.Plugin) -> None:
     """Register what Alembic is to know."""
+    plugin.add_autogenerate_comparator(know_vectors, "schema", "docsession", priority=DispatchPriority.FIRST)
     plugin.add_autogenerate_comparator(compare_declared, "schema", "docsession", priority=DispatchPriority.LAST)
 
 

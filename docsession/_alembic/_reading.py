@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from docsession._errors import MigrationException
 from docsession._sql._definitions import COMMENT_PREFIX, Definition, Kind
-from docsession._sql._kept import EXTENSIONS, KEPT, ROWS, body_of
+from docsession._sql._kept import EXTENSIONS, KEPT, ROWS, VECTOR_SCHEMA, body_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,14 @@ def estimate_rows(connection: Connection, schema: str, table: str) -> int:
     name = f"{preparer.quote_identifier(str(schema))}.{preparer.quote_identifier(str(table))}"
     count = f"SELECT pg_catalog.count(*) FROM {name}"
     return int(connection.exec_driver_sql(count, execution_options={"no_parameters": True}).scalar_one())
+
+
+def vector_types(connection: Connection) -> list[str]:
+    """Return the names that PostgreSQL gives pgvector's types, with and without their schema; none without it."""
+    names = []
+    for schema in connection.execute(text(VECTOR_SCHEMA)).scalars():
+        names += [f"{prefix}{name}" for prefix in ("", f"{schema}.".lower()) for name in ("vector", "halfvec")]
+    return names
 
 
 def schemas_of_extensions(connection: Connection, definition: Definition) -> dict[str, str]:

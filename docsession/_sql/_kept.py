@@ -66,6 +66,12 @@ EXTENSIONS: Final = (
 )
 """In which schema each extension is."""
 
+VECTOR_SCHEMA: Final = (
+    "SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
+)
+"""In which schema pgvector is, quoted."""
+
 _TOKEN: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\W\d][\w$]*|.""", re.DOTALL)
 _NAME: Final = r"""(?:"(?:[^"]|"")*"|\S+?)"""
 _HEADS: Final = {

@@ -1,13 +1,13 @@
 """Declared indexes in revisions: what autogenerate finds, that it finds no more afterwards, and the way back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations
 from sqlalchemy import MetaData
 
-from docsession import GinIndex, Index, Promoted, Statistics, desc
+from docsession import FullText, GinIndex, Index, Promoted, Statistics, Trigram, VectorIndex, desc
 from docsession._alembic._operations import CreateDefinition, DropDefinition
 from docsession._conventions import DocumentConventions
 from docsession._errors import MigrationException, RavenException
@@ -18,6 +18,7 @@ from docsession._migrate._target import connected
 from docsession._sql._definitions import DEFINITIONS, Definition, Kind
 from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import collection_table, create_collection_statements
+from tests.support.extensions import made
 
 OBJECTS = """
     SELECT 'index' AS kind, i.relname, pg_get_indexdef(x.indexrelid), obj_description(i.oid, 'pg_class'), x.indisvalid
@@ -41,6 +42,7 @@ class Order:
     weight: float = 0.0
     tags: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
+    place: list[float] = field(default_factory=list)
     id: str | None = None
 
 
@@ -136,6 +138,42 @@ CHANGES = {
                            GinIndex(lambda o: o.tags, where=lambda o: o.status == "new", name="i")),
 }  # fmt: skip
 
+WORDS = FullText(lambda o: (o.status, o.country), weights="AB", name="i")
+STORED_WORDS = replace(WORDS, stored=True)
+TEXT = Trigram(lambda o: o.status, name="i")
+VECTOR = VectorIndex(lambda o: o.place, dimensions=3, stored=False, name="i")
+STORED_VECTOR = replace(VECTOR, stored=True)
+
+SEARCHES = {
+    "vector": [
+        (VECTOR, replace(VECTOR, dimensions=4), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, metric="l2"), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, half=True), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, m=20), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, ef_construction=100), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, where=lambda o: o.country == "DE"), CHANGED_INDEX),
+        (VECTOR, replace(VECTOR, name="j"), CHANGED_INDEX),
+        (VECTOR, STORED_VECTOR, ["-index", "+column", "+index"]),
+        (STORED_VECTOR, replace(STORED_VECTOR, half=True), CHANGED_COLUMN),
+    ],
+    "pg_trgm": [
+        (TEXT, replace(TEXT, keys=lambda o: o.country), CHANGED_INDEX),
+        (TEXT, replace(TEXT, ignore_case=True), CHANGED_INDEX),
+        (TEXT, replace(TEXT, where=lambda o: o.country == "DE"), CHANGED_INDEX),
+        (TEXT, replace(TEXT, name="j"), CHANGED_INDEX),
+    ],
+    None: [
+        (WORDS, replace(WORDS, keys=lambda o: (o.country, o.status)), CHANGED_INDEX),
+        (WORDS, replace(WORDS, language="german"), CHANGED_INDEX),
+        (WORDS, replace(WORDS, weights="AC"), CHANGED_INDEX),
+        (WORDS, replace(WORDS, weights=None), CHANGED_INDEX),
+        (WORDS, replace(WORDS, where=lambda o: o.country == "DE"), CHANGED_INDEX),
+        (WORDS, replace(WORDS, name="j"), CHANGED_INDEX),
+        (WORDS, STORED_WORDS, ["-index", "+column", "+index"]),
+        (STORED_WORDS, replace(STORED_WORDS, weights="AC"), CHANGED_COLUMN),
+    ],
+}
+
 
 class TestEachChange:
     @pytest.mark.parametrize(("before", "after"), CHANGES.values(), ids=list(CHANGES))
@@ -179,6 +217,24 @@ class TestEachChange:
         shop.run(back)
         assert shop.objects() == at_first
         assert shop.found(before) == ([], [])
+
+    @pytest.mark.parametrize("extension", SEARCHES)
+    def test_of_a_search_is_found_alone_and_can_be_taken_back(self, shop, postgres_url, extension):
+        if extension is not None and not made(postgres_url, extension):
+            with pytest.raises(MigrationException, match=f"run `CREATE EXTENSION {extension}`"):
+                shop.bring_to(SEARCHES[extension][0][0])
+            return
+        for before, after, expected in SEARCHES[extension]:
+            shop.bring_to(before)
+            at_first = shop.objects()
+            there, back = shop.found(after)
+            assert words(there) == expected
+            shop.run(there)
+            assert shop.found(after) == ([], [])
+            shop.run(there)
+            shop.run(back)
+            assert shop.objects() == at_first
+            assert shop.found(before) == ([], [])
 
     def test_of_a_reference_is_found_alone_and_can_be_taken_back(self, shop, database):
         plain = Promoted(lambda o: o.company)

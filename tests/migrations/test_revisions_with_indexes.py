@@ -12,6 +12,7 @@ import pytest
 from docsession._sql._quoting import quote_identifier
 from docsession._sql._schema import create_collection_statements
 from tests.migrations.conftest import DIFFERENT, DONE, HOSTILE_NAMES, ROOT, catalog_of
+from tests.support.extensions import made
 
 MODELS = """
 from dataclasses import dataclass
@@ -131,6 +132,25 @@ class TestFromTheModels:
         assert 'lock_timeout="5s"' in text
         assert shop("upgrade")[0] == DONE
         assert shop("check")[0] == DONE
+
+    def test_vectors_have_their_extension(self, shop, server, database, postgres_url):
+        change(shop, "GinIndex(lambda o: o.tags)", "VectorIndex(lambda o: o.place, dimensions=3)")
+        change(shop, "import GinIndex", "import VectorIndex")
+        change(shop, "    tags: list[str] | None = None", "    place: list[float] | None = None")
+        shop("revision", "--autogenerate", "-m", "first", "--rev-id", "a1")
+        assert written(shop).count('extensions=["vector"]') == 2
+        before = catalog_of(server, database)
+        has_vector = made(postgres_url, "vector")
+        code, output = shop("upgrade")
+        assert (code == DONE) is has_vector, output
+        if not has_vector:
+            assert "CREATE EXTENSION vector" in output
+            return
+        assert shop("check") == (DONE, "".join(f"{name}: no difference\n" for name in shop.names))
+        assert "nothing was written" in shop("revision", "--autogenerate", "-m", "second")[1]
+        assert shop("downgrade", "project@base")[0] == DONE
+        server.execute(f"DROP TABLE {quote_identifier(database)}.docsession_project_version".encode())
+        assert catalog_of(server, database) == before
 
     def test_a_script_for_psql_makes_the_same_and_takes_it_back(self, shop, server, psql, database):
         shop("revision", "--autogenerate", "-m", "first", "--rev-id", "a1")
