@@ -66,7 +66,7 @@ def serving_app(app: object) -> Iterator[str]:
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         started = threading.Event()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", access_log=False))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", access_log=False))
 
         async def startup(sockets=None):
             await uvicorn.Server.startup(server, sockets)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from docsession._errors import ConcurrencyException, Conflict, InvalidOperationException
 from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._session import DocumentSession
+from docsession._options import TransactionMode
 from docsession.contrib._http._conditional import etag, if_match
 
 AnySession: TypeAlias = DocumentSession | AsyncDocumentSession
@@ -72,7 +73,10 @@ def expect_change_vector(session: AnySession, entity: object, change_vector: str
 
 
 def _keep(session: AnySession, entity: object) -> None:
+    """Have the next save check the version once more; a cluster-wide session does so by itself."""
     advanced = session.advanced
+    if advanced.transaction_mode is TransactionMode.CLUSTER_WIDE:
+        return
     key, vector = advanced.get_document_id(entity), advanced.get_change_vector_for(entity)
     if key is not None and vector is not None:
         advanced.register_for_concurrency_check(key, vector)

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI, Path
 from pydantic import BaseModel
 
-from docsession import DocumentStore, InvalidArgumentTypeException, Query, SessionOptions
+from docsession import DocumentStore, InvalidArgumentTypeException, Query, SessionOptions, TransactionMode
 from docsession.contrib.fastapi import (
     IfMatch,
     JsonDocument,
@@ -207,6 +207,29 @@ class TestConditionalWrites:
         """The last write wins."""
         assert client.put("/?meanwhile=theirs").json()["condition"] is False
         assert note("notes/1") == "mine"
+
+    def test_a_cluster_wide_session_checks_by_itself(self, make_documents, serve, write, note):
+        """It takes no versions from outside, and the answers are the same."""
+        documents = make_documents(session_options=SessionOptions(transaction_mode=TransactionMode.CLUSTER_WIDE))
+        app = FastAPI(lifespan=documents.lifespan)
+        documents.install(app)
+        write("notes/1", "old")
+
+        @app.put("/")
+        async def change(session: Session, if_match: IfMatch, meanwhile: str | None = None):
+            found = await session.load("notes/1", Note)
+            if_match.check(session, found)
+            if meanwhile is not None:
+                write("notes/1", meanwhile)
+            found.text = "mine"
+            await session.save_changes()
+
+        client = serve(app)
+        condition = {"If-Match": "*"}
+
+        assert client.put("/", headers={"If-Match": '"1"'}).status_code == 412
+        assert client.put("/?meanwhile=theirs", headers=condition).status_code == 412
+        assert (client.put("/", headers=condition).status_code, note("notes/1")) == (200, "mine")
 
     def test_what_is_not_stored_has_no_version(self, client):
         """No condition holds for it, and it has no ETag."""
