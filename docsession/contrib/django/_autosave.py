@@ -5,31 +5,30 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http.response import HttpResponseBase
 
 from docsession.contrib.django._scopes import async_scope_here, scope_here
 
-P = ParamSpec("P")
-Result = TypeVar("Result", HttpResponseBase, Awaitable[HttpResponseBase])
+View = TypeVar("View", bound=Callable[..., HttpResponseBase | Awaitable[HttpResponseBase]])
 
 _MARK: Final = "_docsession_saves"
 """The attribute of views that the setting AUTOSAVE is not for; decorators hand it on, as they do Django's own."""
 
 
-def autosave(view: Callable[P, Result]) -> Callable[P, Result]:
+def autosave(view: View) -> View:
     """Save what the sessions of the request have changed, after *view* has returned.
 
     Nothing is saved where it raises, or where the status is 400 or above. The save is a part of the transaction in
     which Django calls the view, and comes before the response is sent, so that a conflict is answered with 409. For
     classes: `@method_decorator(autosave, name="dispatch")`.
     """
-    function: Callable[P, Any] = view
+    function: Callable[..., Any] = view
 
     @functools.wraps(function)
-    def saving(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def saving(*args: Any, **kwargs: Any) -> Any:
         with scope_here() as scope:
             response = function(*args, **kwargs)
             if not inspect.isawaitable(response):
@@ -39,7 +38,7 @@ def autosave(view: Callable[P, Result]) -> Callable[P, Result]:
         # A coroutine, of which nothing has run yet.
         return _finished(response)
 
-    return cast("Callable[P, Result]", _marked(saving, function))
+    return cast("View", _marked(saving, function))
 
 
 async def _finished(answering: Awaitable[Any]) -> Any:
@@ -50,15 +49,15 @@ async def _finished(answering: Awaitable[Any]) -> Any:
         return response
 
 
-def no_autosave(view: Callable[P, Result]) -> Callable[P, Result]:
+def no_autosave(view: View) -> View:
     """Leave saving to *view* itself, where the setting `AUTOSAVE` is on."""
-    function: Callable[P, Any] = view
+    function: Callable[..., Any] = view
 
     @functools.wraps(function)
-    def left_alone(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def left_alone(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    return cast("Callable[P, Result]", _marked(left_alone, function))
+    return cast("View", _marked(left_alone, function))
 
 
 def is_left_alone(view: object) -> bool:
@@ -71,6 +70,6 @@ def is_good(response: HttpResponseBase) -> bool:
     return response.status_code < 400
 
 
-def _marked(made: Callable[P, Any], view: Callable[P, Any]) -> Callable[P, Any]:
+def _marked(made: Callable[..., Any], view: Callable[..., Any]) -> Callable[..., Any]:
     setattr(made, _MARK, True)
     return markcoroutinefunction(made) if iscoroutinefunction(view) else made
