@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
-from docsession._documents._ids import check_id
-from docsession._documents._metadata import COLLECTION, METADATA
-from docsession._errors import DocumentMismatchException, InvalidArgumentException
 from docsession._faces._includes import Includes
+from docsession._faces._run import run
 from docsession._session._raw_json import DocumentJson, QueryJson
-from docsession.contrib._http import _versions
+from docsession.contrib._http import _versions, find_document
 from docsession.contrib._http._versions import AnySession
 from docsession.contrib.django._scopes import get_async_session, get_session
 
@@ -35,33 +33,12 @@ def load_or_404(key: str, object_type: type[T], includes: Includes = None, name:
     Raises:
         Http404: There is no such document.
     """
-    session = get_session(name)
-    found: T | None = None
-    if _can_be(key):
-        try:
-            found = session.load(key, object_type, includes)
-        except DocumentMismatchException:
-            # It may have another shape because it is something else.
-            if _is_of(session, object_type, (session.load(key) or {}).get(METADATA)):
-                raise
-    if found is None or not _is_of(session, object_type, session.advanced.get_metadata_for(found)):
-        raise _nothing(object_type)
-    return found
+    return _or_404(run(find_document(get_session(name), key, object_type, includes)), object_type)
 
 
 async def aload_or_404(key: str, object_type: type[T], includes: Includes = None, name: str = DEFAULT_DB_ALIAS) -> T:
     """Do the same with the async session; see `load_or_404`."""
-    session = get_async_session(name)
-    found: T | None = None
-    if _can_be(key):
-        try:
-            found = await session.load(key, object_type, includes)
-        except DocumentMismatchException:
-            if _is_of(session, object_type, (await session.load(key) or {}).get(METADATA)):
-                raise
-    if found is None or not _is_of(session, object_type, session.advanced.get_metadata_for(found)):
-        raise _nothing(object_type)
-    return found
+    return _or_404(await find_document(get_async_session(name), key, object_type, includes), object_type)
 
 
 def json_response(request: HttpRequest, content: DocumentJson | QueryJson) -> HttpResponse:
@@ -128,19 +105,7 @@ def expect_change_vector(entity: object, change_vector: str, session: AnySession
     _versions.expect_change_vector(session or get_session(), entity, change_vector)
 
 
-def _can_be(key: str) -> bool:
-    try:
-        check_id(key)
-    except InvalidArgumentException:
-        return False
-    return True
-
-
-def _is_of(session: AnySession, object_type: type[Any], metadata: Any) -> bool:
-    """Return True where a document with these metadata is in the collection of *object_type*."""
-    collection = None if metadata is None else metadata.get(COLLECTION)
-    return object_type is dict or collection == session._core.context.mappings.for_class(object_type).collection
-
-
-def _nothing(object_type: type[Any]) -> Http404:
-    return Http404(f"No {object_type.__name__} has this id.")
+def _or_404(found: T | None, object_type: type[T]) -> T:
+    if found is None:
+        raise Http404(f"No {object_type.__name__} has this id.")
+    return found

@@ -12,11 +12,11 @@ from typing_extensions import override
 from docsession._cli import commands_for
 from docsession._errors import InvalidOperationException
 from docsession._faces._includes import Includes
+from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._faces._store import DocumentStore
 from docsession._options import SessionOptions
-from docsession.contrib._http import ProblemMap
-from docsession.contrib.flask._documents import load
+from docsession.contrib._http import ProblemMap, find_document
 from docsession.contrib.flask._problems import register
 from docsession.contrib.flask._sqlalchemy import SqlalchemySessions
 from docsession.contrib.flask._state import DEFAULT, State
@@ -172,7 +172,7 @@ class DocSession:
         Raises:
             NotFound: There is no such document.
         """
-        found = load(self.session, key, object_type, includes)
+        found = run(find_document(self.session, key, object_type, includes))
         if found is None:
             abort(404, description)
         return found

@@ -21,9 +21,8 @@ from docsession._errors import (
 from docsession._faces._async_document_query import AsyncDocumentQuery
 from docsession._query._query import Query
 from docsession._session._raw_json import DocumentJson, QueryJson
-from docsession.contrib._http import if_match, if_none_match
+from docsession.contrib._http import collection_of, if_match, if_none_match, may_be_id
 from docsession.contrib.starlette._conditions import header_of
-from docsession.contrib.starlette._loading import collection_of, may_be_id
 from docsession.contrib.starlette._requests import DEFAULT, RequestSession, request_session
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
