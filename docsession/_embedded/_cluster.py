@@ -213,7 +213,9 @@ class Cluster:
             f"--locale={_LOCALE}",
             *provider,
             "--no-instructions",
-            *([] if durable else ["--no-sync"]),
+            # The iterations make a weak password hard to guess, which takes each new connection milliseconds; this one
+            # is drawn at random.
+            *([] if durable else ["--no-sync", "--set=scram_iterations=1"]),
         ]
         done = self.account.run(command, environment={"TZ": "UTC"})
         if done.returncode != 0:

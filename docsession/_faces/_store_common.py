@@ -75,6 +75,15 @@ Urls: TypeAlias = str | list[str] | _NotGiven
 _stores: weakref.WeakSet[StoreCommon] = weakref.WeakSet()
 
 
+def known_databases(name: str) -> list[Database]:
+    """Return what the stores of this process know of the databases of a name, on whatever server."""
+    found = []
+    for store in list(_stores):
+        found += [known for known in store._databases.values() if known.name == name]
+        found += [known for place in list(store._elsewhere.values()) for known in place.values() if known.name == name]
+    return found
+
+
 def _renew_locks() -> None:
     """In a forked child: a lock that another thread of the parent held would never be released here."""
     for store in _stores:

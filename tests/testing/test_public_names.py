@@ -9,7 +9,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 NAMES = [
     "CapturedRequest",
     "CapturedRequests",
+    "DocumentDatabase",
     "FrozenClock",
+    "PostgresServer",
     "Recorded",
     "ScriptedExecutor",
     "assert_requests",
@@ -19,6 +21,7 @@ NAMES = [
     "frozen_clock",
     "numbered_ids",
     "scripted_store",
+    "start_server",
 ]
 
 
