@@ -95,7 +95,7 @@ def frozen_clock(at: datetime = START) -> Iterator[FrozenClock]:
 
     `last_modified` of what is saved, its change vectors and time-ordered ids come from this clock. While it stands,
     they are the same each time the test runs; each still differs from the one before. The clock of the server, which
-    SQL of your own may ask, and Python's own go on.
+    SQL of your own may ask, and Python's own go on::
 
         with frozen_clock(datetime(2026, 5, 1, tzinfo=UTC)) as clock:
             session.store(order)
@@ -122,7 +122,7 @@ def numbered_ids(node_tag: str = "A") -> Callable[[str, object], str]:
     """Return a `document_id_generator` that counts the documents of a database: `companies/1-A`, then `orders/2-A`.
 
     The server is not asked for ranges, which a test with a `ScriptedExecutor` would have to answer. Other processes
-    are not asked either, so it is for databases that nobody else writes to.
+    are not asked either, so it is for databases that nobody else writes to::
 
         conventions = DocumentConventions()
         conventions.document_id_generator = numbered_ids()
