@@ -156,7 +156,7 @@ def capture_requests(of: AnySession | None = None) -> Iterator[CapturedRequests]
 def assert_requests(
     number: int | None = None, *, at_most: int | None = None, of: AnySession | None = None
 ) -> Iterator[CapturedRequests]:
-    """Fail where the sessions inside the block send more or fewer requests; see `capture_requests`::
+    """Fail where the sessions inside the block send more or fewer requests; see `capture_requests`.
 
         with assert_requests(1):
             orders = session.query(Order).include("customer").all()

@@ -71,7 +71,7 @@ def document_row(
     metadata: Mapping[str, Any] | None = None,
     last_modified: datetime = START,
 ) -> Row:
-    """Return the row of a document as a server would send it, for the script of a `ScriptedExecutor`::
+    """Return the row of a document as a server would send it, for the script of a `ScriptedExecutor`.
 
         executor = ScriptedExecutor([[[document_row("companies/1-A", {"name": "Ayende"})]]])
 
