@@ -122,6 +122,7 @@ def test_a_child_is_not_stopped_by_a_lock_that_a_thread_of_its_parent_held(postg
     assert rows.ids("lates") == ["lates/1"]
 
 
+@pytest.mark.direct("counts connections to the server")
 def test_an_async_store_may_be_closed_by_what_an_event_loop_closes_last(postgres_url, database, application):
     """The loop has cancelled the pool's tasks by then; no connection is left all the same."""
     kept = []

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
@@ -21,6 +21,9 @@ from docsession.contrib.django._settings import DjangoSettings
 from docsession.contrib.django._stores import STORES
 
 _current: ContextVar[Scope | None] = ContextVar("docsession_django_scope", default=None)
+
+_Key: TypeAlias = tuple[str, str | None]
+"""A store, and a database of it; None is the store's own."""
 
 _OUTSIDE: Final = (
     "there is no session here, because no request is being handled: add "
@@ -44,8 +47,8 @@ class Scope:
         self.has_blocks = False
         self.autosaves: frozenset[str] = frozenset()
         self.is_threaded = is_threaded
-        self._sessions: dict[str, DocumentSession] = {}
-        self._async_sessions: dict[str, AsyncDocumentSession] = {}
+        self._sessions: dict[_Key, DocumentSession] = {}
+        self._async_sessions: dict[_Key, AsyncDocumentSession] = {}
 
     @classmethod
     def current(cls, opens: str) -> Scope:
@@ -74,19 +77,19 @@ class Scope:
     def adopt(self, name: str, session: DocumentSession | AsyncDocumentSession) -> None:
         """Take in a session that is open."""
         if isinstance(session, DocumentSession):
-            self._sessions[name] = session
+            self._sessions[name, None] = session
         else:
-            self._async_sessions[name] = session
+            self._async_sessions[name, None] = session
 
-    def session(self, name: str) -> DocumentSession:
-        """Return the blocking session of a store."""
-        found = self._sessions.get(name)
+    def session(self, name: str, database: str | None = None) -> DocumentSession:
+        """Return the blocking session of a store's database; None is the store's own."""
+        found = self._sessions.get((name, database))
         if found is None:
-            found = self._sessions[name] = open_session(name)
+            found = self._sessions[name, database] = open_session(name, SessionOptions(database=database))
         return found
 
-    def async_session(self, name: str) -> AsyncDocumentSession:
-        """Return the async session of a store.
+    def async_session(self, name: str, database: str | None = None) -> AsyncDocumentSession:
+        """Return the async session of a store's database; None is the store's own.
 
         Raises:
             InvalidOperationException: It is to be saved after the view, when its event loop has ended.
@@ -97,14 +100,14 @@ class Scope:
                 "a middleware that is not async), and the one of the view ends with it. Mark the view @no_autosave and "
                 "await session.save_changes(), or mark it @autosave, or serve the project over ASGI"
             )
-        found = self._async_sessions.get(name)
+        found = self._async_sessions.get((name, database))
         if found is None:
-            found = self._async_sessions[name] = STORES.asynchronous(name).open_session()
+            found = self._async_sessions[name, database] = STORES.asynchronous(name).open_session(database)
         return found
 
     def save(self, names: frozenset[str] | None = None) -> None:
         """Save what the blocking sessions of the stores *names*, None: of all, have changed."""
-        for name, session in self._sessions.items():
+        for (name, _), session in self._sessions.items():
             if names is None or name in names:
                 session.save_changes()
 
@@ -112,7 +115,7 @@ class Scope:
         """Save what all sessions have changed, from a coroutine."""
         if self._sessions:
             await sync_to_async(self.save)(names)
-        for name, session in self._async_sessions.items():
+        for (name, _), session in self._async_sessions.items():
             if names is None or name in names:
                 await session.save_changes()
 
@@ -186,7 +189,7 @@ def open_session(name: str, options: SessionOptions | None = None) -> DocumentSe
 
 
 @async_unsafe("This blocks: in an async view use get_async_session() instead.")
-def get_session(name: str = DEFAULT_DB_ALIAS) -> DocumentSession:
+def get_session(name: str = DEFAULT_DB_ALIAS, database: str | None = None) -> DocumentSession:
     """Return the session of the request that is being handled; it is opened by the first call.
 
     It works on Django's connection, so that it takes part in `transaction.atomic` and `ATOMIC_REQUESTS`. The
@@ -194,27 +197,29 @@ def get_session(name: str = DEFAULT_DB_ALIAS) -> DocumentSession:
 
     Args:
         name: One of several stores of `DOCSESSION`.
+        database: The database (a schema), that of a tenant, say, which has a session of its own; None is the store's.
 
     Raises:
         InvalidOperationException: No request is being handled, or without `DocumentSessionMiddleware`.
         SynchronousOnlyOperation: It is called in an async view.
     """
-    return Scope.current("document_session").session(name)
+    return Scope.current("document_session").session(name, database)
 
 
-def get_async_session(name: str = DEFAULT_DB_ALIAS) -> AsyncDocumentSession:
+def get_async_session(name: str = DEFAULT_DB_ALIAS, database: str | None = None) -> AsyncDocumentSession:
     """Return the async session of the request that is being handled; it is opened by the first call.
 
     It works on the store's own connections: Django's block, so what it saves is no part of Django's transactions.
 
     Args:
         name: One of several stores of `DOCSESSION`.
+        database: As for `get_session`.
 
     Raises:
         InvalidOperationException: No request is being handled, or without `DocumentSessionMiddleware`, or no event loop
             runs.
     """
-    return Scope.current("async_document_session").async_session(name)
+    return Scope.current("async_document_session").async_session(name, database)
 
 
 @contextmanager

@@ -344,9 +344,11 @@ class TestLoops:
                 "SELECT count(*) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND application_name = 'docsession'"
             )
-            # Only the server's own farewell is waited for.
-            while connection.execute(query).fetchone() != (0,):
+            for _ in range(200):  # the server takes a moment to notice
+                if (left := connection.execute(query).fetchone()) == (0,):
+                    break
                 connection.execute("SELECT pg_sleep(0.01)")
+        assert left == (0,)
 
     def test_one_that_is_closed_is_made_anew(self, project):
         """As the blocking one."""

@@ -242,3 +242,15 @@ class TestSeveralStores:
                 assert default.load("customers/1", Customer) is None
             assert [get_store(name).database for name in stores] == [database, f"{database}_b"]
             get_store().maintenance.delete_database(f"{database}_b")
+
+    def test_a_store_has_several_databases(self, project, database):
+        """One for each tenant, say; each has a session of its own, on the same connection."""
+        from docsession.contrib.django import document_session, get_session, get_store
+
+        with document_session():
+            tenant = get_session(database=f"{database}_t")
+            assert tenant is get_session(database=f"{database}_t") is not get_session()
+            tenant.store(Customer("Ada"), "customers/1")
+            tenant.save_changes()
+            assert get_session().load("customers/1", Customer) is None
+        get_store().maintenance.delete_database(f"{database}_t")
