@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo import lists, steps
+from demo import lists, queries, steps
 from docsession import DocumentStore
 
 DATABASE = "docsession_demo"
@@ -15,10 +15,11 @@ def main() -> None:
         f"{len(data.countries)} countries, {len(data.subdivisions):,} subdivisions, "
         f"{len(data.currencies)} currencies, {len(data.languages):,} languages of the ISO lists"
     )
-    with DocumentStore(database=DATABASE) as store:
+    newer = DocumentStore(database=DATABASE, conventions=queries.NEXT_VERSION)
+    with DocumentStore(database=DATABASE) as store, newer:
         if DATABASE in store.maintenance.get_database_names():
             store.maintenance.delete_database(DATABASE)
-        report = steps.run(store, data)
+        report = steps.run(store, newer, data)
         print("\nWhat there is now")
         for collection, count in store.maintenance.get_collection_statistics().items():
             steps.say(f"{collection:13} {count:6,}")

@@ -4,58 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from textwrap import fill
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from demo import queries
 from demo.lists import Entity, Lists
 from demo.model import Country, Currency
+from demo.report import Report, say
 from docsession import ConcurrencyException, DocumentSession, DocumentStore, TooManyRequestsException
 
 BATCH = 1000
-
-
-@dataclass(slots=True)
-class Report:
-    """What each step cost.
-
-    Attributes:
-        rows: (step, requests, seconds).
-    """
-
-    rows: list[tuple[str, int, float]] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, title: str, *sessions: DocumentSession) -> Iterator[None]:
-        """Print *title*, and note the time and the requests of *sessions* that the block takes."""
-        print(f"\n{title}")
-        before = sum(session.advanced.number_of_requests for session in sessions)
-        begin = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - begin
-        requests = sum(session.advanced.number_of_requests for session in sessions) - before
-        self.rows.append((title, requests, seconds))
-
-    def add(self, title: str, requests: int, seconds: float) -> None:
-        """Note a step that counted for itself."""
-        self.rows.append((title, requests, seconds))
-
-    def print(self) -> None:
-        """Print the steps as a table."""
-        width = max(len(title) for title, _, _ in self.rows)
-        print(f"\n{'Step'.ljust(width)}   requests        time")
-        for title, requests, seconds in self.rows:
-            print(f"{title.ljust(width)}   {requests:8}   {seconds * 1000:6.1f} ms")
-
-
-def say(*lines: str) -> None:
-    """Print *lines* below the title of a step, those that are too long as several."""
-    for line in "\n".join(lines).splitlines():
-        indent = "    " + " " * (len(line) - len(line.lstrip()))
-        print(fill(line.strip(), 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def store_all(store: DocumentStore, entities: Sequence[Entity], report: Report) -> None:
@@ -146,8 +105,14 @@ def loaded(session: DocumentSession, key: str) -> Country:
     return country
 
 
-def run(store: DocumentStore, lists: Lists) -> Report:
-    """Run all steps on an empty database."""
+def run(store: DocumentStore, newer: DocumentStore, lists: Lists) -> Report:
+    """Run all steps on an empty database.
+
+    Args:
+        store: The store.
+        newer: A store of the same database, with the conventions `queries.NEXT_VERSION`.
+        lists: What is stored.
+    """
     report = Report()
     keys = [currency.id for currency in lists.currencies if currency.id is not None]
     store_all(store, lists.all(), report)
@@ -155,4 +120,8 @@ def run(store: DocumentStore, lists: Lists) -> Report:
     conflict(store, report)
     select_n_plus_one(store, keys, report)
     include(store, keys, report)
+    queries.groups(store, report)
+    queries.find(store, report)
+    queries.pages(store, report)
+    queries.index(store, newer, report)
     return report

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from demo import lists, steps
+from demo import lists, queries, steps
 from docsession import DocumentStore
 
 pytest.importorskip("pycountry")
@@ -18,21 +18,22 @@ DATABASE = "docsession_demo_test"
 def shown(postgres_url):
     """(what the demo printed, its report)."""
     output = io.StringIO()
-    with DocumentStore(postgres_url, database=DATABASE) as store:
+    newer = DocumentStore(postgres_url, database=DATABASE, conventions=queries.NEXT_VERSION)
+    with DocumentStore(postgres_url, database=DATABASE) as store, newer:
         with contextlib.redirect_stdout(output):
-            report = steps.run(store, lists.read())
+            report = steps.run(store, newer, lists.read())
         store.maintenance.delete_database(DATABASE)
     return output.getvalue(), report
 
 
 def test_each_step_takes_the_requests_that_it_should(shown):
-    """14 for 13,396 documents, none for what the session knows, one with include."""
+    """14 for 13,396 documents, none for what the session knows, one with include and for each question."""
     _, report = shown
 
     stored, *others = (requests for _, requests, _ in report.rows)
 
     assert stored == 14
-    assert others == [1, 0, 0, 1, 0, 4, 31, 1]
+    assert others == [1, 0, 0, 1, 0, 4, 31, 1, 1, 1, 3, 1, 0, 1]
 
 
 def test_the_change_is_shown_with_its_path_and_values(shown):
@@ -62,3 +63,34 @@ def test_include_brings_the_countries(shown):
     text = " ".join(shown[0].split())
 
     assert re.search(r"1\d\d currencies with their countries: AED \S+ United Arab Emirates, ", text)
+
+
+def test_the_groups_are_counted(shown):
+    """Great Britain has most subdivisions, and every one is counted."""
+    text = " ".join(shown[0].split())
+
+    assert re.search(r"(\d,\d{3}) in 200 countries: GB \d{3}, ", text)
+
+
+def test_the_search_marks_what_it_found(shown):
+    """Countries whose official names have both words."""
+    assert re.search(r"<b>Islamic</b> <b>Republic</b> of Pakistan", shown[0])
+    assert "Confederation" not in shown[0]
+
+
+def test_the_page_before_is_the_first_one_again(shown):
+    """Three lines of five names, in order."""
+    lines = shown[0].split("and back\n")[1].splitlines()[:3]
+    first, second, back = (line.strip().split(", ") for line in lines)
+
+    assert first == back
+    assert first[-1] < second[0]
+
+
+def test_the_index_changes_the_plan(shown):
+    """From reading the whole table to looking it up."""
+    before, after = shown[0].split("Make the index")
+
+    assert "Seq Scan on subdivisions" in before
+    assert "subdivisions_country_idx" in after
+    assert "Seq Scan" not in after
