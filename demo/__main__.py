@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from demo import lists, queries, steps
+from demo.report import say
 from docsession import DocumentStore
 
 DATABASE = "docsession_demo"
@@ -22,7 +23,7 @@ def main() -> None:
         report = steps.run(store, newer, data)
         print("\nWhat there is now")
         for collection, count in store.maintenance.get_collection_statistics().items():
-            steps.say(f"{collection:13} {count:6,}")
+            say(f"{collection:13} {count:6,}")
         report.print()
 
 
