@@ -8,7 +8,11 @@ PYTEST_DONT_REWRITE: it has no assertion to show.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +24,102 @@ if TYPE_CHECKING:
 
 _ISOLATIONS = ("delete", "rollback")
 _BACKENDS = ("embedded", "url", "testcontainers")
+
+
+_SHARED = "docsession"
+"""The key of what pytest-xdist's main process tells its workers."""
+
+_VARIABLES = {
+    "backend": "DOCSESSION_TEST_BACKEND",
+    "url": "DOCSESSION_TEST_URL",
+    "image": "DOCSESSION_TEST_IMAGE",
+    "postgres": "DOCSESSION_TEST_MAJOR",
+}
+
+
+class Settings:
+    """What the command line, the environment and the ini file say, in this order.
+
+    Attributes:
+        backend, url, image, postgres_version, directory: As `start_server` takes them.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.url = self._value("url")
+        backend = self._value("backend")
+        self.backend = backend or ("url" if self.url else "embedded")
+        if self.backend not in _BACKENDS:
+            raise pytest.UsageError(
+                f"there is no docsession backend {self.backend!r}; there are {', '.join(_BACKENDS)}"
+            )
+        if self.backend != "url":
+            self.url = None
+        elif not self.url:
+            raise pytest.UsageError("the docsession backend 'url' needs --docsession-url or DOCSESSION_TEST_URL")
+        self.image = self._value("image")
+        version = self._value("postgres") or "18"
+        if not version.isdecimal():
+            raise pytest.UsageError(f"docsession_postgres is a major version like 18, not {version!r}")
+        self.postgres_version = int(version)
+        directory = self._value("directory")
+        self.directory = None if directory is None else self._config.rootpath / directory
+
+    def _value(self, name: str) -> str | None:
+        given: str | None = self._config.getoption(f"docsession_{name}")
+        if given is None and name in _VARIABLES:
+            given = os.environ.get(_VARIABLES[name]) or None
+        if given is None and name != "url":
+            given = self._config.getini(f"docsession_{name}") or None
+        return given
+
+    def start(self, options: Mapping[str, Any], directory: Path | None = None) -> PostgresServer:
+        """Start the server, or use the one that is named."""
+        from docsession.testing import start_server
+
+        return start_server(
+            self.backend,
+            url=self.url,
+            **({} if self.image is None else {"image": self.image}),
+            postgres_version=self.postgres_version,
+            directory=directory or self.directory,
+            options=options,
+        )
+
+
+class Shared:
+    """What pytest-xdist's main process keeps for its workers: a container, or the place of an embedded server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server: PostgresServer | None = None
+        self._directory: Path | None = None
+        if settings.backend == "testcontainers":
+            # Here, and not in the first worker that needs one: its end would take the container away from the others.
+            self._server = settings.start({})
+        elif settings.backend == "embedded" and settings.directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="docsession-tests-"))
+
+    def told(self) -> dict[str, str]:
+        """What a worker has to know."""
+        if self._server is not None:
+            return {"url": self._server.url}
+        return {} if self._directory is None else {"directory": str(self._directory)}
+
+    def end(self) -> None:
+        """Stop the server; an embedded one has ended with the last worker, unless that was killed."""
+        if self._server is not None:
+            self._server.stop()
+        if self._directory is not None:
+            if any(self._directory.rglob("postmaster.pid")):
+                from docsession import EmbeddedServer
+
+                version = self._settings.postgres_version
+                EmbeddedServer.start(self._directory, major_version=version, durable=False).stop()
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+_shared = pytest.StashKey[Shared]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -53,17 +153,16 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Let the workers of pytest-xdist share one server, which this process starts or names the place of."""
-    from docsession.testing._fixtures import share_with
-
-    share_with(node)
+    stash = node.config.stash
+    if _shared not in stash:
+        stash[_shared] = Shared(Settings(node.config))
+    node.workerinput[_SHARED] = stash[_shared].told()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    from sys import modules
-
-    fixtures = modules.get("docsession.testing._fixtures")
-    if fixtures is not None:
-        fixtures.end_sharing(config)
+    if _shared in config.stash:
+        config.stash[_shared].end()
+        del config.stash[_shared]
 
 
 @pytest.fixture(scope="session")
@@ -91,9 +190,15 @@ def docsession_server(
     request: pytest.FixtureRequest, docsession_options: Mapping[str, Any]
 ) -> Iterator[PostgresServer]:
     """The PostgreSQL of the run: `--docsession-backend` says which."""
-    from docsession.testing._fixtures import server_of
+    from docsession.testing import PostgresServer
 
-    with server_of(request.config, docsession_options) as server:
+    settings = Settings(request.config)
+    told: Mapping[str, str] = getattr(request.config, "workerinput", {}).get(_SHARED, {})
+    if "url" in told:
+        server = PostgresServer(told["url"], settings.backend, options=docsession_options)
+    else:
+        server = settings.start(docsession_options, Path(told["directory"]) if "directory" in told else None)
+    with server:
         yield server
 
 

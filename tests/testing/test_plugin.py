@@ -62,11 +62,11 @@ def schemas(url):
         return {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'")}
 
 
-def in_a_process_of_its_own(pytester, *path):
+def in_a_process_of_its_own(pytester, *path, options=()):
     """Run the tests that were written, with *path* before everything else that can be imported."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, path), str(ROOT), *sys.path[1:]])}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *QUIET],
+        [sys.executable, "-m", "pytest", "-q", *QUIET, *options],
         cwd=pytester.path,
         env=environment,
         capture_output=True,
@@ -460,7 +460,12 @@ class TestProcesses:
 
     def test_a_run_without_the_fixtures_imports_nothing(self, pytester):
         pytester.makepyfile("import sys\n\ndef test_it(): assert 'docsession' not in sys.modules")
-        done = in_a_process_of_its_own(pytester)
+        pytester.makeconftest("""
+            import sys
+
+            def pytest_unconfigure(config): assert "docsession" not in sys.modules
+        """)
+        done = in_a_process_of_its_own(pytester, options=["-n1"])
         assert done.returncode == 0, done.stdout
 
     def test_the_package_is_not_compiled_anew_by_pytest(self, pytester):
