@@ -63,6 +63,12 @@ class Joined:
             self._context.database = await self._find(place, self)
             self._is_settled = True
 
+    @property
+    def is_pending(self) -> bool:
+        """True where something was written in their transaction, and that has not ended."""
+        self.review()
+        return any(premise.fate is Fate.OPEN for premise in self._foreign.premises)
+
     # requests
 
     async def run(self, request: Request) -> list[Rows]:

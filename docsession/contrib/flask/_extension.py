@@ -45,7 +45,7 @@ class DocSession:
             The default store joins the default engine, a store with the setting `BIND` the engine of that name; others
             do not. A store without a URL takes that of its engine.
         autosave: True saves after each view that has returned normally, with a status below 400, before the response
-            starts. A session of SQLAlchemy that is joined is committed then. False: the views save.
+            starts; a transaction of SQLAlchemy's that holds saved documents is committed. False: the views save.
         problems: Which errors become which answers; None leaves all of them to the application.
         session_options: Asked for the options of each session, with the name of its store; it may return None.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, current_app, request
+from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, default_exceptions
 
@@ -30,10 +32,18 @@ def handler_of(problems: ProblemMap) -> Callable[[DocSessionError], ResponseRetu
             return response
         raised = kind(problem.message, response)
         raised.__cause__ = error
-        answer: Any = current_app.handle_http_exception(raised)
+        answer = _answer_of_application(raised)
         return response if isinstance(answer, HTTPException) else answer
 
     return handle
+
+
+def _answer_of_application(error: HTTPException) -> Any:
+    """Return what the application's handlers make of an error; the error where there is none."""
+    handle: Any = current_app.handle_http_exception
+    if "ctx" in inspect.signature(handle).parameters:  # from Flask 3.2 on
+        return handle(app_ctx._get_current_object(), error)  # type: ignore[attr-defined]  # it is a LocalProxy
+    return handle(error)
 
 
 def register(app: Flask, problems: ProblemMap) -> None:

@@ -29,6 +29,12 @@ class Opened:
     session: DocumentSession
     joins: Session | None
 
+    @property
+    def is_pending(self) -> bool:
+        """True where SQLAlchemy's transaction holds saved documents."""
+        joined = self.session._core.context.joined
+        return joined is not None and joined.is_pending
+
 
 class Scope:
     """The sessions of one context, by what they were asked for with, in the order of their first use.
@@ -49,21 +55,24 @@ class Scope:
         return found.session
 
     def save(self) -> None:
-        """Save what has changed, and commit; documents that share SQLAlchemy's transaction come first.
+        """Save what has changed, and commit it; documents that share SQLAlchemy's transaction come first.
 
-        So if one of the saves is refused, that transaction has not been committed, and is rolled back.
+        So if one of the saves is refused, that transaction has not been committed, and is rolled back. Where no
+        document was written in it, it is left to the view.
         """
         opened = sorted(self._opened.values(), key=lambda each: each.joins is None)
-        owners = list({id(each.joins): each.joins for each in opened if each.joins is not None}.values())
         try:
             for each in opened:
                 run(save_unit(each.session._core, each.session, Patience(RUN_ATTEMPTS), BlockingWaiting()))
-            for owner in owners:
-                owner.commit()
+            for each in opened:
+                # The commit for one session is that for all others of the same transaction.
+                if each.joins is not None and each.is_pending:
+                    each.joins.commit()
         except BaseException:
             with ExitStack() as stack:
-                for owner in owners:
-                    stack.callback(owner.rollback)
+                for each in opened:
+                    if each.joins is not None:
+                        stack.callback(each.joins.rollback)
             raise
 
     def close(self) -> None:

@@ -112,6 +112,24 @@ class TestOtherAnswers:
         app.register_blueprint(part)
         assert app.test_client().get("/").text == "the blueprint's"
 
+    def test_an_application_may_want_its_context(self):
+        """As Flask's methods do from 3.2 on."""
+
+        class Newer(Flask):
+            def handle_http_exception(self, ctx, e):
+                assert ctx.app is self
+                return super().handle_http_exception(e)
+
+        app = Newer("shop")
+        DocSession(app)
+        app.register_error_handler(409, lambda error: ("theirs", 409))
+
+        @app.get("/")
+        def index():
+            raise CONFLICT
+
+        assert app.test_client().get("/").text == "theirs"
+
     @pytest.mark.parametrize("status", [422, 499])
     def test_a_map_changes_the_status(self, ask, status):
         """Also into one that Flask has no error for."""

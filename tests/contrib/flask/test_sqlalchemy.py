@@ -149,6 +149,20 @@ class TestJoining:
         assert [client.post("/").status_code for _ in range(3)] == [200, 200, 200]
         assert quantity() == 2
 
+    def test_it_may_be_prepared_before_flask_sqlalchemy(self, make_app, url, database, note, stored):
+        """Which then ends its session before the documents' is closed."""
+        db = SQLAlchemy()
+        app, docs = make_app({"DATABASE": database}, config={"SQLALCHEMY_DATABASE_URI": url}, sqlalchemy=db)
+        db.init_app(app)
+        for end in ("rollback", "commit"):
+            with app.app_context():
+                docs.session.store(note(end), f"notes/{end}")
+                docs.session.save_changes()
+                getattr(db.session, end)()
+        with app.app_context():
+            db.engine.dispose()
+        assert [stored.text(f"notes/{end}") for end in ("rollback", "commit")] == [None, "commit"]
+
     def test_a_session_of_the_store_stands_apart(self, shop, note, stored):
         app, docs, db, _stock = shop()
         with app.app_context():
@@ -171,16 +185,37 @@ class TestAutosave:
         assert app.test_client().post("/").status_code == 200
         assert (stored.text("notes/sold"), quantity()) == ("sold 1", 4)
 
-    def test_a_view_without_documents_commits_itself(self, shop, quantity):
-        app, _docs, db, stock = shop(autosave=True)
+    @pytest.mark.parametrize("reads", [False, True])
+    def test_a_view_that_writes_no_documents_commits_itself(self, shop, note, quantity, reads):
+        """Also where it reads some."""
+        app, docs, db, stock = shop(autosave=True)
 
         @app.post("/")
         def index():
             db.session.get(stock, "tea").quantity = 0
+            if reads:
+                docs.session.load("notes/1", note)
             return ""
 
         app.test_client().post("/")
         assert quantity() == 5
+
+    @pytest.mark.parametrize("commits", [False, True])
+    def test_a_view_may_have_saved(self, shop, sell, stored, quantity, commits):
+        """What it has saved and not committed is committed."""
+        app, docs, db, stock = shop(autosave=True)
+
+        @app.post("/")
+        def index():
+            sell(docs, db, stock)
+            docs.session.save_changes()
+            if commits:
+                db.session.commit()
+                db.session.get(stock, "tea").quantity = 0
+            return ""
+
+        app.test_client().post("/")
+        assert (stored.text("notes/sold"), quantity()) == ("sold 1", 4)
 
     def test_what_the_documents_refuse_takes_the_rows_along(self, shop, note, stored, quantity):
         """The rows are rolled back before anybody answers the error."""
