@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import fields, replace
 from typing import TypeAlias
 
@@ -67,9 +67,7 @@ class DocSession:
         summary: bool | None = None,
         name: str = DEFAULT,
     ) -> None:
-        self._make: MakeStore = store if callable(store) else lambda: _check_store(store)
-        if not callable(store):
-            _check_store(store)
+        self._make = _maker(store)
         self._store: AsyncDocumentStore | None = None
         self._options = session_options
         self._problems = ProblemMap() if problems is None else problems
@@ -103,6 +101,27 @@ class DocSession:
                 yield
             finally:
                 self._store = None
+
+    @contextmanager
+    def override(self, store: AsyncDocumentStore | MakeStore) -> Iterator[None]:
+        """Let the application start with another store while the block lasts, as tests need it.
+
+        `with documents.override(async_document_store), TestClient(app) as client:`
+
+        Args:
+            store: As `DocSession` takes it. The application closes it at its end.
+
+        Raises:
+            InvalidArgumentTypeException: It is no store.
+            InvalidOperationException: The application has started already.
+        """
+        if self._store is not None:
+            raise InvalidOperationException("override(store) comes before the application starts")
+        before, self._make = self._make, _maker(store)
+        try:
+            yield
+        finally:
+            self._make = before
 
     def install(self, app: Starlette) -> None:
         """Give *app* what requests need: sessions, and answers to the errors of docsession.
@@ -168,6 +187,13 @@ class DocSession:
         It is the same one wherever it is asked for, and stays open after the block, until the response starts.
         """
         return request_session(connection, self.name).use()
+
+
+def _maker(store: AsyncDocumentStore | MakeStore) -> MakeStore:
+    if callable(store):
+        return store
+    made = _check_store(store)
+    return lambda: made
 
 
 def _check_store(given: object) -> AsyncDocumentStore:

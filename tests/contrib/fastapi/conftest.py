@@ -22,12 +22,16 @@ def make_documents(postgres_url, database) -> Callable[..., DocSession]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., httpx.Client]]:
-    """Serve an application over HTTP until the test ends, and return a client of it."""
+    """Serve an application over HTTP until the test ends, and return a client of it.
+
+    Each request has a connection of its own, because uvicorn closes those on which an application has failed.
+    """
+    limits = httpx.Limits(max_keepalive_connections=0)
     with contextlib.ExitStack() as stack:
 
         def start(app):
             url = stack.enter_context(serving_app(app))
-            return stack.enter_context(httpx.Client(base_url=url, timeout=30))
+            return stack.enter_context(httpx.Client(base_url=url, timeout=30, limits=limits))
 
         yield start
 

@@ -223,6 +223,23 @@ class TestTheStore:
         with TestClient(app) as client:
             assert (documents.store is store, client.get("/").json()) == (True, False)
 
+    def test_another_one_for_a_test(self, app, documents, postgres_url, database, write):
+        """Until the block ends; and not while the application runs with one already."""
+
+        @app.get("/")
+        async def view(session: Session):
+            return await session.query(Note).count()
+
+        write("notes/1", "x")
+        with documents.override(AsyncDocumentStore(postgres_url, f"{database}_other")), TestClient(app) as client:
+            assert client.get("/").json() == 0
+        with TestClient(app) as client:
+            assert client.get("/").json() == 1
+            with pytest.raises(InvalidOperationException, match="before the application starts"):
+                documents.override(AsyncDocumentStore).__enter__()
+        with pytest.raises(InvalidArgumentTypeException, match="AsyncDocumentStore"):
+            documents.override(DocumentStore(postgres_url)).__enter__()
+
     def test_several(self, make_documents, serve):
         """Each by its name."""
         documents, archive = make_documents(), make_documents(name="archive")
