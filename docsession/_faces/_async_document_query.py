@@ -10,12 +10,12 @@ from typing_extensions import override
 from docsession._errors import InvalidArgumentException
 from docsession._faces._lazy import AsyncLazy
 from docsession._faces._query_results import described, first_of, one_of
-from docsession._query._builder import RavenBuilding
 from docsession._query._facets import FacetValue
 from docsession._query._fields import Documents
 from docsession._query._projection import project
 from docsession._query._query import Specification, but
 from docsession._query._raven_results import GroupByDocumentQuery, grouped, of_type, select_fields
+from docsession._query._raven_searching import RavenSearching
 from docsession._query._watching import QueryResult
 from docsession._session._asking import mapping_for
 from docsession._session._changing import Changing
@@ -31,7 +31,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class AsyncDocumentQuery(RavenBuilding[T]):
+class AsyncDocumentQuery(RavenSearching[T]):
     """What to ask for, and the session that asks (RavenDB: DocumentQuery).
 
     Its building methods return a new query each; asking twice sends two requests. The documents are

@@ -11,7 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
-from docsession._query._clauses import Clauses, QueryOperator, SearchOperator
+from docsession._query._clauses import Clauses, QueryOperator
 from docsession._query._conditions import (
     between,
     compared,
@@ -20,7 +20,6 @@ from docsession._query._conditions import (
     existing,
     matching,
     one_of,
-    searching,
     starting_with,
 )
 from docsession._query._fields import Documents, Leaf, condition_on, field_of
@@ -128,19 +127,6 @@ class RavenBuilding(QueryBuilding[T]):
     def where_regex(self, field_name: str, pattern: str) -> Self:
         """Keep the documents in whose text PostgreSQL's regular expression finds something, whatever the case."""
         return self._clause("where_regex", self._on(field_name, matching(pattern)))
-
-    def search(self, field_name: str, search_terms: str, operator: SearchOperator | None = None) -> Self:
-        """Keep the documents whose text holds one of several words (RavenDB: search).
-
-        Args:
-            field_name: A text, or a list of texts; words are understood as the `FullText` index of the field says.
-            search_terms: Words; `smi*` stands for all that begin so.
-            operator: `SearchOperator.AND` asks for all of the words.
-        """
-        if operator is not None and not isinstance(operator, SearchOperator):
-            raise InvalidArgumentTypeException(f"search() takes a SearchOperator, not {operator!r:.40}")
-        joined = " & " if operator is SearchOperator.AND else " | "
-        return self._clause("search", self._on(field_name, searching(search_terms, joined)))
 
     # what joins them
 

@@ -82,6 +82,19 @@ class Clauses(Predicate):
             raise InvalidOperationException(f"{before} comes after {word}, which {missing} has to follow first")
 
     @property
+    def is_negating(self) -> bool:
+        """True where the next condition is one that documents must not fulfil."""
+        return sum(level.negated for level in self._levels) % 2 == 1
+
+    @property
+    def last(self) -> Predicate | None:
+        """The last condition; None before the first, and where something stands behind it."""
+        level = self._levels[-1]
+        if level.joined_by is not None or level.negated or not level.terms:
+            return None
+        return level.terms[-1][1]
+
+    @property
     def is_empty(self) -> bool:
         """True before the first condition."""
         level = self._levels[0]

@@ -94,6 +94,10 @@ class Search(Predicate):
         vector, query = self._asked.sql(to)
         return f"({vector} @@ {query}) IS NOT TRUE" if negated else f"({vector} @@ {query})"
 
+    def rank(self, to: Compilation) -> str:
+        """Return the SQL of how well a document fits; called once for each `walk`, as `sql` is."""
+        return _rank(*self._asked.sql(to))
+
 
 class Rank(Operand):
     """How well a document's texts fit what is searched for; 0 where they do not."""
@@ -112,8 +116,7 @@ class Rank(Operand):
 
     @override
     def sql(self, to: Compilation, shape: Shape) -> str:
-        vector, query = self._asked.sql(to)
-        return f"coalesce(ts_rank({vector}, {query}), 0)::numeric"
+        return _rank(*self._asked.sql(to))
 
 
 class Highlight(Operand):
@@ -227,6 +230,10 @@ def text_places(places: Sequence[Operand], function: str) -> tuple[Place, ...]:
             )
         found.append(place)
     return tuple(found)
+
+
+def _rank(vector: str, query: str) -> str:
+    return f"coalesce(ts_rank({vector}, {query}), 0)::numeric"
 
 
 def _holds_text(form: Form) -> bool:

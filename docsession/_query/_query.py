@@ -71,7 +71,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     @property
     def sorting(self) -> tuple[tuple[Operand, bool], ...]:
         """What is sorted by, whoever has said so."""
-        return self.orders or self.scores
+        return self.orders or (() if self.groups else self.scores)
 
 
 class QueryBuilding(ABC, Generic[T]):

@@ -75,24 +75,34 @@ class Nearest:
 
     Args:
         distance: How far they are.
-        count: How many.
+        count: How many; None, where *exact* is True: all of them.
         exact: True: all vectors are compared, whatever index there is.
         candidates: How many an index looks at; None: some more than are asked for.
+        farthest: The greatest distance; None: any.
     """
 
-    __slots__ = ("_candidates", "_distance", "_exact", "count")
+    __slots__ = ("_candidates", "_count", "_distance", "_exact", "_farthest")
 
-    def __init__(self, distance: Distance, count: int, *, exact: bool = False, candidates: int | None = None) -> None:
+    def __init__(
+        self,
+        distance: Distance,
+        count: int | None,
+        *,
+        exact: bool = False,
+        candidates: int | None = None,
+        farthest: float | None = None,
+    ) -> None:
         self._distance = distance
         self._exact = exact
         self._candidates = candidates
-        self.count = count
+        self._count = _MOST if count is None else count
+        self._farthest = farthest
 
     def walk(self, key: list[object], values: list[Any], *, exact: bool) -> None:
         """See `Predicate.walk`; where *exact* is True all vectors are compared in any case."""
-        key.append(("nearest", self._exact or exact))
+        key.append(("nearest", self._exact or exact, self._farthest is None))
         self._distance.walk(key, values)
-        values.append(self.count)
+        values += (self._count, self._farthest)
 
     def source(self, to: Compilation, table: str, where: str, *, exact: bool) -> str:
         """Return what stands behind FROM for them.
@@ -105,9 +115,11 @@ class Nearest:
         """
         indexed = None if exact else self._index(to.access)
         distance = self._distance.raw(to, indexed)
-        limit = to.bind(to.take(), _same)
+        count, farthest = to.take(), to.take()
+        limit = to.bind(count, _same)
+        most = None if self._farthest is None else to.bind(farthest, repr, "::text::float8")
         columns = ", ".join(f"t.{name}" for name in (*_COLUMNS, *to.access.column_names))
-        return sql_of.nearest_rows(table, columns, where, distance, limit, by_index=indexed is not None)
+        return sql_of.nearest_rows(table, columns, where, distance, limit, most, by_index=indexed is not None)
 
     def settings(self, access: Access) -> Settings:
         """Return what the server is to be told where an index may serve it.
@@ -116,7 +128,7 @@ class Nearest:
         """
         if self._index(access) is None:
             return ()
-        candidates = self._candidates or min(max(_CANDIDATES_FOR_EACH * self.count, _CANDIDATES), _MOST_CANDIDATES)
+        candidates = self._candidates or min(max(_CANDIDATES_FOR_EACH * self._count, _CANDIDATES), _MOST_CANDIDATES)
         settings = [("hnsw.ef_search", str(candidates))]
         if access.extension(sql_of.EXTENSION).version >= _GOES_ON:
             # It may find them in another order than that of their distances, by which they are sorted afterwards.

@@ -67,7 +67,9 @@ def finite(raw: str) -> str:
     return f"nullif(nullif(nullif({raw}, 'NaN'), 'Infinity'), '-Infinity')::numeric"
 
 
-def nearest_rows(table: str, columns: str, where: str, distance: str, limit: str, *, by_index: bool) -> str:
+def nearest_rows(
+    table: str, columns: str, where: str, distance: str, limit: str, most: str | None = None, *, by_index: bool
+) -> str:
     """Return what stands behind FROM for the rows with the least distances, with the distance as `NEARNESS`.
 
     An index serves a bare distance alone, with nothing behind it in ORDER BY. Without one the distance is
@@ -79,11 +81,12 @@ def nearest_rows(table: str, columns: str, where: str, distance: str, limit: str
         where: The WHERE of the rows, or "".
         distance: As `raw_distance` returns it.
         limit: How many rows.
+        most: The greatest distance; None: any.
         by_index: True: an index is declared for it.
     """
     rows = f"SELECT {columns}, {distance} AS {NEARNESS} FROM {table} AS t{where}"
     # What has no direction has no cosine; and not a number is more than any number, and less than null.
-    near = f"t.{NEARNESS} < 'NaN'"
+    near = f"t.{NEARNESS} < 'NaN'" if most is None else f"t.{NEARNESS} <= {most}"
     if by_index:
         return f"({rows} ORDER BY {NEARNESS} LIMIT {limit}) AS t WHERE {near}"
     kept = f"SELECT {columns}, t.{NEARNESS} FROM ({rows} OFFSET 0) AS t WHERE {near}"

@@ -1,6 +1,7 @@
 """Full text search: conditions, ranks, marked texts, and the indexes that serve them."""
 
 import json
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,8 +11,10 @@ from docsession import (
     FullText,
     InvalidArgumentException,
     InvalidArgumentTypeException,
+    InvalidOperationException,
     SearchOperator,
     any_,
+    count,
     desc,
     document,
     highlight,
@@ -165,18 +168,80 @@ class TestBuilder:
     async def test_one_of_the_words(self, store, articles, words, operator, expected):
         await articles()
         async with store.open_session() as session:
-            found = await session.query(Article).search("title", words, operator).all()
+            found = await session.query(Article).search("title", words, operator).order_by("id()").all()
             assert [each.id for each in found] == [f"articles/{each}" for each in sorted(expected)]
 
     async def test_with_other_conditions(self, store, articles):
         await articles()
         async with store.open_session() as session:
             query = session.query(Article).search("title", "wool").or_else().where_equals("title", "a blue bicycle")
-            assert [each.id for each in await query.all()] == ["articles/2", "articles/3"]
+            assert [each.id for each in await query.all()] == ["articles/3", "articles/2"]
             with pytest.raises(InvalidArgumentException):
                 query.search("title", "x", "AND")
             with pytest.raises(InvalidArgumentException):
                 query.search("views", "x")
+
+
+class TestScore:
+    """What the builder searches for sorts, where nothing else does."""
+
+    @pytest.mark.parametrize(
+        ("build", "expected"),
+        [
+            (lambda q: q.search("body", "red"), "2 1 0"),
+            (lambda q: q.search("body", "red").search("body", "wool"), "2 0"),
+            (lambda q: q.search("body", "wool").or_else().search("body", "red"), "2 0 4 1"),
+            (lambda q: q.search("body", "wool").or_else().search("body", "red").boost(100), "2 0 1 4"),
+            (lambda q: q.search("body", "wool").boost(0.1).boost(0.1).or_else().search("body", "red"), "2 0 1 4"),
+            (lambda q: q.search("body", "red").not_().search("body", "wool"), "1"),
+            (lambda q: q.not_().search("body", "red"), "3 4"),
+            (lambda q: q.not_().open_subclause().not_().search("body", "red").close_subclause(), "2 1 0"),
+            (lambda q: q.search("body", "red").order_by("id()"), "0 1 2"),
+            (lambda q: q.search("body", "red").order_by_descending("id()").order_by_score(), "2 1 0"),
+            (lambda q: q.search("body", "red").order_by("title").order_by_score(), "2 1 0"),
+            (lambda q: q.search("body", "red").order_by_score_descending(), "0 1 2"),
+            (lambda q: q.where(lambda a: search(a.body, "red")), "0 1 2"),
+        ],
+    )
+    async def test_the_best_come_first(self, store, build, expected):
+        bodies = ["wool red", "red", "wool red red red", "blue", "wool"]
+        await save(store, *(Article("x", body, id=f"articles/{number}") for number, body in enumerate(bodies)))
+        async with store.open_session() as session:
+            query = build(session.query(Article))
+            assert " ".join(each.id[-1] for each in await query.all()) == expected
+            assert " ".join(each.id[-1] for each in (await query.page()).items) == expected
+            pages, token = [], None
+            while pages == [] or token is not None:
+                page = await query.page(1, after=token)
+                token = page.next
+                pages += [each.id[-1] for each in page.items]
+            assert " ".join(pages) == expected
+
+    async def test_what_is_computed_of_the_documents_has_no_order(self, store):
+        await save(store, Article("x", "red", id="articles/1"), Article("x", "red red", id="articles/2"))
+        async with store.open_session() as session:
+            query = session.query(Article).search("body", "red")
+            assert await query.count() == 2
+            grouped = query.group_by(lambda a: a.title).select(lambda a: (a.title, count()))
+            assert await grouped.all() == [("x", 2)]
+            assert await query.select(lambda a: a.title).distinct().all() == ["x"]
+
+    async def test_what_is_refused(self, store):
+        async with store.open_session() as session:
+            query = session.query(Article)
+            for build in (
+                query.order_by_score,
+                lambda: query.where_equals("title", "x").order_by_score_descending(),
+                lambda: query.boost(2),
+                lambda: query.where_equals("title", "x").boost(2),
+                lambda: query.search("title", "x").where_equals("title", "x").boost(2),
+                lambda: query.search("title", "x").or_else().boost(2),
+            ):
+                with pytest.raises(InvalidOperationException):
+                    build()
+            for factor in (0, -1, True, "2", math.inf, math.nan):
+                with pytest.raises(InvalidArgumentException):
+                    query.search("title", "x").boost(factor)
 
 
 class TestRefused:

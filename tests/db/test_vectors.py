@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from docsession import InvalidArgumentException, RavenException, desc, distance, nearest, not_
+from docsession import (
+    InvalidArgumentException,
+    InvalidOperationException,
+    RavenException,
+    desc,
+    distance,
+    nearest,
+    not_,
+    set_,
+)
 from tests.support.documents import save
 from tests.support.extensions import made
 
@@ -142,6 +151,45 @@ async def test_lazy_and_streamed(store, pictures, has_vector):
             assert await answered(has_vector, ask) in (None, ["pictures/1", "pictures/3"])
 
 
+async def test_ravendbs_words(store, pictures, has_vector):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture)
+        for build, expected in (
+            (lambda: query.vector_search("embedding", [1, 0.1]), "1 3 2"),
+            (lambda: query.vector_search("embedding", [1, 0.1], number_of_candidates=2), "1 3"),
+            (lambda: query.vector_search("embedding", [1, 0.1], 0.5), "1 3"),
+            (lambda: query.vector_search("embedding", [1, 0.1], minimum_similarity=0.99, is_exact=True), "1"),
+            (lambda: query.vector_search("embedding", [1, 0.1], is_exact=True), "1 3 2"),
+            (lambda: query.vector_search("embedding", [1, 0.1]).order_by_score_descending(), "2 3 1"),
+            (lambda: query.vector_search("embedding", [1, 0.1], None, 2).order_by_descending("name"), "3 1"),
+            (lambda: query.where_in("name", ["pictures/2", "pictures/3"]).vector_search("embedding", [1, 0.1]), "3 2"),
+            (lambda: query.vector_search("embedding", [1, 0.1], None, 1).where_equals("name", "pictures/3"), "3"),
+        ):
+            found = await answered(has_vector, build().all)
+            assert found is None or " ".join(each.id[-1] for each in found) == expected
+        for wrong in ({"vector": "text"}, {"minimum_similarity": 2}, {"number_of_candidates": 0}, {"vector": [0, 0]}):
+            with pytest.raises(InvalidArgumentException):
+                query.vector_search(**{"embedding_field": "embedding", "vector": [1, 0]} | wrong)
+        for field_name in ("name", "nothing", "tags[]"):
+            with pytest.raises(InvalidArgumentException):
+                query.vector_search(field_name, [1, 0])
+        begun = query.where_equals("name", "x")
+        for before in (query.not_(), begun.or_else(), begun.open_subclause(), query.vector_search("embedding", [1])):
+            with pytest.raises(InvalidOperationException):
+                before.vector_search("embedding", [1, 0])
+
+
+@pytest.mark.parametrize("refused", ["delete", "patch", "page"])
+async def test_what_is_done_to_all_documents_or_goes_on_by_keys_is_refused(store, pictures, refused):
+    await pictures()
+    async with store.open_session() as session:
+        query = session.query(Picture).order_by(lambda p: nearest(p.embedding, [1, 0], 5))
+        ask = {"delete": query.delete, "patch": lambda: query.patch(lambda p: set_(p.name, "x"))}
+        with pytest.raises(InvalidOperationException, match="nearest"):
+            await ask.get(refused, lambda: query.page(5))()
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -157,6 +205,9 @@ async def test_lazy_and_streamed(store, pictures, has_vector):
         lambda p: nearest(p.embedding, [1e39], 1),
         lambda p: nearest(p.embedding, [0, 0], 1),
         lambda p: nearest(p.embedding, [1], 1, metric="x"),
+        lambda p: nearest(p.embedding, [1], 1, candidates=0),
+        lambda p: nearest(p.embedding, [1], 1, candidates=1001),
+        lambda p: nearest(p.embedding, [1], 1, candidates=10, exact=True),
         lambda p: nearest(p.embedding, 5, 1),
         lambda p: desc(nearest(p.embedding, [1], 1)),
         lambda p: (p.name, nearest(p.embedding, [1], 1)),
