@@ -242,8 +242,8 @@ class DocumentQuery(RavenSearching[T]):
         """Return how many documents have which values of fields, or lie in which ranges. One request.
 
         Args:
-            facets: By name a field, `country=lambda o: o.country`, for its values, of which the 1,000 most
-                frequent are returned, the most frequent first; or a field and ranges,
+            facets: By name a field, `country=lambda o: o.country`, for its values, or the items of a list, of which
+                the 1,000 most frequent are returned, the most frequent first; or a field and ranges,
                 `freight=(lambda o: o.freight, [(None, 10), (10, 50), (50, None)])`, low included, high not.
         """
         return run(self._querying.facets(self._specification, facets))

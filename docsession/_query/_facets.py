@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from docsession._documents._containers import Items
+from docsession._documents._places import MisfitError
 from docsession._documents._values import read_json
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import Row
@@ -14,7 +17,7 @@ from docsession._query._kinds import CASTS, bare, binder, is_ordered, shape_of_v
 from docsession._query._operands import Place
 from docsession._query._projection import group_sql
 from docsession._query._recorder import Recorded, operand_of, record
-from docsession._sql._values import Shape
+from docsession._sql._values import Shape, items_of
 
 MOST_VALUES: Final = 1000
 """Values of one facet that are returned, those with the most documents first."""
@@ -40,15 +43,18 @@ class Facet:
         name: What the result calls it.
         place: The field.
         ranges: `(low, high)` of each range, low included, high not; empty: by value.
+        items: The form of the items of a list, each of which is a value; None where the field holds none.
     """
 
-    __slots__ = ("name", "place", "ranges", "shape")
+    __slots__ = ("items", "name", "place", "ranges", "shape")
 
     def __init__(self, name: str, place: Place, ranges: Sequence[tuple[Any, Any]]) -> None:
         self.name = name
         self.place = place
         self.ranges = tuple(ranges)
         self.shape = Shape.TEXT
+        form = bare(place.form)
+        self.items = form.item if isinstance(form, Items) else None
         bounds = [bound for pair in ranges for bound in pair if bound is not None]
         shapes = {shape_of_value(place.form, bound, place.label) for bound in bounds}
         if bounds:
@@ -65,11 +71,17 @@ class Facet:
 
     def value_sql(self, to: Compilation) -> str:
         """Return the SQL of the field."""
+        if self.items is not None:
+            return self.place.json(to)
         return self.place.sql(to, self.shape) if self.ranges else group_sql(self.place, to)
 
     def rows_sql(self, to: Compilation, number: int) -> str:
         """Return the statement for its rows: the facet's number, the value or the range's number, the count."""
         column = f"f{number}"
+        if self.items is not None:
+            each = f"(SELECT DISTINCT value FROM {items_of(column, ())}) AS each"
+            counted = f"SELECT {number} AS facet, each.value, count(*) AS documents FROM m CROSS JOIN LATERAL {each}"
+            return f"(({counted} GROUP BY each.value) ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES})"
         if not self.ranges:
             counted = f"SELECT {number} AS facet, to_jsonb({column}) AS value, count(*) AS documents FROM m"
             return f"(({counted} GROUP BY {column}) ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES})"
@@ -92,7 +104,7 @@ class Facet:
         json: Any = None if value is None else read_json(value[1:])
         if self.ranges:
             return self.ranges[json]
-        return None if json is None else bare(self.place.form).decode(json, None)
+        return None if json is None else bare(self.items or self.place.form).decode(json, None)
 
 
 def facets_of(root: Recorded, given: Mapping[str, Any]) -> list[Facet]:
@@ -107,11 +119,15 @@ def facets_of(root: Recorded, given: Mapping[str, Any]) -> list[Facet]:
 
 
 def read_facets(facets: Sequence[Facet], rows: Sequence[Row]) -> dict[str, list[FacetValue]]:
-    """Return the rows of all facets by name; a facet's values in the order of their counts, ranges in theirs."""
+    """Return the rows of all facets by name; a facet's values in the order of their counts, ranges in theirs.
+
+    What a document of unexpected shape holds in the place of such a value is none.
+    """
     found: dict[str, list[FacetValue]] = {facet.name: [] for facet in facets}
     for number, value, count in rows:
         facet = facets[number]
-        found[facet.name].append(FacetValue(facet.read(value), count))
+        with suppress(MisfitError):
+            found[facet.name].append(FacetValue(facet.read(value), count))
     return found
 
 

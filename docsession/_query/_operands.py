@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from typing_extensions import override
@@ -14,6 +15,8 @@ from docsession._query._kinds import CASTS, bare, binder, shape_of_form
 from docsession._sql._values import Path, Shape, json_at, text_at
 
 NUMBERS: Final[Form] = Scalar(float)
+COUNTS: Final[Form] = Scalar(int)
+DECIMALS: Final[Form] = Scalar(Decimal)
 TEXTS: Final[Form] = Scalar(str)
 
 
@@ -119,7 +122,7 @@ class Length(Operand):
         if not kinds <= {"string"} and not kinds <= {"array"}:
             raise InvalidArgumentTypeException(f"len_() takes a list or a str, and {of.label} holds {of.form.label}")
         self._of = of
-        self.form = NUMBERS
+        self.form = COUNTS
         self.label = f"len_({of.label})"
 
     @override
@@ -144,7 +147,7 @@ class Arithmetic(Operand):
         self._operator = operator
         self._left = left
         self._right = right
-        self.form = NUMBERS
+        self.form = _form_of_result(operator, left, right)
         self.label = f"{_name(left)} {operator} {_name(right)}"
         for side in (left, right):
             if isinstance(side, Operand):
@@ -178,6 +181,17 @@ class Arithmetic(Operand):
         if isinstance(side, Operand):
             return side.sql(to, Shape.NUMBER)
         return to.bind(to.take(), binder(NUMBERS, Shape.NUMBER), CASTS[Shape.NUMBER])
+
+
+def _form_of_result(operator: str, left: object, right: object) -> Form:
+    """Return what Python would make of such numbers; of a Decimal and a float it is the more exact one."""
+    kinds: set[type] = set()
+    for side in (left, right):
+        form = bare(side.form) if isinstance(side, Operand) else Scalar(type(side))
+        kinds.add(form.kind if isinstance(form, Scalar) else float)
+    if Decimal in kinds:
+        return DECIMALS
+    return COUNTS if kinds == {int} and operator != "/" else NUMBERS
 
 
 def _name(side: object) -> str:

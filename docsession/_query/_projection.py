@@ -19,12 +19,12 @@ from docsession._errors import DocumentMismatchException, InvalidArgumentExcepti
 from docsession._port import Row
 from docsession._query._compilation import Compilation
 from docsession._query._kinds import bare, is_datetime, shape_of_form
-from docsession._query._operands import NUMBERS, Column, Operand, Place
+from docsession._query._operands import COUNTS, DECIMALS, NUMBERS, Column, Operand, Place
+from docsession._query._predicates import Predicate
 from docsession._query._recorder import Recorded, form_of, operand_of, record
 from docsession._sql._values import Shape
 
-_COUNTS: Final[Form] = Scalar(int)
-_DECIMALS: Final[Form] = Scalar(Decimal)
+_BOOLS: Final[Form] = Scalar(bool)
 
 
 class Aggregate(Operand):
@@ -43,14 +43,14 @@ class Aggregate(Operand):
         self._shape = Shape.NUMBER
         self.label = f"{function}({'' if of is None else of.label})"
         if of is None:
-            self.form = _COUNTS
+            self.form = COUNTS
             return
         form = bare(of.form)
         if function in {"sum", "avg"}:
             if shape_of_form(form) is not Shape.NUMBER and not form.untyped:
                 raise InvalidArgumentTypeException(f"{self.label}: {of.label} holds {form.label}, which has no sum")
             is_exact = form is not NUMBERS and isinstance(form, Scalar) and form.kind is Decimal
-            self.form = Maybe(_DECIMALS if is_exact else form if function == "sum" and not form.untyped else NUMBERS)
+            self.form = Maybe(DECIMALS if is_exact else form if function == "sum" and not form.untyped else NUMBERS)
         else:
             shape = Shape.INSTANT if is_datetime(form) else shape_of_form(form)
             if form.untyped:
@@ -72,6 +72,25 @@ class Aggregate(Operand):
             return "count(*)"
         value = self._of.sql(to, self._shape)
         return f"coalesce(sum({value}), 0)" if self._function == "sum" else f"{self._function}({value})"
+
+
+class Truth(Operand):
+    """Whether a condition is true; where nothing is, it is false."""
+
+    __slots__ = ("_condition",)
+
+    def __init__(self, condition: Predicate) -> None:
+        self._condition = condition
+        self.form = _BOOLS
+        self.label = "a condition"
+
+    @override
+    def walk(self, key: list[object], values: list[Any]) -> None:
+        self._condition.walk(key, values)
+
+    @override
+    def sql(self, to: Compilation, shape: Shape) -> str:
+        return f"coalesce({self._condition.sql(to)}, false)"
 
 
 class Selected:
@@ -211,8 +230,12 @@ def aggregate(function: str, of: object) -> Recorded:
     return Recorded(Aggregate(function, operand))
 
 
+def _operand_of(value: object) -> Operand | None:
+    return Truth(value) if isinstance(value, Predicate) else operand_of(value)
+
+
 def _selected(name: object, value: object) -> Selected:
-    operand = operand_of(value)
+    operand = _operand_of(value)
     if operand is None or not isinstance(name, str):
         shown = f"{name!r}: {value!r:.60}" if name != "" else f"{value!r:.60}"
         raise InvalidArgumentTypeException(f"select() returns fields of the documents, not {shown}")
@@ -259,7 +282,7 @@ def _into(into: type[Any], made: Mapping[Any, object], *, grouped: bool) -> Proj
             ) from error
 
     kind = _RawOfGroup if grouped else _Raw
-    columns = [kind(name, cast("Operand", operand_of(value))) for name, value in made.items()]
+    columns = [kind(name, cast("Operand", _operand_of(value))) for name, value in made.items()]
     for name, value in made.items():
         _selected(name, value)
     return Projection(columns, build)

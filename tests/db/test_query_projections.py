@@ -18,6 +18,7 @@ from docsession import (
     len_,
     max_,
     min_,
+    not_,
     sum_,
 )
 from tests.support.documents import Rows, save
@@ -38,6 +39,12 @@ class Sale:
 class Short:
     country: str | None
     amount: Decimal
+    id: str
+
+
+@dataclass
+class Sold:
+    sold: bool
     id: str
 
 
@@ -74,6 +81,31 @@ class TestSelect:
         found = await asked(store, lambda q: q.order_by("-at").select(lambda s: (s.id, s.country, s.on, s.at)).first())
         last = sale(7)
         assert found == ("sales/07", "DE", last.on, last.at)
+
+    async def test_arithmetic_has_the_type_that_it_has_in_python(self, store):
+        of = lambda s: (s.items * 2, s.items / 2, s.items - 0.5, s.amount * 2, s.amount / 4, len_(s.tags), -s.items)
+        found = await asked(store, lambda q: q.where(items=3).select(of).one())
+        expected = (6, 1.5, 2.5, Decimal("7.00"), Decimal("0.875"), 0, -3)
+        assert found == expected
+        assert [type(each) for each in found] == [type(each) for each in expected]
+        assert await asked(store, lambda q: q.sum_(lambda s: s.items * 2)) == 56
+        assert await asked(store, lambda q: q.where(id="x").sum_(lambda s: s.amount * 2)) == Decimal(0)
+
+    async def test_a_condition_is_true_or_false(self, store, rows):
+        await save(store, *(sale(i) for i in range(3)))
+        rows.write("sales", "sales/02", {"country": "FR", "items": "no number"})
+        async with store.open_session() as session:
+            query = session.query(Sale).order_by("id")
+            found = await query.select(lambda s: (s.items > 0, not_(s.items > 0), s.country == None)).all()  # noqa: E711
+            assert found == [(False, True, True), (True, False, False), (False, True, False)]
+            assert await query.select(lambda s: {"sold": (s.items > 0) & (s.country == "DE")}).skip(1).first() == {
+                "sold": True
+            }
+            assert (await query.select(lambda s: {"sold": s.items > 0, "id": s.id}, into=Sold).first()) == Sold(
+                False, "sales/00"
+            )
+            with pytest.raises(InvalidArgumentException, match="differs inside a group"):
+                await query.group_by(lambda s: s.country).select(lambda s: (s.country, s.items > 0)).all()
 
     async def test_names_give_dicts(self, store):
         found = await asked(
@@ -277,6 +309,20 @@ class TestFacets:
             ((5.5, None), 3),
         ]
         assert [each.count for each in found["at"]] == [3, 4]
+
+    async def test_of_a_list_each_item_is_a_value(self, store, rows):
+        await save(store, *(sale(i) for i in range(6)))
+        rows.write("sales", "sales/05", {"country": "DE", "tags": ["x", "y", "y", None, 5]})
+        rows.write("sales", "sales/04", {"country": "DE", "tags": "no list"})
+        async with store.open_session() as session:
+            query = session.query(Sale).where(lambda s: s.country == "DE")
+            found = await query.facets(tags=lambda s: s.tags, country=lambda s: s.country)
+            assert [(each.value, each.count) for each in found["country"]] == [("DE", 4)]
+            first, *others = [(each.value, each.count) for each in found["tags"]]
+            assert first == ("x", 2)
+            assert sorted(others, key=str) == [("y", 1), (None, 1)]
+            with pytest.raises(InvalidArgumentException):
+                await query.facets(tags=(lambda s: s.tags, [("a", None)]))
 
     async def test_nothing_stored(self, store):
         async with store.open_session() as session:
