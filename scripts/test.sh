@@ -73,7 +73,7 @@ in_halves() {
     return "$code"
 }
 
-# The newer Python, where there is one.
+# The newer Python, where there is one; it has the newest Django, for which Python 3.11 is too old.
 newer=$bin
 newer_python=$python
 if scripts/find-python.sh 3.13 >/dev/null; then

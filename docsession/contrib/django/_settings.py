@@ -11,7 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.utils.connection import ConnectionProxy
+from django.utils.connection import ConnectionDoesNotExist, ConnectionProxy
 from django.utils.module_loading import import_string, module_has_submodule
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
@@ -24,6 +24,7 @@ DOCUMENTS: Final = "documents"
 """The module of an app in which its documents are looked for."""
 
 _ALSO: Final = ("USING", "AUTOSAVE", "ADMIN_WRITES", "PROBLEMS")
+_PLACE: Final = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
 _KEYWORDS: Final = frozenset(option.keyword.decode() for option in Conninfo.get_defaults()) - {"client_encoding"}
 
 
@@ -58,10 +59,25 @@ class DjangoSettings:
         Raises:
             ImproperlyConfigured: There is no such connection, or it is not to PostgreSQL.
         """
-        if "url" in self.store.options or self.using is None:
+        if not self.follows_django:
             return self.store
-        options = {**self.store.options, "url": _conninfo_of(self.using, self.source)}
+        options = {**self.store.options, "url": _conninfo_of(str(self.using), self.source)}
         return replace(self.store, options=options)
+
+    @property
+    def follows_django(self) -> bool:
+        """True where the store is where Django's connection leads to."""
+        return "url" not in self.store.options and self.using is not None
+
+    def place(self) -> tuple[object, ...]:
+        """Return what changes where Django's connection is led elsewhere; quicker than `placed`."""
+        if not self.follows_django:
+            return ()
+        try:
+            settings_dict = connections[str(self.using)].settings_dict
+        except ConnectionDoesNotExist:
+            return ()  # told by `placed`
+        return tuple(settings_dict.get(name) for name in _PLACE)
 
     def connection(self) -> Any:
         """Return what stands for the connection that sessions join, in whatever thread; None where they join none."""
@@ -154,7 +170,7 @@ def _conninfo_of(alias: str, source: str) -> str:
     """Return how the store comes to the same database as Django's connection, by connections of its own."""
     try:
         connection = connections[alias]
-    except Exception as error:
+    except ConnectionDoesNotExist as error:
         raise ImproperlyConfigured(f"{source}: USING: {error}") from error
     if connection.vendor != "postgresql":
         raise ImproperlyConfigured(

@@ -42,15 +42,23 @@ class _OfLoop:
         with suppress(StopIteration):
             self._keeper.asend(None).send(None)
 
+    def abandon(self) -> None:
+        """Close what is left of a loop that was closed without having been shut down."""
+        if self.stores or self.retired:
+            asyncio.run(self._close())
+
     async def _close_at_the_end(self) -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            for store in [*self.retired, *(store for _, store in self.stores.values())]:
-                with suppress(DocSessionError):
-                    await store.close()
-            self.retired.clear()
-            self.stores.clear()
+            await self._close()
+
+    async def _close(self) -> None:
+        for store in [*self.retired, *(store for _, store in self.stores.values())]:
+            with suppress(DocSessionError):
+                await store.close()
+        self.retired.clear()
+        self.stores.clear()
 
 
 class Stores:
@@ -60,6 +68,7 @@ class Stores:
         self._lock = threading.RLock()
         self._known: dict[str, DjangoSettings] | None = None
         self._problems = ProblemMap()
+        self._places: dict[str, tuple[object, StoreSettings]] = {}
         self._blocking: dict[str, tuple[StoreSettings, DocumentStore]] = {}
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = WeakKeyDictionary()
 
@@ -94,12 +103,21 @@ class Stores:
             )
         return known[name]
 
+    def _placed(self, name: str) -> StoreSettings:
+        """Return the settings of a store with its place, the same ones while nothing has changed."""
+        settings = self.settings_of(name)
+        place = settings.place()
+        known = self._places.get(name)
+        if known is None or known[0] != place:
+            known = self._places[name] = (place, settings.placed())
+        return known[1]
+
     def blocking(self, name: str) -> DocumentStore:
         """Return the blocking store *name*."""
-        placed = self.settings_of(name).placed()
+        placed = self._placed(name)
         with self._lock:
             found = self._blocking.get(name)
-            if found is not None and found[0] == placed and not found[1].disposed:
+            if found is not None and _is_same(found[0], placed) and not found[1].disposed:
                 return found[1]
             store = _watched(placed.store())
             self._blocking[name] = (placed, store)
@@ -113,7 +131,7 @@ class Stores:
         Raises:
             InvalidOperationException: None runs.
         """
-        placed = self.settings_of(name).placed()
+        placed = self._placed(name)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
@@ -127,7 +145,7 @@ class Stores:
                 here = self._of_loops[loop] = _OfLoop()
         found = here.stores.get(name)
         if found is not None:
-            if found[0] == placed and not found[1].disposed:
+            if _is_same(found[0], placed) and not found[1].disposed:
                 return found[1]
             here.retired.append(found[1])
         store = _watched(placed.async_store())
@@ -138,15 +156,23 @@ class Stores:
         """Read the settings again at the next use."""
         with self._lock:
             self._known = None
+            self._places.clear()
 
     def close(self) -> None:
-        """Close the blocking stores, and the async ones whose event loop has ended; the next use makes new ones."""
+        """Close the blocking stores, and async ones that an event loop has left; the next use makes new ones."""
         with self._lock:
             stores = [store for _, store in self._blocking.values()]
             self._blocking.clear()
+            ended = [self._of_loops.pop(loop) for loop in list(self._of_loops) if loop.is_closed()]
         for store in stores:
             with suppress(DocSessionError):
                 store.close()
+        for left in ended:
+            left.abandon()
+
+
+def _is_same(known: StoreSettings, wanted: StoreSettings) -> bool:
+    return known is wanted or known == wanted
 
 
 def _watched(store: Store) -> Store:

@@ -84,12 +84,11 @@ class TestUnderAsgi:
         """On one event loop, and on one store."""
         from docsession.contrib.django import get_async_session, get_async_store
 
-        seen = []
+        seen, together = [], asyncio.Barrier(3)
 
         async def view(request):
             seen.append((get_async_session(), get_async_store()))
-            while len(seen) < 3:  # noqa: ASYNC110  # the others are on their way
-                await asyncio.sleep(0.001)
+            await together.wait()
             return ok()
 
         serve(view)
@@ -145,6 +144,33 @@ async def stale(*, save=True):
     await put("theirs")
     if save:
         await session.save_changes()
+
+
+class TestCancelling:
+    """A client that hangs up."""
+
+    def test_the_session_is_closed(self, serve):
+        """Whatever the view was waiting for."""
+        from docsession.contrib.django import get_async_session
+
+        seen, waits = [], asyncio.Event()
+
+        async def view(request):
+            seen.append(get_async_session())
+            waits.set()
+            await asyncio.Event().wait()
+
+        serve(view)
+
+        async def hang_up():
+            asking = asyncio.ensure_future(answered())
+            await waits.wait()
+            asking.cancel()
+            await asyncio.wait([asking])
+            with pytest.raises(SessionClosedException):
+                await seen[0].load("customers/1", Customer)
+
+        asyncio.run(hang_up())
 
 
 class TestAutosave:
@@ -349,6 +375,23 @@ class TestLoops:
                     break
                 connection.execute("SELECT pg_sleep(0.01)")
         assert left == (0,)
+
+    def test_one_that_was_not_shut_down_leaves_its_stores_to_the_process(self, project):
+        """Which closes them with its own."""
+        from docsession.contrib.django import get_async_store
+        from docsession.contrib.django._stores import STORES
+
+        async def work():
+            async with get_async_store().open_session() as session:
+                await session.query(Customer).count()
+            return get_async_store()
+
+        loop = asyncio.new_event_loop()
+        store = loop.run_until_complete(work())
+        loop.close()
+        assert not store.disposed
+        STORES.close()
+        assert store.disposed
 
     def test_one_that_is_closed_is_made_anew(self, project):
         """As the blocking one."""

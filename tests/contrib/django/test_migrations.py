@@ -148,8 +148,13 @@ class TestMigrate:
             assert code == 0
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(script)
-
         assert objects(url, database) == objects(url, other)
+
+        for each in revisions():
+            code, script = manage("sqlmigrate", "docsession", each.revision, "--backwards")
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(script)
+        assert not any(name == "docsession_hilo" for name, *_ in objects(url, database)[0])
 
     def test_only_the_connection_that_sessions_join(self, migrating, url, database, new_database):
         """Not another database of the project's, and none of a store with a URL of its own."""

@@ -76,9 +76,10 @@ class TestPlaces:
             connections["pooled"].close()
             connections["pooled"].close_pool()
 
-    def test_with_a_url_nothing_is_joined(self, project_url, database):
+    def test_with_a_url_nothing_is_joined(self, project_url, database, tmp_path):
         """A project whose models are elsewhere."""
-        with installed(project_url, databases={"default": SQLITE}, URL=project_url, DATABASE=database):
+        elsewhere = SQLITE | {"NAME": tmp_path / "models.sqlite3"}
+        with installed(project_url, databases={"default": elsewhere}, URL=project_url, DATABASE=database):
             from django.db import transaction
 
             from docsession.contrib.django import document_session
@@ -127,6 +128,29 @@ class TestPlaces:
         get_store().close()
 
         assert not get_store().disposed
+
+
+class TestPreparing:
+    """PREPARE, for handlers of events and for OpenTelemetry."""
+
+    def test_each_store_is_prepared(self, project_url, database):
+        """That of the process, and those of event loops."""
+        import asyncio
+
+        from docsession import AsyncDocumentStore, DocumentStore
+
+        prepared = []
+        with installed(project_url, DATABASE=database, PREPARE=prepared.append):
+            from docsession.contrib.django import get_async_store, get_store
+
+            async def ask():
+                get_async_store()
+
+            get_store()
+            get_store()
+            asyncio.run(ask())
+
+        assert [type(store) for store in prepared] == [DocumentStore, AsyncDocumentStore]
 
 
 class TestMistakes:
