@@ -16,7 +16,6 @@ from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, U
 from docsession._faces._units import AsyncWaiting, Patience, run_unit
 from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
-from docsession._session._maintenance import MaintenanceCore
 
 T = TypeVar("T")
 
@@ -97,9 +96,7 @@ class AsyncDocumentStore(StoreCommon):
     @property
     def maintenance(self) -> AsyncMaintenance:
         """Creates, lists and drops databases, and counts documents."""
-        return AsyncMaintenance(
-            MaintenanceCore(self._start(), self._database, self._database_of, self._known_mappings())
-        )
+        return AsyncMaintenance(self._maintenance())
 
     @property
     def operations(self) -> AsyncOperationExecutor:

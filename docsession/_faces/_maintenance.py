@@ -49,9 +49,9 @@ class Maintenance:
     def create_indexes(self, object_type: type | str | None = None, database: str | None = None) -> list[str]:
         """Make the declared indexes that tables lack, and make anew those that are declared otherwise now.
 
-        Indexes are built while others go on reading and writing (CONCURRENTLY), on a connection of the pool, which
-        needs two. A promoted column keeps everybody out while its table is written anew. What is not declared any
-        more stays. A table that is made on first use has its indexes from the beginning.
+        Indexes are built while others go on reading and writing (CONCURRENTLY), on two connections beside the pool. A
+        promoted column keeps everybody out while its table is written anew. What is not declared any more stays; see
+        `drop_undeclared_indexes`. A table that is made on first use has its indexes from the beginning.
 
         Args:
             object_type: The class, or the name of a collection; None is every class that the store knows.
@@ -66,6 +66,28 @@ class Maintenance:
             InvalidOperationException: Something of that name is there which docsession has not made.
         """
         return run(self._core.create_indexes(object_type, database))
+
+    def drop_undeclared_indexes(self, object_type: type | str | None = None, database: str | None = None) -> list[str]:
+        """Drop the indexes that docsession has made and that are declared no more, and columns and statistics likewise.
+
+        Declared is what the classes say that the store knows, and its conventions. So a class that shares the table,
+        or a subclass with indexes of its own, has to be known, and no other program may declare more. What others have
+        made stays. Nobody is kept out for long: indexes are dropped CONCURRENTLY, and a column is waited for five
+        seconds.
+
+        Args:
+            object_type: The class, or the name of a collection; None is every collection with a class that the store
+                knows.
+            database: The database; None is the store's.
+
+        Returns:
+            The names of what was dropped.
+
+        Raises:
+            InvalidArgumentException: The store knows no class of the collection.
+            RavenException: Something that others have made, a view for instance, needs a column.
+        """
+        return run(self._core.drop_undeclared_indexes(object_type, database))
 
     def next_identity_for(self, name: str, database: str | None = None) -> int:
         """Take the next number of an identity, as `store(entity, "invoices|")` does (RavenDB: NextIdentityFor).
@@ -126,6 +148,12 @@ class AsyncMaintenance:
     async def create_indexes(self, object_type: type | str | None = None, database: str | None = None) -> list[str]:
         """See `Maintenance.create_indexes`."""
         return await self._core.create_indexes(object_type, database)
+
+    async def drop_undeclared_indexes(
+        self, object_type: type | str | None = None, database: str | None = None
+    ) -> list[str]:
+        """See `Maintenance.drop_undeclared_indexes`."""
+        return await self._core.drop_undeclared_indexes(object_type, database)
 
     async def next_identity_for(self, name: str, database: str | None = None) -> int:
         """See `Maintenance.next_identity_for`."""

@@ -16,7 +16,6 @@ from docsession._faces._store_common import NOT_GIVEN, StoreCommon, StorePath, U
 from docsession._faces._units import BlockingWaiting, Patience, run_unit
 from docsession._options import ReadPreference, SessionOptions
 from docsession._session._event_args import SessionCreatedEventArgs
-from docsession._session._maintenance import MaintenanceCore
 
 T = TypeVar("T")
 
@@ -161,7 +160,7 @@ class DocumentStore(StoreCommon):
     @property
     def maintenance(self) -> Maintenance:
         """Creates, lists and drops databases, and counts documents."""
-        return Maintenance(MaintenanceCore(self._start(), self._database, self._database_of, self._known_mappings()))
+        return Maintenance(self._maintenance())
 
     @property
     def operations(self) -> OperationExecutor:

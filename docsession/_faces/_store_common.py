@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
@@ -48,6 +49,7 @@ from docsession._session._database import Database
 from docsession._session._declared import DeclaredIndexes
 from docsession._session._events import Handler, Handlers, call, with_handler, without_handler
 from docsession._session._joined import ForeignDatabase, Joined
+from docsession._session._maintenance import MaintenanceCore
 from docsession._session._observing import Observer
 from docsession._session._statistics import StoreStatistics
 from docsession._sql._definitions import DEFINITIONS
@@ -325,6 +327,17 @@ class StoreCommon(StoreEvents, DocumentEvents):
             known.request_timeout = before
 
         return restore
+
+    def _maintenance(self) -> MaintenanceCore:
+        executor = self._start()
+        return MaintenanceCore(
+            executor, self._database, self._database_of, self._known_mappings(), self._open_another_executor
+        )
+
+    def _open_another_executor(self, size: int) -> RequestExecutor:
+        self._start()
+        assert self._settings is not None  # noqa: S101  # _start made them
+        return self._make_executor(replace(self._settings, min_size=0, max_size=size))
 
     def _all_databases(self) -> list[Database]:
         elsewhere = [database for known in self._elsewhere.values() for database in known.values()]

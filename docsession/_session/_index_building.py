@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
-from docsession._documents._mapping import Mappings
+from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import (
     ConnectionLostException,
     IndexedValueTooLongException,
+    InvalidArgumentException,
     InvalidOperationException,
     RequestTimeoutException,
     UniqueConstraintViolation,
@@ -35,8 +36,21 @@ _LOCK_TIMEOUT: Final = (("lock_timeout", "5s"),)
 """For what locks the table against everybody: who waits for a lock makes everybody behind it wait, too."""
 
 
+CONNECTIONS: Final = 2
+"""What an executor needs for it: one holds the lock while the other works."""
+
+_BACKWARDS: Final = (Kind.FOREIGN_KEY, Kind.INDEX, Kind.STATISTICS, Kind.COLUMN)
+"""The order in which nothing that is dropped is needed by what is still there."""
+
+
 class IndexBuilder:
-    """Makes the declared indexes, columns and statistics of one database."""
+    """Makes the declared indexes, columns and statistics of one database, and drops those that are declared no more.
+
+    Args:
+        executor: What carries its requests, with connections of its own: an index may take hours.
+        database: The database.
+        mappings: The classes that are known.
+    """
 
     def __init__(self, executor: RequestExecutor, database: Database, mappings: Mappings) -> None:
         self._executor = executor
@@ -66,6 +80,51 @@ class IndexBuilder:
         if made:
             database.forget_columns()
         return made
+
+    async def drop_undeclared(self, object_type: type | str | None) -> list[str]:
+        """Drop what docsession has made and nobody declares any more; returns its names.
+
+        Args:
+            object_type: The class, or the collection; None: all that are known.
+
+        Raises:
+            InvalidArgumentException: Nothing is known of the collection, so that everything would be dropped.
+        """
+        database = self._database
+        asked = set() if object_type is None else self._collections(object_type)
+        known = self._with_declarations()
+        wanted = asked or known
+        if not wanted <= known:
+            raise InvalidArgumentException(
+                f"the store knows no class of {object_type!r}, so it cannot tell what is declared: name the class"
+            )
+        catalogue = await database.refresh()
+        tables = [catalogue.by_collection[each] for each in sorted(wanted) if each in catalogue.by_collection]
+        dropped: list[str] = []
+        async with self._lock():
+            for table in tables:
+                declared = database.declared.of_collection(table.collection, table.table, self._mappings).definitions
+                dropped += await self._drop_all_but(table, declared)
+        if dropped:
+            database.forget_columns()
+        return dropped
+
+    async def _drop_all_but(self, table: TableStatements, declared: Sequence[Definition]) -> list[str]:
+        kept = {(each.kind, each.name) for each in declared}
+        found = (await self._find(table)).items()
+        others = [each for place, each in found if place not in kept and each.digest is not None]
+        others.sort(key=lambda each: (_BACKWARDS.index(each.kind), each.name))
+        for each in others:
+            definition = Definition(kind=each.kind, name=each.name, table=table.table, body="")
+            await self._run_sql([definition.drop(self._database.name, concurrently=True)], _settings_of(definition))
+        return [each.name for each in others]
+
+    def _with_declarations(self) -> set[str]:
+        """Return the collections of which it is known what is declared for them."""
+        database = self._database
+        known: list[DocumentMapping[Any]] = database.declared.mappings_with_indexes(self._mappings)
+        named = {each for each in database.conventions.indexes if isinstance(each, str)}
+        return named | {mapping.collection for mapping in known if mapping.entity_class is not dict}
 
     def _collections(self, object_type: type | str | None) -> set[str]:
         if isinstance(object_type, str):
@@ -164,7 +223,7 @@ class IndexBuilder:
             (rows,) = await self._executor.run(Request([statement], write=write, settings=settings))
         except UnknownOutcomeException as error:
             raise ConnectionLostException(
-                "the connection to PostgreSQL broke while indexes were made: call create_indexes() again, which goes on"
+                "the connection to PostgreSQL broke while indexes were made or dropped: call it again, which goes on"
             ) from error
         return rows
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from docsession._documents._mapping import Mappings
 from docsession._documents._naming import check_database
@@ -10,7 +11,7 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._database import Database
 from docsession._session._identities import identities, next_identity, seed_identity
-from docsession._session._index_building import IndexBuilder
+from docsession._session._index_building import CONNECTIONS, IndexBuilder
 from docsession._sql._schema import drop_database_statements
 
 NO_SUCH_SCHEMA = "3F000"
@@ -22,12 +23,26 @@ _DATABASES = (
 
 
 class MaintenanceCore:
-    """Creates, lists and drops databases, and keeps their identities."""
+    """Creates, lists and drops databases, and keeps their indexes and identities.
+
+    Args:
+        executor: What carries requests.
+        database: The store's database.
+        find: Returns what is known of a database.
+        mappings: The classes that are known.
+        open_executor: Opens a further executor with so many connections at most.
+    """
 
     def __init__(
-        self, executor: RequestExecutor, database: str, find: Callable[[str], Database], mappings: Mappings
+        self,
+        executor: RequestExecutor,
+        database: str,
+        find: Callable[[str], Database],
+        mappings: Mappings,
+        open_executor: Callable[[int], RequestExecutor],
     ) -> None:
         self._executor = executor
+        self._open_executor = open_executor
         self._mappings = mappings
         self._database = database
         self._find = find
@@ -68,12 +83,27 @@ class MaintenanceCore:
 
     async def create_indexes(self, object_type: type | str | None, name: str | None) -> list[str]:
         """Make the declared indexes of tables that are there already."""
-        given: object = object_type
-        if given is not None and not isinstance(given, (type, str)):
+        async with self._builder("create_indexes", object_type, name) as builder:
+            return await builder.create(object_type)
+
+    async def drop_undeclared_indexes(self, object_type: type | str | None, name: str | None) -> list[str]:
+        """Drop the indexes that nobody declares any more."""
+        async with self._builder("drop_undeclared_indexes", object_type, name) as builder:
+            return await builder.drop_undeclared(object_type)
+
+    @asynccontextmanager
+    async def _builder(self, method: str, object_type: object, name: str | None) -> AsyncIterator[IndexBuilder]:
+        """Return who makes indexes, on connections of its own: sessions go on, however small their pool is."""
+        if object_type is not None and not isinstance(object_type, (type, str)):
             raise InvalidArgumentTypeException(
-                f"create_indexes() takes a class, or the name of a collection, not {object_type!r:.60}"
+                f"{method}() takes a class, or the name of a collection, not {object_type!r:.60}"
             )
-        return await IndexBuilder(self._executor, self._named(name), self._mappings).create(object_type)
+        database = self._named(name)
+        executor = self._open_executor(CONNECTIONS)
+        try:
+            yield IndexBuilder(executor, database, self._mappings)
+        finally:
+            await executor.close()
 
     async def next_identity(self, identity: str, name: str | None) -> int:
         """Take the next number of an identity."""

@@ -275,6 +275,7 @@ AWAITED = {
     "AsyncMaintenance": {
         "create_database",
         "create_indexes",
+        "drop_undeclared_indexes",
         "delete_database",
         "get_collection_statistics",
         "get_database_names",
