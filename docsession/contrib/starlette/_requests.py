@@ -158,7 +158,8 @@ class DocSessionMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        connection = Request(scope, receive, send) if scope["type"] == "http" else HTTPConnection(scope)
+        # Without `receive`: the body is the view's, and a handler that waited for it here would wait for ever.
+        connection = Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
         own = RequestSession(self.documents, connection)
         scope[SCOPE_KEY] = {**scope.get(SCOPE_KEY, {}), self.documents.name: own}
         with self._summary(scope) as summary:
