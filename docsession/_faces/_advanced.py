@@ -15,6 +15,7 @@ from docsession._faces._run import run
 from docsession._faces._transaction import SessionTransaction
 from docsession._faces._units import BlockingWaiting, Patience, edit
 from docsession._query._query import specification_of_index
+from docsession._query._raw_sql import RawQuery
 from docsession._session._loads import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -175,7 +176,7 @@ class AdvancedSession(AdvancedSessionCommon):
             query: See `query_sql` of the session; its values follow by `add_parameter`.
             object_type: The class of the documents; None gives dicts.
         """
-        return RawDocumentQuery(self._core.context, object_type, query, {})
+        return RawDocumentQuery(self._core.context, RawQuery(object_type, query, {}))
 
     # transactions
 

@@ -14,6 +14,7 @@ from docsession._faces._lazy import AsyncEagerSessionOperations
 from docsession._faces._transaction import AsyncSessionTransaction
 from docsession._faces._units import AsyncWaiting, Patience, edit
 from docsession._query._query import specification_of_index
+from docsession._query._raw_sql import RawQuery
 from docsession._session._loads import ConditionalLoadResult
 
 T = TypeVar("T")
@@ -151,7 +152,7 @@ class AsyncAdvancedSession(AdvancedSessionCommon):
             query: See `query_sql` of the session; its values follow by `add_parameter`.
             object_type: The class of the documents; None gives dicts.
         """
-        return AsyncRawDocumentQuery(self._core.context, object_type, query, {})
+        return AsyncRawDocumentQuery(self._core.context, RawQuery(object_type, query, {}))
 
     # transactions
 

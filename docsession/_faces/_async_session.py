@@ -18,6 +18,7 @@ from docsession._faces._events import DocumentEvents, SessionEvents
 from docsession._faces._includes import IncludeBuilder, Includes, collect_includes
 from docsession._faces._session import Keys
 from docsession._query._query import Query, specification_from, specification_of_collection
+from docsession._query._raw_sql import RawQuery
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 from docsession._session._raw_json import DocumentJson, RawJson
@@ -118,7 +119,7 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
                 class's table, `%(name)s` a value, `%%` a percent sign.
             values: The values by name; they are bound, never put into the text.
         """
-        return AsyncRawDocumentQuery(self._core.context, object_type, sql, values)
+        return AsyncRawDocumentQuery(self._core.context, RawQuery(object_type, sql, values))
 
     @overload
     def query(self, source: type[T] | Query[T], /) -> AsyncDocumentQuery[T]: ...

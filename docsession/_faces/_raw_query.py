@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Generic, TypeVar
 
 from typing_extensions import override
 
 from docsession._faces._query_results import first_of, one_of
 from docsession._faces._run import run
+from docsession._query._query import check_count
+from docsession._query._raw_sql import RawQuery
 from docsession._session._context import SessionContext
 from docsession._session._raw_querying import RawQuerying
 
@@ -21,35 +25,40 @@ class RawDocumentQuery(Generic[T]):
     The documents are tracked as loaded ones are. Asking twice sends two requests.
     """
 
-    __slots__ = ("_context", "_no_tracking", "_object_type", "_sql", "_values")
+    __slots__ = ("_asked", "_context")
 
-    def __init__(
-        self,
-        context: SessionContext,
-        object_type: type[T] | None,
-        sql: str,
-        values: Mapping[str, Any],
-        *,
-        no_tracking: bool = False,
-    ) -> None:
+    def __init__(self, context: SessionContext, asked: RawQuery) -> None:
         self._context = context
-        self._object_type = object_type
-        self._sql = sql
-        self._values = dict(values)
-        self._no_tracking = no_tracking
+        self._asked = asked
 
     @override
     def __repr__(self) -> str:
-        return f"<{type(self).__qualname__} {str(self._sql)[:60]!r}>"
+        return f"<{type(self).__qualname__} {str(self._asked.sql)[:60]!r}>"
 
     def add_parameter(self, name: str, value: object) -> RawDocumentQuery[T]:
         """Return the same query with a value for `%(name)s` (RavenDB: add_parameter)."""
-        values = self._values | {name: value}
-        return RawDocumentQuery(self._context, self._object_type, self._sql, values, no_tracking=self._no_tracking)
+        return RawDocumentQuery(self._context, replace(self._asked, values={**self._asked.values, name: value}))
 
     def no_tracking(self) -> RawDocumentQuery[T]:
         """Return the same query, whose documents the session does not track."""
-        return RawDocumentQuery(self._context, self._object_type, self._sql, self._values, no_tracking=True)
+        return RawDocumentQuery(self._context, replace(self._asked, no_tracking=True))
+
+    def no_caching(self) -> RawDocumentQuery[T]:
+        """Return the same query: what a query finds is never taken from a cache."""
+        return self
+
+    def wait_for_non_stale_results(self, wait_timeout: timedelta | None = None) -> RawDocumentQuery[T]:
+        """Return the same query: PostgreSQL's indexes are never stale."""
+        del wait_timeout
+        return self
+
+    def skip(self, count: int) -> RawDocumentQuery[T]:
+        """Return the same query without the first *count* of the documents that the SQL finds."""
+        return RawDocumentQuery(self._context, replace(self._asked, skip=check_count("skip", count)))
+
+    def take(self, count: int) -> RawDocumentQuery[T]:
+        """Return the same query, which returns *count* documents at most."""
+        return RawDocumentQuery(self._context, replace(self._asked, take=check_count("take", count)))
 
     def all(self) -> list[T]:
         """Return the documents, in the order of the SQL. One request.
@@ -57,8 +66,15 @@ class RawDocumentQuery(Generic[T]):
         Raises:
             InvalidArgumentException: The SQL is wrong, lacks a column of a document, or a value for a parameter.
         """
-        asking = RawQuerying(self._context)
-        return run(asking.all(self._object_type, self._sql, self._values, no_tracking=self._no_tracking))
+        return run(RawQuerying(self._context).all(self._asked))
+
+    def count(self) -> int:
+        """Return how many documents the SQL finds, whatever `skip` and `take` say. One request."""
+        return run(RawQuerying(self._context).count(self._asked))
+
+    def any(self) -> bool:
+        """Return True where the SQL finds a document. One request."""
+        return run(RawQuerying(self._context).any(self._asked))
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.all())
@@ -69,11 +85,11 @@ class RawDocumentQuery(Generic[T]):
         Raises:
             NoResultException: There is none.
         """
-        return first_of(self.all(), self)
+        return first_of(self._few(1), self)
 
     def first_or_none(self) -> T | None:
         """Return the first document, or None."""
-        found = self.all()
+        found = self._few(1)
         return found[0] if found else None
 
     def one(self) -> T:
@@ -83,7 +99,7 @@ class RawDocumentQuery(Generic[T]):
             NoResultException: There is none.
             MultipleResultsException: There are several.
         """
-        return one_of(self.all(), self)
+        return one_of(self._few(2), self)
 
     def one_or_none(self) -> T | None:
         """Return the only document; None where there is none.
@@ -91,7 +107,7 @@ class RawDocumentQuery(Generic[T]):
         Raises:
             MultipleResultsException: There are several.
         """
-        found = self.all()
+        found = self._few(2)
         return one_of(found, self) if found else None
 
     def single(self) -> T:
@@ -105,3 +121,7 @@ class RawDocumentQuery(Generic[T]):
     def first_or_default(self) -> T | None:
         """Return the first document, or None (RavenDB: first_or_default)."""
         return self.first_or_none()
+
+    def _few(self, most: int) -> list[T]:
+        take = self._asked.take
+        return self.take(most if take is None else min(most, take)).all()

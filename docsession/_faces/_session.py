@@ -19,6 +19,7 @@ from docsession._faces._lazy_reading import Batch
 from docsession._faces._raw_query import RawDocumentQuery
 from docsession._faces._run import run
 from docsession._query._query import Query, specification_from, specification_of_collection
+from docsession._query._raw_sql import RawQuery
 from docsession._session._context import SessionContext
 from docsession._session._core import SessionCore
 from docsession._session._raw_json import DocumentJson, RawJson
@@ -155,7 +156,7 @@ class DocumentSession(SessionEvents, DocumentEvents):
                 class's table, `%(name)s` a value, `%%` a percent sign.
             values: The values by name; they are bound, never put into the text.
         """
-        return RawDocumentQuery(self._core.context, object_type, sql, values)
+        return RawDocumentQuery(self._core.context, RawQuery(object_type, sql, values))
 
     @overload
     def query(self, source: type[T] | Query[T], /) -> DocumentQuery[T]: ...

@@ -175,11 +175,11 @@ class QueryBuilding(ABC, Generic[T]):
 
     def skip(self, count: int) -> Self:
         """Leave the first *count* documents out."""
-        return self._with(but(self.specification, skip=_count("skip", count)))
+        return self._with(but(self.specification, skip=check_count("skip", count)))
 
     def take(self, count: int) -> Self:
         """Return *count* documents at most."""
-        return self._with(but(self.specification, take=_count("take", count)))
+        return self._with(but(self.specification, take=check_count("take", count)))
 
     def include(self, path: PathLike, object_type: type[Any] | None = None) -> Self:
         """Bring along the documents whose ids stand at *path*, in the same request; `load` then costs nothing.
@@ -318,7 +318,12 @@ def _sortable(given: object) -> Operand:
     return operand
 
 
-def _count(name: str, count: object) -> int:
+def check_count(name: str, count: object) -> int:
+    """Return what `skip` or `take` was given.
+
+    Raises:
+        InvalidArgumentException: It is no number of documents.
+    """
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
         raise InvalidArgumentException(f"{name}() takes a number of documents, 0 or more, not {count!r:.40}")
     return count

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -28,47 +29,85 @@ class RawStatement(Statement):
     __slots__ = ()
 
 
-def raw_statement(sql: str, values: Mapping[str, Any], table: str) -> RawStatement:
-    """Return the statement for documents that a user's SQL finds, with the columns of a load.
+@dataclass(frozen=True, slots=True)
+class RawQuery:
+    """SQL of a user's own that finds documents.
 
-    Args:
+    Attributes:
+        object_type: The class of the documents; None: dicts, whose collection follows from their ids.
         sql: A SELECT with `%(name)s` for values, `%%` for a percent sign and `{table}` for the class's table; its
             result has the columns `id`, `data`, `metadata`, `version` and `last_modified`, among others.
         values: The values by name.
-        table: The table, qualified and quoted.
-
-    Raises:
-        InvalidArgumentException: A name has no value, a value no place, or something else stands behind a percent sign.
+        no_tracking: True where the session does not track what is found.
+        skip: How many documents are left out first.
+        take: How many are returned at most; None: all.
     """
-    given: object = sql
-    if not isinstance(given, str) or not given.strip():
-        raise InvalidArgumentTypeException(f"query_sql() takes SQL as a str, not {given!r:.60}")
-    if "\0" in sql:
-        raise InvalidArgumentException("SQL holds no NUL character")
-    params: list[object] = []
-    places: dict[str, str] = {}
 
-    def place(match: re.Match[str]) -> str:
-        name = match[1]
-        if match[0] == "%%":
-            return "%"
-        if name is None:
-            raise InvalidArgumentException(
-                f"{match[0]!r} in the SQL: a value is written %(name)s, and a percent sign %%"
-            )
-        if name not in values:
-            raise InvalidArgumentException(f"the SQL has %({name})s, and there is no value {name!r}")
-        if name not in places:
-            places[name] = _bind(name, values[name], params)
-        return places[name]
+    object_type: type[Any] | None
+    sql: str
+    values: Mapping[str, Any]
+    no_tracking: bool = False
+    skip: int = 0
+    take: int | None = None
 
-    text = _PLACEHOLDER.sub(place, sql.strip().rstrip(";").replace(_TABLE, table))
-    unused = values.keys() - places.keys()
-    if unused:
-        raise InvalidArgumentException(f"the SQL has no %({min(unused)})s for the value {min(unused)!r}")
-    columns = ", ".join(f"q.{name}" for name in _COLUMNS)
-    # A line of its own, because the SQL may end with a comment.
-    return RawStatement(f"SELECT {columns} FROM (\n{text}\n) AS q".encode(), params)
+    def documents(self, table: str) -> RawStatement:
+        """Return the statement for the documents, as rows of a load, from a table, qualified and quoted.
+
+        Raises:
+            InvalidArgumentException: A name has no value, a value no place, or something else stands behind a percent
+                sign.
+        """
+        found, params = self._found(table)
+        limits = ""
+        if self.take is not None:
+            params.append(self.take)
+            limits += f" LIMIT ${len(params)}"
+        if self.skip:
+            params.append(self.skip)
+            limits += f" OFFSET ${len(params)}"
+        columns = ", ".join(f"q.{name}" for name in _COLUMNS)
+        return RawStatement(f"SELECT {columns} FROM {found}{limits}".encode(), params)
+
+    def count(self, table: str) -> RawStatement:
+        """Return the statement for how many there are, whatever `skip` and `take` say."""
+        found, params = self._found(table)
+        return RawStatement(f"SELECT count(*) FROM {found}".encode(), params)
+
+    def any(self, table: str) -> RawStatement:
+        """Return the statement that finds out whether there is one."""
+        found, params = self._found(table)
+        return RawStatement(f"SELECT EXISTS (SELECT 1 FROM {found})".encode(), params)
+
+    def _found(self, table: str) -> tuple[str, list[object]]:
+        given: object = self.sql
+        if not isinstance(given, str) or not given.strip():
+            raise InvalidArgumentTypeException(f"query_sql() takes SQL as a str, not {given!r:.60}")
+        if "\0" in given:
+            raise InvalidArgumentException("SQL holds no NUL character")
+        params: list[object] = []
+        places: dict[str, str] = {}
+        values = self.values
+
+        def place(match: re.Match[str]) -> str:
+            name = match[1]
+            if match[0] == "%%":
+                return "%"
+            if name is None:
+                raise InvalidArgumentException(
+                    f"{match[0]!r} in the SQL: a value is written %(name)s, and a percent sign %%"
+                )
+            if name not in values:
+                raise InvalidArgumentException(f"the SQL has %({name})s, and there is no value {name!r}")
+            if name not in places:
+                places[name] = _bind(name, values[name], params)
+            return places[name]
+
+        text = _PLACEHOLDER.sub(place, given.strip().rstrip(";").replace(_TABLE, table))
+        unused = values.keys() - places.keys()
+        if unused:
+            raise InvalidArgumentException(f"the SQL has no %({min(unused)})s for the value {min(unused)!r}")
+        # A line of its own, because the SQL may end with a comment.
+        return f"(\n{text}\n) AS q", params
 
 
 def _bind(name: str, value: Any, params: list[object]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar, cast
 
 from docsession._documents._ids import prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, RavenException
-from docsession._port import Request, Row
-from docsession._query._raw_sql import raw_statement
+from docsession._port import Request, Row, Rows
+from docsession._query._raw_sql import RawQuery, RawStatement
 from docsession._session._answers import Answers
 from docsession._session._context import SessionContext
 from docsession._session._database import Catalogue
@@ -21,6 +21,12 @@ _WRONG_SQL = frozenset({"42601", "42703", "42702", "42P01", "42883", "42804", "4
 """Mistakes in the SQL's text: syntax, columns, tables, functions, types."""
 
 
+R = TypeVar("R")
+V = TypeVar("V")
+Source: TypeAlias = tuple[TableStatements | None, DocumentMapping[Any] | None, Catalogue]
+"""The table of the class's documents and their mapping, both None without a class; and what tables there are."""
+
+
 class RawQuerying:
     """Asks a user's SQL in one session."""
 
@@ -30,15 +36,36 @@ class RawQuerying:
         self._context = context
         self._answers = Answers(context, Loader(context))
 
-    async def all(
-        self, object_type: type[Any] | None, sql: str, values: Mapping[str, Any], *, no_tracking: bool
-    ) -> list[Any]:
-        """Return the documents that *sql* finds, in its order."""
+    async def all(self, asked: RawQuery) -> list[Any]:
+        """Return the documents that the SQL finds, in its order."""
+
+        async def read(source: Source | None) -> list[Any]:
+            if source is None:
+                return []
+            table, mapping, catalogue = source
+            entities: list[Any] = []
+            for row in await self._send(asked.documents(self._named(table))):
+                place = (table, mapping) if table is not None else self._place_of(row, catalogue)
+                entities += self._answers.entities_of([row], *place, no_tracking=asked.no_tracking)
+            return entities
+
+        return await self._guarded("query_sql", asked, read)
+
+    async def count(self, asked: RawQuery) -> int:
+        """Return how many documents the SQL finds."""
+        return await self._guarded("count", asked, lambda source: self._value(source, asked.count, 0))
+
+    async def any(self, asked: RawQuery) -> bool:
+        """Return True where it finds one."""
+        return await self._guarded("any", asked, lambda source: self._value(source, asked.any, False))
+
+    async def _guarded(self, operation: str, asked: RawQuery, ask: Callable[[Source | None], Awaitable[R]]) -> R:
+        """Await `ask(source)` as an operation of the session; the source is None where nobody has stored one."""
         context = self._context
-        context.enter("query_sql")
+        context.enter(operation)
         try:
             await context.settle()
-            return await self._all(object_type, sql, values, no_tracking=no_tracking)
+            return await ask(await self._source(asked))
         except RavenException as error:
             if error.sqlstate in _WRONG_SQL:
                 raise InvalidArgumentException(
@@ -49,30 +76,37 @@ class RawQuerying:
         finally:
             context.leave()
 
-    async def _all(
-        self, object_type: type[Any] | None, sql: str, values: Mapping[str, Any], *, no_tracking: bool
-    ) -> list[Any]:
+    async def _source(self, asked: RawQuery) -> Source | None:
         context = self._context
         database = context.database
-        mapping = context.mapping_for(object_type)
+        mapping = context.mapping_for(asked.object_type)
         catalogue = database.catalogue or await database.refresh()
-        table = None if mapping is None else catalogue.by_collection.get(mapping.collection)
-        if mapping is not None and table is None:
+        if mapping is None:
+            return None, None, catalogue
+        table = catalogue.by_collection.get(mapping.collection)
+        if table is None:
             catalogue = await database.refresh()
             table = catalogue.by_collection.get(mapping.collection)
-        name = quote_identifier(database.name) if table is None else table.name
-        statement = raw_statement(sql, values, name)
-        if mapping is not None and table is None:
+        if table is None:
+            asked.documents("")  # what is wrong is refused before anything is stored, too
             context.requests.count(context.operation)
-            return []
+            return None
+        return table, mapping, catalogue
+
+    def _named(self, table: TableStatements | None) -> str:
+        return quote_identifier(self._context.database.name) if table is None else table.name
+
+    async def _value(self, source: Source | None, compile_: Callable[[str], RawStatement], empty: V) -> V:
+        if source is None:
+            return empty
+        ((found,),) = await self._send(compile_(self._named(source[0])))
+        return cast("V", found)
+
+    async def _send(self, statement: RawStatement) -> Rows:
+        context = self._context
         context.requests.count(context.operation)
         (rows,) = await context.run(Request([statement]))
-        entities: list[Any] = []
-        for row in rows:
-            own_table, own_mapping = (table, mapping) if table is not None else self._place_of(row, catalogue)
-            assert own_table is not None  # noqa: S101  # `_place_of` found one
-            entities += self._answers.entities_of([row], own_table, own_mapping, no_tracking=no_tracking)
-        return entities
+        return rows
 
     def _place_of(self, row: Row, catalogue: Catalogue) -> tuple[TableStatements, DocumentMapping[Any]]:
         """Return where the document of a row lies, whose class was not given, and how dicts of it are stored."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from docsession import InvalidArgumentException, NoResultException
+from docsession import InvalidArgumentException, MultipleResultsException, NoResultException
 from tests.support.documents import save
 
 
@@ -151,6 +151,36 @@ async def test_what_is_wrong_is_told(store, sql, values, hint):
             await session.query_sql(Item, sql, **values).all()
 
 
+async def test_some_of_them_and_how_many(store):
+    await save(store, *ITEMS)
+    async with store.open_session() as session:
+        query = session.query_sql(Item, "SELECT * FROM {table} WHERE id <> %(x)s ORDER BY id DESC -- all", x="items/9")
+        assert [each.size for each in await query.skip(1).take(1).all()] == [2]
+        assert [each.size for each in await query.skip(2).all()] == [1]
+        assert [each.size for each in await query.take(2).no_tracking().all()] == [3, 2]
+        assert await query.take(0).all() == []
+        assert (await query.first()).size == 3
+        assert (await query.skip(2).one()).size == 1
+        assert await query.take(1).count() == 3
+        assert await query.any()
+        assert session.advanced.number_of_requests == 8
+        with pytest.raises(MultipleResultsException):
+            await query.single_or_default()
+        assert await query.skip(3).first_or_default() is None
+        nothing = session.advanced.raw_query("SELECT * FROM {table} WHERE id = %(x)s", Item).add_parameter("x", "no")
+        assert (await nothing.count(), await nothing.any()) == (0, False)
+        assert await nothing.no_caching().wait_for_non_stale_results().all() == []
+        for wrong in (-1, True, "1"):
+            with pytest.raises(InvalidArgumentException, match="number of documents"):
+                query.take(wrong)
+            with pytest.raises(InvalidArgumentException, match="number of documents"):
+                query.skip(wrong)
+
+
 async def test_before_anything_was_stored(store):
     async with store.open_session() as session:
-        assert await session.query_sql(Item, "SELECT * FROM {table}").all() == []
+        query = session.query_sql(Item, "SELECT * FROM {table}")
+        assert (await query.all(), await query.count(), await query.any()) == ([], 0, False)
+        assert session.advanced.number_of_requests == 3
+        with pytest.raises(InvalidArgumentException, match="no value"):
+            await session.query_sql(Item, "SELECT * FROM {table} WHERE id = %(x)s").all()

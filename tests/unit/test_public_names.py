@@ -263,7 +263,7 @@ AWAITED = {
         "sql",
         "sum_",
     },
-    "AsyncRawDocumentQuery": QUERIED,
+    "AsyncRawDocumentQuery": QUERIED | {"any", "count"},
     "AsyncReturningQuery": {"delete", "patch"},
     "AsyncLazySessionOperations": set(),
     "AsyncLazyLoaderWithInclude": set(),
