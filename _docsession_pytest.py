@@ -124,10 +124,11 @@ _shared = pytest.StashKey[Shared]()
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     # pytest compiles every module of a distribution that has a plugin anew, to show more of assertions that fail. There
-    # are none in docsession, and that would take seconds where nothing can be written beside the modules.
+    # are none but in the conformance suite, and it would take seconds where nothing can be written beside the modules.
     marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
     if isinstance(marked, set):
         marked.discard("docsession")
+    pytest.register_assert_rewrite("docsession.testing.conformance")
     group = parser.getgroup("docsession", "documents in PostgreSQL (docsession)")
     for name, choices, text in (
         ("backend", _BACKENDS, "where the PostgreSQL of the tests comes from; embedded, or url where one is given"),
