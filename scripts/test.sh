@@ -116,6 +116,19 @@ on_embedded_16() {
         tests/db/test_{executor,index,quer,raw,search,sql_rules,store_and_load,vectors,wire}*.py
 }
 
+# In a subshell, since what starts the engine has variables of its own for those who use it. Where a folder beside this
+# one can start an engine it does; elsewhere Docker serves.
+in_containers() (
+    if [ -x ../shared/containers/start ] && environment=$(../shared/containers/start); then
+        eval "$environment"
+        export DOCSESSION_TEST_IMAGE=postgres:15
+    elif ! docker version >/dev/null 2>&1; then
+        echo "There is no container engine here: PostgreSQL was not run in containers."
+        exit 77
+    fi
+    "$bin/python" -m pytest -q -m containers tests/containers
+)
+
 leg "ruff, import contracts" lint
 leg "mypy" types
 leg "documentation" documentation
@@ -123,6 +136,7 @@ leg "$newer_python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" 
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
 leg "$newer_python, Debian's PostgreSQL 15: everything else" on_debian_15
 leg "$newer_python, embedded PostgreSQL 16: what depends on the server" on_embedded_16
+leg "$python, PostgreSQL in containers" in_containers
 printf '\n==== What was run\n'
 printf '%s\n' "${report[@]}"
 printf 'follows  %s, embedded PostgreSQL 18: whole suite, with coverage by branch\n\n' "$python"
