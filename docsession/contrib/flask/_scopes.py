@@ -30,6 +30,11 @@ class Opened:
     joins: Session | None
 
     @property
+    def is_closed(self) -> bool:
+        """True where the view has closed it."""
+        return self.session._core.context.closed
+
+    @property
     def is_pending(self) -> bool:
         """True where SQLAlchemy's transaction holds saved documents."""
         joined = self.session._core.context.joined
@@ -45,13 +50,15 @@ class Scope:
 
     def __init__(self) -> None:
         self.count: Count | None = None
-        self._opened: dict[object, Opened] = {}
+        self._opened: list[Opened] = []
+        self._by_key: dict[object, Opened] = {}
 
     def get(self, key: object, open_session: Callable[[], Opened]) -> DocumentSession:
         """Return the session under *key*, a new one where there is none that is open."""
-        found = self._opened.get(key)
-        if found is None:
-            found = self._opened[key] = open_session()
+        found = self._by_key.get(key)
+        if found is None or found.is_closed:
+            found = self._by_key[key] = open_session()
+            self._opened.append(found)
         return found.session
 
     def save(self) -> None:
@@ -60,9 +67,11 @@ class Scope:
         So if one of the saves is refused, that transaction has not been committed, and is rolled back. Where no
         document was written in it, it is left to the view.
         """
-        opened = sorted(self._opened.values(), key=lambda each: each.joins is None)
+        opened = sorted(self._opened, key=lambda each: each.joins is None)
         try:
             for each in opened:
+                if each.is_closed:
+                    continue
                 run(save_unit(each.session._core, each.session, Patience(RUN_ATTEMPTS), BlockingWaiting()))
             for each in opened:
                 # The commit for one session is that for all others of the same transaction.
@@ -77,12 +86,13 @@ class Scope:
 
     def close(self) -> None:
         """Close all of them. Nothing is raised, so that other extensions clean up, too; it is logged."""
-        for each in self._opened.values():
+        for each in self._opened:
             try:
                 run(each.session._core.abandon())
             except Exception:
                 current_app.logger.exception("docsession: a session could not be closed at the end of its context")
-        self._opened = {}
+        self._opened.clear()
+        self._by_key.clear()
         if self.count is not None:
             self.count.end()
 

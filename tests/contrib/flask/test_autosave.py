@@ -122,6 +122,19 @@ class TestWhatIsSaved:
         app.test_client().get("/")
         assert stored.text("notes/1") == "after"
 
+    def test_a_session_that_the_view_has_closed_is_left_alone(self, shop, change, stored, note):
+        app, docs = shop
+
+        @app.get("/")
+        def index():
+            with docs.session:
+                change()
+            docs.session.store(note("later"), "notes/2")
+            return ""
+
+        assert app.test_client().get("/").status_code == 200
+        assert [stored.text(key) for key in ("notes/1", "notes/2")] == ["before", "later"]
+
     def test_all_sessions_of_the_request_are_saved(self, make_app, postgres_url, database, note, stored):
         settings = {"URL": postgres_url, "DATABASE": database}
         app, docs = make_app({"default": settings, "other": settings}, autosave=True)

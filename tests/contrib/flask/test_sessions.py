@@ -33,6 +33,21 @@ class TestRequests:
         assert app.test_client().get("/").text == "done"
         assert seen[0] is seen[1]
 
+    def test_a_view_that_closes_it_gets_another(self, shop, note, stored):
+        """As one that is used to `with … as session:` does."""
+        app, docs = shop
+        stored(note("found"), "notes/1")
+
+        @app.get("/")
+        def index():
+            texts = []
+            for _ in range(2):
+                with docs.session as session:
+                    texts.append(session.load("notes/1", note).text)
+            return texts
+
+        assert app.test_client().get("/").json == ["found", "found"]
+
     def test_each_request_has_its_own(self, shop, note):
         app, docs = shop
         seen = []

@@ -217,6 +217,19 @@ class TestAutosave:
         app.test_client().post("/")
         assert (stored.text("notes/sold"), quantity()) == ("sold 1", 4)
 
+    def test_a_view_may_have_closed_the_session(self, shop, sell, stored, quantity):
+        app, docs, db, stock = shop(autosave=True)
+
+        @app.post("/")
+        def index():
+            with docs.session as session:
+                sell(docs, db, stock)
+                session.save_changes()
+            return ""
+
+        assert app.test_client().post("/").status_code == 200
+        assert (stored.text("notes/sold"), quantity()) == ("sold 1", 4)
+
     def test_what_the_documents_refuse_takes_the_rows_along(self, shop, note, stored, quantity):
         """The rows are rolled back before anybody answers the error."""
         app, docs, db, stock = shop(autosave=True)
