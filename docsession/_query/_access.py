@@ -48,6 +48,7 @@ class Access:
         trees: The (path, shape) that a b-tree begins with.
         gins: The paths whose JSON a GIN index holds; () is the whole document.
         texts: What full text search is declared for, in order.
+        lists: The paths of lists of which the condition of a partial index says what they hold.
         vectors: What the nearest vectors are declared for, in order.
         extensions: The extensions that somebody has asked for yet; the database adds to it.
     """
@@ -56,6 +57,7 @@ class Access:
     trees: frozenset[tuple[Path, Shape]] = frozenset()
     gins: frozenset[Path] = frozenset()
     texts: tuple[TextIndex, ...] = ()
+    lists: frozenset[Path] = frozenset()
     vectors: tuple[VectorIndexed, ...] = ()
     extensions: Mapping[str, Extension] = field(default_factory=dict)
 
@@ -133,6 +135,11 @@ class Access:
                 return None if any(map(is_position, rest)) else path[:length]
         return None
 
+    def list_for(self, place: Place) -> Path | None:
+        """Return the path whose JSON an index looks at for what the list at a place holds; None where there is none."""
+        found = self.gin_for(place)
+        return place.path if found is None and place.scope is None and place.path in self.lists else found
+
 
 NOTHING_DECLARED: Final = Access()
 
@@ -155,7 +162,7 @@ def access_of(definitions: Iterable[Definition]) -> Access:
     vectors = tuple(dict.fromkeys(each.vector for each in definitions if each.vector is not None))
     if not (columns or trees or gins or texts or vectors):
         return NOTHING_DECLARED
-    return Access(columns, frozenset(trees), frozenset(gins), tuple(texts.values()), vectors)
+    return Access(columns, frozenset(trees), frozenset(gins), tuple(texts.values()), vectors=vectors)
 
 
 def is_position(part: str | int) -> bool:

@@ -41,9 +41,13 @@ class Compilation:
         access: The indexes of the table.
         row: What stands before its columns.
         binds: For each `$n`, which value it is and how it is sent.
+        one_row: True where nothing but the row may be looked at, not even the items of its lists, as in an index.
+        lists: The lists of which an index's condition says what they hold, as far as no GIN index has them.
     """
 
-    __slots__ = ("_next", "access", "binds", "id_key", "row", "schema")
+    __slots__ = ("_next", "access", "binds", "id_key", "lists", "row", "schema")
+
+    one_row = False
 
     def __init__(self, schema: str, id_key: str | None, access: Access = NOTHING_DECLARED, row: str = "t.") -> None:
         self.schema = schema
@@ -51,6 +55,7 @@ class Compilation:
         self.access = access
         self.row = row
         self.binds: list[tuple[int, Convert]] = []
+        self.lists: set[Path] = set()
         self._next = 0
 
     def take(self) -> int:

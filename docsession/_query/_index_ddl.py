@@ -60,10 +60,19 @@ class IndexTarget:
         root: What stands for a document in the functions of declarations.
         id_key: The key under which the class has its id; that is a column.
         access: The promoted columns, which expressions take as queries do.
+        lists: Where to note of which lists conditions say what they hold; None: in a set of its own.
     """
 
-    def __init__(self, table: str, root: Recorded, id_key: str | None, access: Access = NOTHING_DECLARED) -> None:
+    def __init__(
+        self,
+        table: str,
+        root: Recorded,
+        id_key: str | None,
+        access: Access = NOTHING_DECLARED,
+        lists: set[Path] | None = None,
+    ) -> None:
         self.table = table
+        self.lists: set[Path] = set() if lists is None else lists
         self._root = root
         self._id_key = id_key
         self._access = access
@@ -145,7 +154,7 @@ class IndexTarget:
 
     def promoting(self, access: Access) -> IndexTarget:
         """Return the same table with its promoted columns."""
-        return IndexTarget(self.table, self._root, self._id_key, access)
+        return IndexTarget(self.table, self._root, self._id_key, access, self.lists)
 
     def _template(self, node: Any, write: Callable[[Compilation], str]) -> str:
         values: list[Any] = []
@@ -154,7 +163,9 @@ class IndexTarget:
         stand_in = "schema"
         while stand_in in write(_Constants("", self._id_key, self._access, values)):
             stand_in += "_"
-        text = write(_Constants(stand_in, self._id_key, self._access, values))
+        to = _Constants(stand_in, self._id_key, self._access, values)
+        text = write(to)
+        self.lists |= to.lists
         return escaped(text).replace(f'"{stand_in}"', "{schema}")
 
 
@@ -162,6 +173,8 @@ class _Constants(Compilation):
     """A compilation whose values are written into the text, for the one row that the statement looks at."""
 
     __slots__ = ("_values",)
+
+    one_row = True
 
     def __init__(self, schema: str, id_key: str | None, access: Access, values: Sequence[Any]) -> None:
         super().__init__(schema or "-", id_key, access, row="")
@@ -173,9 +186,7 @@ class _Constants(Compilation):
 
     @override
     def items(self, scope: Scope | None, path: Path) -> str:
-        raise InvalidArgumentException(
-            "the condition of a partial index cannot look into lists: any_() and all_() cannot be in it"
-        )
+        raise InvalidArgumentException("an index cannot look at the items of a list one by one")
 
 
 def constant(value: object, cast: str = "") -> str:

@@ -366,7 +366,8 @@ def define_all(declared: Iterable[tuple[IndexDeclaration, IndexTarget]]) -> tupl
             _add(found, each.define(target.promoting(access)))
     order = list(Kind)
     definitions = sorted(found.values(), key=lambda definition: order.index(definition.kind))
-    return definitions, access_of(definitions)
+    lists = frozenset(path for _, target in given for path in target.lists)
+    return definitions, replace(access_of(definitions), lists=lists) if lists else access_of(definitions)
 
 
 def _add(found: dict[tuple[Kind, str], Definition], made: Iterable[Definition]) -> None:

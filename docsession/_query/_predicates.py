@@ -34,7 +34,7 @@ from docsession._query._kinds import (
     shape_of_value,
 )
 from docsession._query._operands import Operand, Place
-from docsession._sql._values import Shape
+from docsession._sql._values import Path, Shape
 
 NEGATED: Final = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _EQUALITY: Final = ("=", "<>")
@@ -119,6 +119,11 @@ class _Joined(Predicate):
 
     def __init__(self, parts: Sequence[Predicate]) -> None:
         self._parts = tuple(parts)
+
+    @property
+    def parts(self) -> tuple[Predicate, ...]:
+        """The conditions."""
+        return self._parts
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -242,6 +247,12 @@ class Compare(Predicate):
         if self._operator != "=" or self._shape not in IMPLYING or not isinstance(place, Place):
             return False
         return place.scope is scope and leads_through_objects(place.path)
+
+    @property
+    def path(self) -> Path:
+        """The path of the field, where a field is compared."""
+        assert isinstance(self._operand, Place)  # noqa: S101  # asked only of those
+        return self._operand.path
 
     @override
     def contained(self, scope: Scope) -> list[Any]:

@@ -15,10 +15,12 @@ from psycopg import sql
 from docsession import (
     DocumentConventions,
     DocumentStore,
+    FullText,
     GinIndex,
     Index,
     Promoted,
     Statistics,
+    VectorIndex,
     any_,
     between,
     contains,
@@ -30,10 +32,13 @@ from docsession import (
     in_,
     len_,
     meta,
+    nearest,
     not_,
+    search,
     starts_with,
     value,
 )
+from tests.support.extensions import made
 
 pytestmark = pytest.mark.direct("planner settings come by the URL's `options`, which pgbouncer refuses")
 
@@ -66,6 +71,8 @@ class Order:
     lines: list[Line] = field(default_factory=list)
     attributes: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    parts: list[dict[str, str]] = field(default_factory=list)
+    place: list[float] = field(default_factory=list)
     id: str | None = None
 
 
@@ -96,6 +103,9 @@ INDEXES = [
     Index(lambda o: meta("@last-modified")),
     GinIndex(lambda o: o.tags),
     GinIndex(lambda o: o.lines),
+    Index(lambda o: o.city, where=lambda o: any_(o.lines, lambda line: line.product == "products/8"), name="of_eights"),
+    Index(lambda o: o.city, where=lambda o: any_(o.parts, lambda p: p["a"] == "b7"), name="of_parts"),
+    FullText(lambda o: o.name),
     Promoted(lambda o: o.customer, type="text"),
     Promoted(lambda o: o.seller, type="bigint"),
     Promoted(lambda o: o.key, type="uuid"),
@@ -118,7 +128,9 @@ SELECT 'orders/' || i, jsonb_build_object(
     'key', lpad(i::text, 8, '0') || '-0000-4000-8000-000000000000',
     'spent', i, 'seen', to_char(timestamp '2020-01-01' + i * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     'tags', jsonb_build_array('t' || i % 5000, 'u' || i % 3000), 'notes', '[]'::jsonb,
-    'lines', jsonb_build_array(jsonb_build_object('product', 'products/' || i % 3000, 'quantity', i % 50))
+    'lines', jsonb_build_array(jsonb_build_object('product', 'products/' || i % 3000, 'quantity', i % 50)),
+    'parts', jsonb_build_array(jsonb_build_object('a', 'b' || i % 100)),
+    'place', jsonb_build_array(i % 317 / 317.0 - 0.5, i % 419 / 419.0 - 0.5, i % 523 / 523.0 - 0.5)
 ), i, timestamptz '2026-01-01 00:00Z' + i * interval '1 second' FROM generate_series(1, 100000) AS i
 """
 
@@ -166,7 +178,7 @@ def filled(postgres_url):
         connection.execute(sql.SQL(PARCELS).format(sql.Identifier(name, "parcels")))
         with DocumentStore(postgres_url, database=name, conventions=DocumentConventions(**CONVENTIONS)) as store:
             made = store.maintenance.create_indexes()
-            assert len(made) == 28
+            assert len(made) == 31
             assert store.maintenance.create_indexes() == []
         yield name
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
@@ -312,6 +324,17 @@ SERVED = {
         lambda o: meta("@last-modified") > dt.datetime(2026, 1, 2, 3, 46, tzinfo=dt.UTC),
         ["last_modified >"],
     ),
+    "partial, of what a list holds": (
+        "of_eights",
+        lambda o: any_(o.lines, lambda line: line.product == "products/8") & (o.city < "city 3"),
+        ["city", "< 'city 3'"],
+    ),
+    "partial, of what a list without an index holds": (
+        "of_parts",
+        lambda o: any_(o.parts, lambda p: p["a"] == "b7") & (o.city == "city 7"),
+        ["city", "= 'city 7'"],
+    ),
+    "words": ("orders_name_simple_fts", lambda o: search(o.name, "name 77"), ["to_tsvector", "@@", "'77'"]),
     "contains": ("orders_tags_gin", lambda o: contains(o.tags, "t7"), ["tags", "@> '[\"t7\"]'"]),
     "contains any": (
         "orders_tags_gin",
@@ -456,6 +479,24 @@ def test_what_an_index_finds_is_what_there_is(without_indexes, with_indexes, cas
     condition = SERVED[case][1]
 
     assert asked(with_indexes, condition).count() == asked(without_indexes, condition).count()
+
+
+PLACES = {Order: [VectorIndex(lambda o: o.place, dimensions=3, m=4, ef_construction=8, stored=False)]}
+
+
+def test_an_index_serves_the_nearest_vectors(filled, postgres_url):
+    """Of 100,000 documents, all of which the planner may read."""
+    if not made(postgres_url, "vector"):
+        return
+    with DocumentStore(postgres_url, database=filled, conventions=DocumentConventions(indexes=PLACES)) as store:
+        assert store.maintenance.create_indexes(Order) == ["orders_place_3_cosine_hnsw"]
+        with store.open_session() as session:
+            query = session.query(Order).order_by(lambda o: nearest(o.place, [0.1, 0.2, 0.3], 10))
+            plan = query.explain()
+            (scan,) = [each for each in nodes(plan.plan) if "Index Name" in each]
+            assert scan["Index Name"] == "orders_place_3_cosine_hnsw"
+            assert "<=>" in scan["Order By"]
+            assert len(query.all()) == 10
 
 
 def test_statistics_make_estimates_right(session):

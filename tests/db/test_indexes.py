@@ -418,7 +418,17 @@ UNUSABLE = [
     (Index(lambda o: "company"), "takes fields"),
     (Index(lambda o: o.seller, ignore_case=True), "no case"),
     (Index(lambda o: o.seller, type="text"), "compared otherwise"),
-    (Index(lambda o: o.company, where=lambda o: any_(o.tags, lambda t: t == "x")), "cannot look into lists"),
+    (Index(lambda o: o.company, where=lambda o: any_(o.tags, lambda t: t > "x")), "for what is equal"),
+    (
+        Index(lambda o: o.company, where=lambda o: all_(o.tags, lambda t: t == "x")),
+        "looks into lists for what is equal",
+    ),
+    (Index(lambda o: o.company, where=lambda o: not_(any_(o.tags, lambda t: t == "x"))), "looks into lists"),
+    (Index(lambda o: o.company, where=lambda o: any_(o.tags, lambda t: (t == "x") & (t == "y"))), "looks into lists"),
+    (
+        Index(lambda o: o.company, where=lambda o: any_(o.lines, lambda e: (e.product == "x") & (e.quantity > 1))),
+        "looks into lists",
+    ),
     (Promoted(lambda o: o.lines), "use GinIndex"),
     (Promoted(lambda o: (o.company, o.seller)), "one field"),
     (Promoted(lambda o: o.company, type="numeric"), "compared otherwise"),
@@ -497,8 +507,12 @@ CONDITIONS = st.one_of(
         [GinIndex()],
         [GinIndex(lambda o: o.lines), GinIndex(lambda o: o.tags), Index(lambda o: o.seller)],
         [Promoted(lambda o: o.company), Promoted(lambda o: o.seller)],
+        [
+            Index(lambda o: o.company, where=lambda o: any_(o.lines, lambda line: line.product == "5")),
+            Index(lambda o: o.company, where=lambda o: any_(o.tags, lambda tag: (tag == "a") | (tag == "5"))),
+        ],
     ],
-    ids=["the whole document", "lists", "promoted"],
+    ids=["the whole document", "lists", "promoted", "conditions on lists"],
 )
 def test_indexes_never_change_what_is_found(postgres_url, indexes):
     """Whatever the documents look like: queries that are written otherwise for an index find the same."""
