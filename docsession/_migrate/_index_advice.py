@@ -125,6 +125,8 @@ class _Advisor:
         return _fewest(list(found.values()))
 
     def _lacks_an_index(self, shape: QueryShape, compiler: QueryCompiler) -> bool:
+        if shape.nearest is not None:
+            return True  # unless one is declared: all vectors are compared otherwise
         query = specification_from_shape(shape)
         if query is None:
             return False
@@ -157,7 +159,7 @@ class _Advisor:
 def _defined(shape: QueryShape, target: IndexTarget) -> Iterator[tuple[Definition, Candidate]]:
     try:
         for candidate in candidates(shape):
-            yield candidate.declaration.define(target)[0], candidate
+            yield candidate.declaration.define(target)[-1], candidate  # columns come before their index
     except DocSessionError:
         return  # of a shape that no query has
 

@@ -10,7 +10,7 @@ from docsession._query._functions import Descending
 from docsession._query._index_ddl import TYPES
 from docsession._query._indexes import GinIndex, Index, IndexKind
 from docsession._query._recorder import Recorded
-from docsession._query._search_indexes import FullText, Trigram
+from docsession._query._search_indexes import FullText, Trigram, VectorIndex
 from docsession._query._shape_reading import operand_from_shape, place_from_shape
 from docsession._query._shapes import (
     Alternatives,
@@ -20,6 +20,7 @@ from docsession._query._shapes import (
     KeyShape,
     LengthShape,
     ListCondition,
+    NearestShape,
     OperandShape,
     OrderShape,
     QueryShape,
@@ -27,7 +28,7 @@ from docsession._query._shapes import (
     ValueCondition,
     field_text,
 )
-from docsession._sql._definitions import Definition
+from docsession._sql._definitions import Definition, VectorIndexed
 from docsession._sql._values import Shape
 
 _MOST_KEYS: Final = 3
@@ -35,6 +36,8 @@ _MOST_KEYS: Final = 3
 
 _BY_RANGE: Final[tuple[How, ...]] = ("in", "prefix", "range", "null")
 _IN_TEXTS: Final[tuple[How, ...]] = ("part", "regex")
+_LONGEST_EXACT: Final = 2000
+"""Of longer vectors pgvector's indexes hold numbers of half precision only."""
 _TYPE_NAMES: Final = {shape: name for name, shape in TYPES.items()}
 
 
@@ -55,6 +58,8 @@ class Candidate:
 
 def candidates(shape: QueryShape) -> list[Candidate]:
     """Return the indexes that queries of a shape need, all of them; none where no index would serve them."""
+    if shape.nearest is not None:
+        return [_vectors(shape.nearest)]
     order = shape.order or () if shape.is_limited else ()
     if any(Shape.JSON in _sorted_as(each.of) for each in order):
         order = ()  # sorted by what is neither a text nor a number
@@ -75,6 +80,8 @@ def is_served_by(wanted: Definition, others: Iterable[Definition]) -> bool:
             return True
         is_tree = wanted.tree is not None and each.tree is not None
         if is_tree and each.keys[: len(wanted.keys)] == wanted.keys:
+            return True
+        if wanted.vector is not None and each.vector is not None and _is_as_near(wanted.vector, each.vector):
             return True
         if wanted.text is not None and each.text is not None and wanted.text.paths == each.text.paths:
             return True
@@ -178,6 +185,19 @@ def _trigram(condition: ValueCondition) -> Candidate:
     option = ", ignore_case=True" if ignores_case else ""
     text = f"Trigram({_function([_text(condition.of)])}{option})"
     return Candidate(text, Trigram(lambda _: field, ignore_case=ignores_case), "pg_trgm")
+
+
+def _vectors(nearest: NearestShape) -> Candidate:
+    field = Recorded(place_from_shape(nearest.of))
+    half = nearest.size > _LONGEST_EXACT
+    declared = VectorIndex(lambda _: field, dimensions=nearest.size, metric=nearest.metric, half=half)
+    metric = "" if nearest.metric == "cosine" else f', metric="{nearest.metric}"'
+    options = f"dimensions={nearest.size}{metric}{', half=True' if half else ''}"
+    return Candidate(f"VectorIndex({_function([_text(nearest.of)])}, {options})", declared, "vector")
+
+
+def _is_as_near(one: VectorIndexed, other: VectorIndexed) -> bool:
+    return (one.path, one.size, one.metric) == (other.path, other.size, other.metric)
 
 
 def _sorted_as(of: OperandShape) -> tuple[Shape, ...]:

@@ -24,6 +24,7 @@ from docsession._query._shapes import (
     KeyShape,
     LengthShape,
     ListCondition,
+    NearestShape,
     OperandShape,
     OrderShape,
     QueryShape,
@@ -31,6 +32,7 @@ from docsession._query._shapes import (
     ValueCondition,
 )
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._vectors import Nearest
 from docsession._sql._values import Shape
 
 _BY_SHAPE: Final[dict[Shape | None, Holds]] = {Shape.TEXT: "text", Shape.NUMBER: "number"}
@@ -54,7 +56,8 @@ def shape_of(
     order: tuple[OrderShape, ...] | None = ()
     if ordered and not asked.groups and not asked.distinct:
         order = found.order(asked.sorting)
-    return QueryShape(collection, where, is_filtered, order, limited)
+    nearest = None if asked.nearest is None else found.nearest(asked.nearest)
+    return QueryShape(collection, where, is_filtered, order, limited, nearest)
 
 
 class _Describing:
@@ -89,6 +92,12 @@ class _Describing:
                 return None
             found.append(OrderShape(shape, down, caseless))
         return tuple(found)
+
+    def nearest(self, nearest: Nearest) -> NearestShape | None:
+        """Return what documents are the nearest of; None where no index may be asked for them."""
+        distance = nearest._distance
+        field = None if nearest._exact else self._field(distance.place)
+        return None if field is None else NearestShape(field, distance.size, distance.metric)
 
     def _of(self, condition: Predicate, *, negated: bool) -> tuple[Sequence[ConditionShape], bool]:
         match condition:

@@ -112,6 +112,20 @@ class OrderShape(msgspec.Struct, frozen=True):
     ignores_case: bool = False
 
 
+class NearestShape(msgspec.Struct, frozen=True):
+    """The documents whose vectors are nearest to a given one.
+
+    Attributes:
+        of: Where a document has its vector.
+        size: How many numbers it has.
+        metric: What tells how far vectors are from each other.
+    """
+
+    of: FieldShape
+    size: int
+    metric: str
+
+
 class QueryShape(msgspec.Struct, frozen=True, dict=True):
     """The shape of the queries of a collection.
 
@@ -121,6 +135,7 @@ class QueryShape(msgspec.Struct, frozen=True, dict=True):
         is_filtered: True where there are others, too.
         order: What is sorted by; None where no index has such an order.
         is_limited: True where some of the documents are asked for.
+        nearest: What they are the nearest of, where an index may be asked for them.
     """
 
     collection: str
@@ -128,6 +143,7 @@ class QueryShape(msgspec.Struct, frozen=True, dict=True):
     is_filtered: bool = False
     order: tuple[OrderShape, ...] | None = ()
     is_limited: bool = False
+    nearest: NearestShape | None = None
 
     @cached_property
     def json(self) -> bytes:

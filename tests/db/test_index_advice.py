@@ -28,12 +28,14 @@ from docsession import (
     len_,
     matches,
     meta,
+    nearest,
     search,
     starts_with,
 )
 from docsession._migrate import Target
 from docsession._migrate._index_advice import index_advice
 from docsession._migrate._project import needs_of
+from tests.support.extensions import made
 
 MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -56,6 +58,7 @@ class Order:
     attributes: dict[str, str] = field(default_factory=dict)
     anything: object = None
     notes: str = ""
+    embedding: list[float] = field(default_factory=list)
     id: str | None = None
 
 
@@ -71,6 +74,7 @@ def order(number):
         {"colour": f"c{number}"},
         number,
         f"the note {number}",
+        [number, 1],
     )
 
 
@@ -112,7 +116,9 @@ def advice(shop, postgres_url):
         ).fetchall():
             connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(shop, name)))
         connection.execute(
-            sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS company").format(sql.Identifier(shop, "orders"))
+            sql.SQL("ALTER TABLE {} DROP IF EXISTS company, DROP IF EXISTS embedding_2_vector").format(
+                sql.Identifier(shop, "orders")
+            )
         )
 
 
@@ -213,6 +219,26 @@ def test_parts_of_texts_need_an_extension(advice, postgres_url, query, declarati
         if connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'").fetchone():
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             assert advice(query, indexes=[eval(found.declaration, vars(docsession))]) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "declaration"),
+    [
+        ("cosine", "VectorIndex(lambda o: o.embedding, dimensions=2)"),
+        ("l2", 'VectorIndex(lambda o: o.embedding, dimensions=2, metric="l2")'),
+    ],
+)
+def test_the_nearest_vectors_need_an_extension_too(advice, shop, postgres_url, metric, declaration):
+    if not made(postgres_url, "vector"):
+        return  # no such query can be asked
+    query = ordered(lambda q: q.order_by(lambda o: nearest(o.embedding, [1, 2], 3, metric=metric)))
+    [found] = advice(query)
+    assert (found.declaration, found.needs) == (declaration, "vector")
+    pasted = eval(found.declaration, vars(docsession))
+    assert advice(query, indexes=[pasted]) == []
+    conventions = DocumentConventions(indexes={Order: [pasted]})
+    with DocumentStore(postgres_url, database=shop, conventions=conventions) as store, store.open_session() as session:
+        assert_uses_index(query(session))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from docsession import (
     len_,
     matches,
     meta,
+    nearest,
     not_,
     search,
     starts_with,
@@ -29,7 +30,7 @@ from docsession import (
 )
 from docsession._query import _shapes
 from docsession._query._shape_of import shape_of
-from docsession._query._shapes import FieldShape, field_text, shape_from
+from docsession._query._shapes import FieldShape, NearestShape, field_text, shape_from
 
 MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -173,6 +174,14 @@ def test_orders():
     assert order(q.group_by(lambda o: o.company).order_by(lambda o: o.company)) == []
     assert shape(q.order_by("company"), ordered=False).order == ()
     assert shape(q, limited=True).is_limited
+
+
+def test_the_nearest():
+    q = Query(dict, "Orders")
+    query = q.order_by(lambda o: nearest(o["v"], [1, 2], 5, metric="l2"))
+    assert shape(query).nearest == NearestShape(FieldShape("['v']", ("v",), "any"), 2, "l2")
+    assert shape_from(shape(query).json) == shape(query)
+    assert shape(q.order_by(lambda o: nearest(o["v"], [1, 2], 5, exact=True))).nearest is None
 
 
 def test_values_are_told_of_nowhere():
