@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -26,6 +27,11 @@ from docsession._sql._values import Shape
 VERSION: Final = 1
 _SIGNATURE: Final = 16
 _EPOCH: Final = 946_684_800_000_000
+_FIRST_MOMENT: Final = -211_813_488_000_000_000
+_END_OF_MOMENTS: Final = 9_223_371_331_200_000_000
+"""What a timestamptz holds, in microseconds since 2000."""
+_NUMBER: Final = re.compile(r"-?[0-9]{1,131072}(\.[0-9]{1,16383})?(e[+-][0-9]{1,3})?|NaN|-?Infinity")
+"""What a numeric, or a float, is as text."""
 
 Bind: TypeAlias = Callable[[int], str]
 """Returns the SQL of a key of the position, by its number."""
@@ -100,15 +106,20 @@ def bound(key: Key, value: str | None) -> object:
     """Return a key of a position as it is bound.
 
     Raises:
-        InvalidArgumentException: It is none.
+        InvalidPageTokenException: It is none: somebody has made it up, and PostgreSQL would refuse the whole query.
     """
     if value is None:
         return None
     if key.shape is Shape.INSTANT:
         try:
-            return Timestamp(int(value) - _EPOCH)
+            moment = Timestamp(int(value) - _EPOCH)
         except ValueError:
             raise _stranger() from None
+        if not _FIRST_MOMENT <= moment < _END_OF_MOMENTS:
+            raise _stranger()
+        return moment
+    if key.shape is Shape.NUMBER and not _NUMBER.fullmatch(value):
+        raise _stranger()
     return value
 
 
