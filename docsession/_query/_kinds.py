@@ -17,7 +17,7 @@ from uuid import UUID
 from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form
 from docsession._documents._objects import ObjectForm
-from docsession._documents._places import RefusedError
+from docsession._documents._places import MisfitError, RefusedError
 from docsession._documents._scalars import EnumForm, Scalar
 from docsession._documents._unions import Union
 from docsession._documents._untyped import LOOSE
@@ -207,6 +207,24 @@ def _wire(form: Form, value: object) -> object:
         return form.encode(value, None, None) if form.accepts(value) else LOOSE.encode(value, None, None)
     except RefusedError as error:
         raise UnsupportedValueException(f"{value!r:.80} cannot be stored, so no document holds it: {error}") from error
+
+
+def check_fits(form: Form, value: object, label: str) -> None:
+    """Refuse a value that could not be read from a place again.
+
+    Raises:
+        InvalidArgumentTypeException: It is of another type than the place declares.
+        UnsupportedValueException: It cannot be stored.
+    """
+    if value is not None:
+        shape_of_value(form, value, label)
+    try:
+        form.decode(None if value is None else read_json(write_json(_wire(form, value))), None)
+    except MisfitError as error:
+        raise InvalidArgumentTypeException(
+            f"{label} holds {form.label}, so {value!r:.60} could not be read from it again: "
+            f"{error.expected} is expected, and {error.found} found"
+        ) from error
 
 
 def _text(form: Form, value: object) -> str:

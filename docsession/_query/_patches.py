@@ -9,12 +9,13 @@ from typing import Any, Final
 from typing_extensions import override
 
 from docsession._documents._form import Form
+from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._compilation import Compilation
-from docsession._query._kinds import CASTS, bare, binder, shape_of_form, shape_of_value
+from docsession._query._kinds import CASTS, bare, binder, check_fits, shape_of_form, shape_of_value
 from docsession._query._operands import NUMBERS, Place
 from docsession._query._recorder import Recorded, item_form, operand_of, record
-from docsession._sql._values import Shape, json_at, path_literal
+from docsession._sql._values import Path, Shape, json_at, path_literal
 
 
 class PatchOperation(ABC):
@@ -42,8 +43,7 @@ class Set(PatchOperation):
     def __init__(self, place: Place, value: object) -> None:
         super().__init__(place)
         self._value = value
-        if value is not None:
-            shape_of_value(place.form, value, place.label)
+        check_fits(place.form, _plain(value, "set_"), place.label)
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -68,7 +68,11 @@ class Increment(PatchOperation):
             raise InvalidArgumentTypeException(
                 f"increment(): {place.label} holds {place.form.label}, which is no number"
             )
-        shape_of_value(NUMBERS, by, "increment()")
+        shape_of_value(NUMBERS, _plain(by, "increment"), "increment()")
+        if isinstance(form := bare(place.form), Scalar) and form.kind is int and not isinstance(by, int):
+            raise InvalidArgumentTypeException(
+                f"increment(): {place.label} holds int, which it would not be any more after adding {by!r:.60}"
+            )
         self._by = by
 
     @override
@@ -97,8 +101,7 @@ class Append(PatchOperation):
         super().__init__(place)
         self._item = item_form(place)
         self._value = value
-        if value is not None:
-            shape_of_value(self._item, value, f"an item of {place.label}")
+        check_fits(self._item, _plain(value, "append"), f"an item of {place.label}")
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -139,9 +142,15 @@ class Rename(PatchOperation):
 
     def __init__(self, place: Place, name: str) -> None:
         super().__init__(place)
-        if not name or not isinstance(place.path[-1], str):
+        given: object = name
+        if not isinstance(given, str) or not given or not isinstance(place.path[-1], str):
             raise InvalidArgumentException(f"rename({place.label}, …) takes the new name of a field, not {name!r:.60}")
         self._name = name
+
+    @property
+    def target(self) -> Path:
+        """Where the field is afterwards."""
+        return (*self.place.path[:-1], self._name)
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -152,7 +161,7 @@ class Rename(PatchOperation):
     def sql(self, to: Compilation, document: str) -> str:
         path = self.place.path
         now = json_at(document, path)
-        moved = f"jsonb_set({document} #- {path_literal(path)}, {path_literal((*path[:-1], self._name))}, {now})"
+        moved = f"jsonb_set({document} #- {path_literal(path)}, {path_literal(self.target)}, {now})"
         return f"CASE WHEN {now} IS NULL THEN {document} ELSE {moved} END"
 
 
@@ -197,6 +206,10 @@ def operations_of(root: Recorded, function: Callable[[Any], object], id_key: str
             )
         if each.place.path == (id_key,):
             raise InvalidArgumentException("patch() changes documents, and the id is no part of them")
+        if isinstance(each, Rename) and each.target == (id_key,):
+            raise InvalidArgumentException(
+                f"rename({each.place.label}, {id_key!r}): that is the id, which is no part of documents"
+            )
         found.append(each)
     if not found:
         raise InvalidArgumentException("patch() takes a function that returns one operation at least")
@@ -209,6 +222,16 @@ _NULL: Final = b"\x01null"
 def _json_or_null(form: Form) -> Callable[[Any], object]:
     bind = binder(form, Shape.JSON)
     return lambda value: _NULL if value is None else bind(value)
+
+
+def _plain(value: object, function: str) -> object:
+    """Return a value, which is none of the document's."""
+    other = operand_of(value)
+    if other is not None:
+        raise InvalidArgumentTypeException(
+            f"{function}() takes a value that is the same for all documents, not {other.label}, which differs"
+        )
+    return value
 
 
 def _place(field: object, function: str) -> Place:
