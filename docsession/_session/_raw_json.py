@@ -12,7 +12,7 @@ import msgspec
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
-from docsession._port import Row, Rows
+from docsession._port import Request, Row, Rows
 from docsession._query._compile import PageStatement, QueryCompiler
 from docsession._query._query import Specification
 from docsession._session._asking import Asking
@@ -22,6 +22,8 @@ from docsession._session._including import Arrived
 from docsession._session._keyset_paging import KeysetPaging
 from docsession._session._loading import Loader
 from docsession._session._tracked import change_vector_of, moment_of
+from docsession._sql._load import load_one
+from docsession._sql._tables import TableStatements
 
 _encode = msgspec.json.encode
 _ID = _encode("id")
@@ -122,16 +124,36 @@ class RawJson:
     async def _load(self, key: str, mapping: DocumentMapping[Any] | None) -> DocumentJson | None:
         context = self._context
         loader = Loader(context)
-        tables = await context.database.tables_for(prefix_of(key, context.database.separator), mapping)
-        if not tables:
+        prefix = prefix_of(key, context.database.separator)
+        tables = await context.database.tables_for(prefix, mapping)
+        rows: list[Row] = []
+        if len(tables) == 1:
+            rows = list(await loader.read_one(tables[0], key))
+        elif tables:
+            for found in await loader.request([load_one(table, key) for table in tables]):
+                rows += found
+        else:
             context.requests.count("load_json")
-        for table in tables:
-            rows = await loader.read_one(table, key)
-            if rows:
-                (row,) = rows
-                content, written = spliced(_id_member(mapping), row), moment_of(row[4])
-                return DocumentJson(content, change_vector_of(row[3]), written, table.collection)
-        return None
+        if not rows and tables:
+            rows = await self._look_again(key, prefix, tables, mapping)
+        if not rows:
+            return None
+        (row, *_) = rows
+        return DocumentJson(spliced(_id_member(mapping), row), change_vector_of(row[3]), moment_of(row[4]))
+
+    async def _look_again(
+        self, key: str, prefix: str, asked: Sequence[TableStatements], mapping: DocumentMapping[Any] | None
+    ) -> list[Row]:
+        """Look where another process may have put the document since the catalogue was read."""
+        context = self._context
+        own = None if mapping is None else mapping.collection
+        known = context.database.catalogue
+        if known is not None and (prefix, own) in known.pairs:
+            return []
+        tables = (await context.database.refresh()).tables_of(prefix, mapping)
+        later = [load_one(table, key) for table in tables if table not in asked]
+        answers = await context.run(Request(later, may_lag=True)) if later else []
+        return [row for rows in answers for row in rows]
 
     async def documents(self, asked: Specification) -> QueryJson:
         """Return the documents of a query as a JSON array."""

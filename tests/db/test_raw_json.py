@@ -52,6 +52,22 @@ async def test_what_is_stored_with_the_id_in_it(store):
         assert not session.advanced.is_loaded("items/1")
 
 
+async def test_of_several_tables_with_such_ids_in_one_request(face, store, postgres_url, database):
+    await save(store, Item("ä", 1, "items/1"))
+    async with store.open_session() as session:
+        await session.load_json("items/1")
+    other = face.store(postgres_url, database=database)
+    await save(other, (Shelf("a guest"), "items/2"))
+    await other.close()
+    for _ in range(2):
+        async with store.open_session() as session:
+            assert json.loads(await session.load_json("items/2"))["owner"] == "a guest"
+            assert session.advanced.number_of_requests == 1
+            assert json.loads(await session.load_json("items/1"))["name"] == "ä"
+            assert await session.load_json("items/404") is None
+            assert session.advanced.number_of_requests == 3
+
+
 async def test_numbers_keep_their_digits(store, postgres_url, database):
     await save(store, Item("a", 1, "items/1"))
     rows = Rows(postgres_url, database)
