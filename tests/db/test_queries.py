@@ -230,6 +230,14 @@ class TestResults:
             assert [each.id for each in found] == ["orders/00", "orders/01"]
             assert not session.advanced.is_loaded("orders/00")
 
+    async def test_a_stream_has_no_place_for_what_others_have(self, store, face):
+        await save(store, *map(order, range(2)))
+        async with store.open_session() as session:
+            query = session.query(Order)
+            for wrong in (query.include("company", Company), query.statistics(print), query.timings(print)):
+                with pytest.raises(InvalidOperationException, match=r"include|statistics"):
+                    await anext(wrong.stream()) if face.is_async else next(wrong.wrapped.stream())
+
     async def test_a_stream_tracks_nothing(self, store, face):
         await save(store, *map(order, range(9)))
         async with store.open_session() as session:

@@ -138,6 +138,9 @@ async def test_what_gives_no_documents_is_refused(store):
         for wrong in (query.select(lambda i: i.name), query.group_by(lambda i: i.name), query.include("name")):
             with pytest.raises(InvalidOperationException, match="json"):
                 await wrong.json()
+        for watched in (query.statistics(print), query.timings(print)):
+            with pytest.raises(InvalidOperationException, match="tells nobody"):
+                await watched.json(envelope=True)
         with pytest.raises(InvalidOperationException, match="without select"):
             await query.select(lambda i: i.name).json(5)
         with pytest.raises(InvalidArgumentException, match="size"):
