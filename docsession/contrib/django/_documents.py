@@ -32,6 +32,7 @@ def load_or_404(key: str, object_type: type[T], includes: Includes = None, name:
 
     Raises:
         Http404: There is no such document.
+        DocumentMismatchException: There is one, of the class's collection, that does not fit the class.
     """
     return _or_404(run(find_document(get_session(name), key, object_type, includes)), object_type)
 

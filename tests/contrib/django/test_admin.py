@@ -100,6 +100,7 @@ class TestLists:
             ("nobody", []),
             ("city='", []),
             ("a.0=b", []),
+            ('"a\'; DROP TABLE x --"=b', []),
         ],
     )
     def test_it_searches(self, browser, search, expected):

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from docsession import ConcurrencyException, InvalidArgumentTypeException, UnsupportedValueException
+from docsession import ConcurrencyException, InvalidArgumentTypeException, UnsupportedValueException, document
 from tests.contrib.django.project.documents import Customer
 from tests.support.refusals import refused
 
 
+@document(collection="FrozenOnes")
 @dataclass(frozen=True)
 class Frozen:
     name: str

@@ -160,12 +160,18 @@ def __getattr__(name):
     return Answering
 
 
+OTHERS = {ConcurrencyException: 423, InvalidOperationException: 400}
+
+
 class TestProblems:
     """DOCSESSION["PROBLEMS"]."""
 
-    @pytest.fixture
-    def options(self):
-        return {"PROBLEMS": {ConcurrencyException: 423, InvalidOperationException: 400}}
+    @pytest.fixture(params=["dict", "map", "path"])
+    def options(self, request):
+        from docsession.contrib.django import ProblemMap
+
+        kinds = {"dict": OTHERS, "map": ProblemMap().with_(OTHERS), "path": f"{__name__}.OTHERS"}
+        return {"PROBLEMS": kinds[request.param]}
 
     def test_other_statuses_may_be_given(self, serve):
         """For errors that have one, and for others."""
@@ -213,6 +219,24 @@ class TestDecorator:
 
         assert serve(view).get("/").status_code == 409
         assert rows() == {"customers/1": "theirs"}
+
+    def test_a_conflict_takes_the_models_along(self, serve, rows, ok):
+        """With ATOMIC_REQUESTS, whose transaction is around the save."""
+        from django.db import connection
+
+        from docsession.contrib.django import autosave
+        from tests.contrib.django.project.models import Stock
+
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+
+        @autosave
+        def view(request):
+            Stock.objects.create(product="tea", quantity=1)
+            stale()
+            return ok()
+
+        assert serve(view).get("/").status_code == 409
+        assert (rows(), Stock.objects.count()) == ({"customers/1": "theirs"}, 0)
 
     def test_without_the_middleware_it_opens_the_sessions_itself(self, serve, rows, ok):
         """Errors then are Django's."""

@@ -52,9 +52,3 @@ def test_documents_are_rolled_back_with_each_test(manage, direct_url, database, 
 
     assert re.search(r"Ran (\d+) tests", printed)[1] == "9", printed
     assert databases(direct_url, f"test_{database}") == []
-
-
-def test_checks_of_a_deployment(manage):
-    """Nothing is found in a project that is as the tutorial says."""
-    assert "no issues" in manage("check", "--database", "default")
-    assert "No changes detected" in manage("makemigrations", "--check", "--dry-run")
