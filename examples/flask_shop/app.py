@@ -32,6 +32,7 @@ def create_app() -> Flask:
     app.register_blueprint(orders)
     with app.app_context():
         seed()
+        db.engine.dispose()  # a worker that is forked from here begins with connections of its own
     return app
 
 

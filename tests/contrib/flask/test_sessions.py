@@ -1,6 +1,8 @@
 """A session for each request: when it is opened, what shares it, and when it is closed."""
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -209,6 +211,28 @@ class TestRequests:
             threads[0].join()
         assert (len(told), ended) == (1, [True])
 
+    def test_one_that_cannot_be_closed_does_not_either(self, shop, note, stored, caplog):
+        """The application's log says why."""
+        app, docs = shop
+        stored(note("found"), "notes/1")
+        ended = []
+
+        def fail(_args):
+            raise ZeroDivisionError("in a handler")
+
+        @app.teardown_appcontext
+        def other(_error):
+            ended.append(True)
+
+        @app.get("/")
+        def index():
+            docs.store.add_on_session_closing(fail)
+            return docs.session.load("notes/1", note).text
+
+        assert app.test_client().get("/").text == "found"
+        assert ended == [True]
+        assert [record.exc_info[0] for record in caplog.records if record.name == "shop"] == [ZeroDivisionError]
+
     def test_a_context_is_let_go(self, shop):
         app, docs = shop
         context = app.app_context()
@@ -381,3 +405,10 @@ class TestStores:
             with pytest.raises(InvalidOperationException, match="no_tracking"):
                 docs.session.store(note("x"))
         assert asked == ["default"]
+
+
+def test_without_flask_the_error_names_the_extra():
+    code = "import sys; sys.modules['flask'] = None; import docsession.contrib.flask"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingDependencyException: docsession.contrib.flask needs Flask" in done.stderr
+    assert "docsession[flask]" in done.stderr
