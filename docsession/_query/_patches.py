@@ -36,7 +36,7 @@ class PatchOperation(ABC):
 
 
 class Set(PatchOperation):
-    """The field gets a value, whatever it had; a field whose parent is missing stays missing."""
+    """The field gets a value, whatever it had; one whose parent is missing stays missing, and so does an item."""
 
     __slots__ = ("_value",)
 
@@ -54,7 +54,8 @@ class Set(PatchOperation):
     @override
     def sql(self, to: Compilation, document: str) -> str:
         value = to.bind(to.take(), _json_or_null(self.place.form))
-        return f"jsonb_set({document}, {path_literal(self.place.path)}, {value})"
+        changed = f"jsonb_set({document}, {path_literal(self.place.path)}, {value})"
+        return _where_it_fits(document, self.place.path, changed)
 
 
 class Increment(PatchOperation):
@@ -85,11 +86,12 @@ class Increment(PatchOperation):
     def sql(self, to: Compilation, document: str) -> str:
         by = to.bind(to.take(), binder(NUMBERS, Shape.NUMBER), CASTS[Shape.NUMBER])
         now = json_at(document, self.place.path)
-        return (
+        changed = (
             f"CASE WHEN coalesce(jsonb_typeof({now}), 'null') IN ('number', 'null') "
             f"THEN jsonb_set({document}, {path_literal(self.place.path)}, "
             f"to_jsonb(coalesce((nullif({now}, 'null'))::numeric, 0) + {by})) ELSE {document} END"
         )
+        return _where_it_fits(document, self.place.path, changed)
 
 
 class Append(PatchOperation):
@@ -113,11 +115,12 @@ class Append(PatchOperation):
     def sql(self, to: Compilation, document: str) -> str:
         value = to.bind(to.take(), _json_or_null(self._item))
         now = json_at(document, self.place.path)
-        return (
+        changed = (
             f"CASE WHEN coalesce(jsonb_typeof({now}), 'null') IN ('array', 'null') "
             f"THEN jsonb_set({document}, {path_literal(self.place.path)}, "
             f"coalesce(nullif({now}, 'null'), '[]') || jsonb_build_array({value})) ELSE {document} END"
         )
+        return _where_it_fits(document, self.place.path, changed)
 
 
 class Remove(PatchOperation):
@@ -132,7 +135,7 @@ class Remove(PatchOperation):
 
     @override
     def sql(self, to: Compilation, document: str) -> str:
-        return f"({document} #- {path_literal(self.place.path)})"
+        return _where_it_fits(document, self.place.path, f"({document} #- {path_literal(self.place.path)})")
 
 
 class Rename(PatchOperation):
@@ -162,7 +165,7 @@ class Rename(PatchOperation):
         path = self.place.path
         now = json_at(document, path)
         moved = f"jsonb_set({document} #- {path_literal(path)}, {path_literal(self.target)}, {now})"
-        return f"CASE WHEN {now} IS NULL THEN {document} ELSE {moved} END"
+        return _where_it_fits(document, path, f"CASE WHEN {now} IS NULL THEN {document} ELSE {moved} END")
 
 
 def set_(field: Any, value: object, /) -> PatchOperation:
@@ -222,6 +225,17 @@ _NULL: Final = b"\x01null"
 def _json_or_null(form: Form) -> Callable[[Any], object]:
     bind = binder(form, Shape.JSON)
     return lambda value: _NULL if value is None else bind(value)
+
+
+def _where_it_fits(document: str, path: Path, changed: str) -> str:
+    """Return *changed* for documents that have a place for the field, others as they are: those would be refused."""
+    places = [
+        f"jsonb_typeof({json_at(document, path[:length])}) = '{'object' if isinstance(path[length], str) else 'array'}'"
+        for length in range(1, len(path))
+    ]
+    if isinstance(path[-1], int):
+        places.append(f"{json_at(document, path)} IS NOT NULL")
+    return f"CASE WHEN {' AND '.join(places)} THEN {changed} ELSE {document} END" if places else changed
 
 
 def _plain(value: object, function: str) -> object:

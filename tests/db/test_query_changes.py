@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ class Job:
     inner: Inner = field(default_factory=Inner)
     legacy: str | None = None
     extra: dict[str, int] = field(default_factory=dict)
+    loose: dict[str, Any] = field(default_factory=dict)
     id: str | None = None
 
 
@@ -102,6 +104,7 @@ class TestPatch:
             "tags": ["x", "y"],
             "inner": {"note": "n"},
             "extra": {"k": 1},
+            "loose": {},
         }
         assert rows.data("jobs", "jobs/01")["state"] == "done"
 
@@ -126,6 +129,32 @@ class TestPatch:
                 ]
             )
         assert rows.data("jobs", "jobs/00") == {"state": "open", "count": "many", "tags": "none", "inner": None}
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            lambda job: set_(job.inner.note, "n"),
+            lambda job: set_(job.extra["k"], 1),
+            lambda job: set_(job.tags[0], "x"),
+            lambda job: set_(job.loose["a"]["b"], 1),
+            lambda job: increment(job.extra["k"]),
+            lambda job: append(job.loose["k"], 1),
+            lambda job: remove(job.inner.note),
+            lambda job: remove(job.tags[0]),
+            lambda job: rename(job.extra["0"], "k"),
+        ],
+    )
+    async def test_what_has_no_place_for_it_stays(self, store, rows, operation):
+        await save(store, *jobs(2))
+        odd = [
+            {"inner": [1], "extra": [{"k": 1}], "tags": {"a": 1}, "loose": {"a": [1], "k": "x"}},
+            {"inner": "x", "extra": 5, "tags": [], "loose": []},
+        ]
+        for number, each in enumerate(odd):
+            rows.write("jobs", f"jobs/0{number}", each)
+        async with store.open_session() as session:
+            assert await session.query(Job).patch(operation) == 2
+        assert [rows.data("jobs", f"jobs/0{number}") for number in range(2)] == odd
 
     async def test_versions_grow_so_that_others_notice(self, store, rows):
         await save(store, *jobs(1))
