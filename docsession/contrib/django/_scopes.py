@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -49,6 +50,7 @@ class Scope:
         self.is_threaded = is_threaded
         self._sessions: dict[_Key, DocumentSession] = {}
         self._async_sessions: dict[_Key, AsyncDocumentSession] = {}
+        self._guest: DocumentSession | AsyncDocumentSession | None = None
 
     @classmethod
     def current(cls, opens: str) -> Scope:
@@ -75,7 +77,8 @@ class Scope:
             _current.reset(token)
 
     def adopt(self, name: str, session: DocumentSession | AsyncDocumentSession) -> None:
-        """Take in a session that is open."""
+        """Take in a session that is open, and that somebody else closes."""
+        self._guest = session
         if isinstance(session, DocumentSession):
             self._sessions[name, None] = session
         else:
@@ -106,9 +109,17 @@ class Scope:
         return found
 
     def save(self, names: frozenset[str] | None = None) -> None:
-        """Save what the blocking sessions of the stores *names*, None: of all, have changed."""
-        for (name, _), session in self._sessions.items():
-            if names is None or name in names:
+        """Save what the blocking sessions of the stores *names*, None: of all, have changed.
+
+        Several that are on one connection are saved in one transaction.
+        """
+        chosen = [(name, each) for (name, _), each in self._sessions.items() if names is None or name in names]
+        places = Counter(STORES.settings_of(name).using for name, _ in chosen)
+        with ExitStack() as blocks:
+            for using, count in places.items():
+                if using is not None and count > 1:
+                    blocks.enter_context(transaction.atomic(using=using))
+            for _, session in chosen:
                 session.save_changes()
 
     async def asave(self, names: frozenset[str] | None = None) -> None:
@@ -131,14 +142,16 @@ class Scope:
     def close(self) -> None:
         """End the blocking sessions; the async ones, which hold nothing, have ended with their event loop."""
         for session in self._sessions.values():
-            session.close()
+            if session is not self._guest:
+                session.close()
         self._sessions.clear()
         self._async_sessions.clear()
 
     async def aclose(self) -> None:
         """End all sessions, from a coroutine."""
         for session in self._async_sessions.values():
-            await session.close()
+            if session is not self._guest:
+                await session.close()
         self._async_sessions.clear()
         if self._sessions:
             await sync_to_async(self.close)()
@@ -239,7 +252,10 @@ def document_session(
     with open_session(name, session_options) as session:
         scope.adopt(name, session)
         with scope.entered():
-            yield session
+            try:
+                yield session
+            finally:
+                scope.close()
 
 
 @asynccontextmanager
@@ -259,4 +275,7 @@ async def async_document_session(
     async with STORES.asynchronous(name).open_session(session_options=session_options) as session:
         scope.adopt(name, session)
         with scope.entered():
-            yield session
+            try:
+                yield session
+            finally:
+                await scope.aclose()

@@ -111,15 +111,19 @@ class TestUnderAsgi:
 
         assert (response.status_code, response.json()["code"]) == (409, "ds111")
 
-    def test_a_block_has_its_own_session(self, project, rows):
+    def test_a_block_has_its_own_session(self, project, rows, database):
         """For what is no request, or streamed."""
         from docsession.contrib.django import async_document_session, get_async_session
 
         async def work():
             async with async_document_session() as session:
                 assert get_async_session() is session
+                other = get_async_session(database=f"{database}_b")
                 await stored()
                 await session.save_changes()
+            for each in (session, other):
+                with pytest.raises(SessionClosedException):
+                    await each.load("customers/2", Customer)
             with refused(InvalidOperationException, "async_document_session"):
                 get_async_session()
 

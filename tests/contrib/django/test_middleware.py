@@ -238,6 +238,22 @@ class TestDecorator:
         assert serve(view).get("/").status_code == 409
         assert (rows(), Stock.objects.count()) == ({"customers/1": "theirs"}, 0)
 
+    def test_several_sessions_are_saved_together(self, serve, rows, ok, database):
+        """Or none of them is: they are on one connection."""
+        from docsession.contrib.django import autosave, get_session, get_store
+
+        @autosave
+        def view(request):
+            tenant = get_session(database=f"{database}_t")
+            tenant.store(Customer("Ada"), "customers/1")
+            stale()
+            return ok()
+
+        assert serve(view).get("/").status_code == 409
+        with get_store().open_session(f"{database}_t") as session:
+            assert session.load("customers/1", Customer) is None
+        get_store().maintenance.delete_database(f"{database}_t")
+
     def test_without_the_middleware_it_opens_the_sessions_itself(self, serve, rows, ok):
         """Errors then are Django's."""
         from docsession.contrib.django import autosave

@@ -247,10 +247,13 @@ class TestSeveralStores:
         """One for each tenant, say; each has a session of its own, on the same connection."""
         from docsession.contrib.django import document_session, get_session, get_store
 
-        with document_session():
+        with document_session() as own:
             tenant = get_session(database=f"{database}_t")
             assert tenant is get_session(database=f"{database}_t") is not get_session()
             tenant.store(Customer("Ada"), "customers/1")
             tenant.save_changes()
             assert get_session().load("customers/1", Customer) is None
+        for session in (own, tenant):
+            with pytest.raises(SessionClosedException):
+                session.load("customers/2", Customer)
         get_store().maintenance.delete_database(f"{database}_t")
