@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from docsession._cli_common import Setting, on_databases
+from docsession._errors import PermissionDeniedException
 from docsession._migrate import Target
 from docsession._migrate._index_advice import index_advice
 from docsession._migrate._index_overview import IndexOverview, index_overview
@@ -44,7 +45,11 @@ def indexes(setting: Setting) -> None:
 
 
 def _advice(target: Target, models: Sequence[Model] | None) -> Iterator[str]:
-    found = [] if models is None else index_advice(target, models)
+    try:
+        found = [] if models is None else index_advice(target, models)
+    except PermissionDeniedException as error:
+        yield f"which indexes queries lack cannot be told: {error}"
+        return
     if found:
         yield "queries that no index serves; declare what follows, `docsession revision --autogenerate` does the rest:"
     for each in found:

@@ -29,6 +29,7 @@ from docsession._sql._schema import QUERY_SHAPES_TABLE
 from docsession._sql._tables import TableStatements
 
 _NAME: Final = "docsession_advice"
+_NO_RIGHT: Final = "42501"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def index_advice(target: Target, models: Iterable[Model]) -> list[Advice]:
         models: What the models need; of collections that none of them has nothing is said.
 
     Raises:
+        PermissionDeniedException: The role may not read a table that this takes.
         RavenException: The server cannot be reached, or refuses.
     """
     with connected(target) as connection:
@@ -134,7 +136,9 @@ class _Advisor:
         try:
             statement = compiler.documents(query)
             plan = self._plan(explain_for_any_values(statement, _NAME, by_order=not has_conditions))
-        except (DBAPIError, DocSessionError):
+        except (DBAPIError, DocSessionError) as error:
+            if getattr(getattr(error, "orig", None), "sqlstate", None) == _NO_RIGHT:
+                raise
             return False  # such a query fails, and no index would change that
         return why_not_by_index(plan, self._table.table, None, has_conditions=has_conditions) is not None
 

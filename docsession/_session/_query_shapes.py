@@ -26,8 +26,10 @@ INTERVAL: Final = 300.0
 _SETTINGS: Final = (("lock_timeout", "1s"), ("statement_timeout", "5s"))
 """Somebody waits for the answer to a query meanwhile."""
 
-_REFUSALS: Final = {"42501", "42P01", "42703", "25006"}
-"""SQLSTATEs that will not change by trying again: no right, no such table, no such column, a server that only reads."""
+_PASSING: Final = {None, "55P03", "57014"}
+"""SQLSTATEs of what may be otherwise the next time: no answer, somebody has a lock, it takes too long."""
+_READ_ONLY: Final = "25006"
+"""Retryable, because another server may take over; each try gives up all connections to one that only reads."""
 
 
 class _Count:
@@ -123,7 +125,8 @@ class QueryShapes:
         try:
             await self._executor.run_apart(lambda: request)
         except RavenException as error:
-            if error.sqlstate in _REFUSALS:
+            passes = error.retryable or error.sqlstate in _PASSING
+            if not passes or error.sqlstate == _READ_ONLY:
                 self._is_refused = True
                 _log.warning(
                     "the shapes of queries cannot be kept in the database %r, so that `docsession indexes` will not "

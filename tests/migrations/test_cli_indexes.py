@@ -85,3 +85,17 @@ def test_it_advises_what_queries_lack(shop, database):
     assert re.fullmatch(r"Orders: Index\(lambda o: len_\(o.tags\)\),  # 3 queries of [0-9.]+ ms", advice)
     shop.configure(database, models=None)
     assert "queries" not in shop("indexes", "-d", database)[1]
+
+
+@pytest.mark.parametrize("readable", [["collections"], ["collections", "query_shapes"]])
+def test_a_role_that_may_not_look_is_told_so(shop, database, server, url_of, role, readable):
+    shop("upgrade", "--all-collections")
+    shop("shell", "-d", database, "--command", QUERIES)
+    schema = quote_identifier(database)
+    server.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role['user']}".encode())
+    for table in readable:
+        server.execute(f"GRANT SELECT ON {schema}.docsession_{table} TO {role['user']}".encode())
+    code, output = shop("indexes", "-d", database, "--url", url_of(**role))
+    assert code == DONE, output
+    assert "orders_number_key" in output
+    assert f"{database}: which indexes queries lack cannot be told: " in output.splitlines()[-1]
