@@ -18,8 +18,10 @@ from docsession import (
     FullText,
     GinIndex,
     Index,
+    OrderingType,
     Promoted,
     Statistics,
+    Trigram,
     VectorIndex,
     any_,
     between,
@@ -27,10 +29,12 @@ from docsession import (
     contains_all,
     contains_any,
     desc,
+    ends_with,
     given,
     id_,
     in_,
     len_,
+    matches,
     meta,
     nearest,
     not_,
@@ -440,6 +444,11 @@ ORDERS = {
     ),
     "a promoted field": ("orders_customer_promoted_idx", lambda q: q.order_by(lambda o: o.customer)),
     "a promoted bigint": ("orders_seller_promoted_idx", lambda q: q.order_by(lambda o: desc(o.seller))),
+    "without regard to case": ("orders_name_ci_idx", lambda q: q.order_by("name", OrderingType.STRING)),
+    "without regard to case, downwards": (
+        "orders_name_ci_idx",
+        lambda q: q.order_by_descending("name", OrderingType.STRING),
+    ),
     "the id": ("orders_pkey", lambda q: q.where(lambda o: id_(o) > "orders/5")),
 }
 
@@ -479,6 +488,27 @@ def test_what_an_index_finds_is_what_there_is(without_indexes, with_indexes, cas
     condition = SERVED[case][1]
 
     assert asked(with_indexes, condition).count() == asked(without_indexes, condition).count()
+
+
+@pytest.mark.parametrize(
+    ("condition", "ignore_case", "looked_for"),
+    [
+        (lambda o: contains(o.name, "e 77777"), False, "~~ '%e 77777%'"),
+        (lambda o: ends_with(o.name, "77777"), False, "~~ '%77777'"),
+        (lambda o: matches(o.name, "^N.* 7777[7]$"), False, "~ '^N.* 7777[7]$'"),
+        ({"name__icontains": "E 77777"}, True, "~~ '%e 77777%'"),
+    ],
+)
+def test_an_index_serves_parts_of_texts(filled, postgres_url, condition, ignore_case, looked_for):
+    if not made(postgres_url, "pg_trgm"):
+        return
+    indexes = {Order: [Trigram(lambda o: o.name, ignore_case=ignore_case)]}
+    with DocumentStore(postgres_url, database=filled, conventions=DocumentConventions(indexes=indexes)) as store:
+        store.maintenance.create_indexes(Order)
+        with store.open_session() as session:
+            plan = asked(session, condition).explain()
+            index = "orders_name_ci_trgm" if ignore_case else "orders_name_trgm"
+            assert looked_for in condition_on(plan.plan, index), plan.text
 
 
 PLACES = {Order: [VectorIndex(lambda o: o.place, dimensions=3, m=4, ef_construction=8, stored=False)]}

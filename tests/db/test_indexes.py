@@ -23,6 +23,8 @@ from docsession import (
     InvalidOperationException,
     Promoted,
     RavenException,
+    RequestExecutor,
+    SessionOptions,
     Statistics,
     UniqueConstraintViolation,
     all_,
@@ -448,6 +450,31 @@ def test_what_cannot_be_indexed_is_refused_before_the_table_is_made(postgres_url
     ):
         session.store(Order("companies/1-A"), "orders/1")
         session.save_changes()
+
+
+@pytest.mark.parametrize(
+    ("index", "hot"),
+    [(Promoted(lambda o: o.company), 1), (Index(lambda o: o.company), 0)],
+    ids=["promoted", "on the document"],
+)
+def test_what_an_update_of_another_field_costs(postgres_url, database, index, hot):
+    """PostgreSQL need not touch the index of a column that stays as it was (HOT); one on the document it has to."""
+    conventions = DocumentConventions(indexes={Plain: [index]})
+    with DocumentStore(postgres_url, database=database, conventions=conventions) as store:
+        with store.open_session() as session:
+            session.store(Plain("companies/1-A"), "orders/1")
+            session.save_changes()
+        with psycopg.connect(postgres_url) as connection:
+            options = SessionOptions(request_executor=RequestExecutor.for_connection(connection))
+            with store.open_session(session_options=options) as session:
+                session.load("orders/1", Plain).seller = 77
+                session.save_changes()
+                updates = connection.execute(
+                    "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE schemaname = %s "
+                    "AND relname = 'orders'",
+                    [database],
+                ).fetchone()
+            assert updates == (1, hot)
 
 
 def test_two_that_differ_cannot_share_a_name(postgres_url, database):
