@@ -3,77 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from docsession._errors import InvalidArgumentException
-from docsession._port import Settings, Statement, TextArray
+from docsession._port import TextArray
 from docsession._query._access import NOTHING_DECLARED, Access
-from docsession._query._compilation import Compilation, Convert
+from docsession._query._change_sql import deletion, patching
+from docsession._query._compilation import Compilation
 from docsession._query._facets import Facet
-from docsession._query._kinds import shapes_to_sort
-from docsession._query._operands import Column, Operand, Place
-from docsession._query._paging import Key, Position, bound, ranges, reversed_keys
+from docsession._query._keyset_sql import keyset_page
+from docsession._query._paging import Position, reversed_keys
 from docsession._query._patches import PatchOperation
-from docsession._query._projection import Aggregate, group_sql
+from docsession._query._projection import group_sql
 from docsession._query._query import Specification
 from docsession._query._shape_of import shape_of
-from docsession._query._shapes import QueryShape
+from docsession._query._sorting import keys_of, order_by
+from docsession._query._statements import COLUMNS, DOCUMENT, Compiled, PageStatement, QueryStatement
 from docsession._sql._load import Include, include_params, page_with_includes
 from docsession._sql._tables import TableStatements
-from docsession._sql._values import Shape
 
-COLUMNS: Final = "t.id, t.data, t.metadata, t.version, t.last_modified"
-_DOCUMENT: Final = ("id", "data", "metadata", "version", "last_modified")
-_PAGE_COLUMNS: Final = tuple(f"p.{name}" for name in _DOCUMENT)
+_PAGE_COLUMNS: Final = tuple(f"p.{name}" for name in DOCUMENT)
 _MOST: Final = 512
 """Texts kept for a table; a program has a handful, one that makes queries of everything it is asked may have more."""
-
-
-class QueryStatement(Statement):
-    """The statement of a query.
-
-    Attributes:
-        shape: What the query asks for, without its values.
-    """
-
-    __slots__ = ("shape",)
-
-    def __init__(self, sql: bytes, params: Sequence[object], shape: QueryShape, settings: Settings = ()) -> None:
-        self.sql = sql
-        self.params = params
-        self.settings = settings
-        self.shape = shape
-
-
-@dataclass(frozen=True, slots=True)
-class PageStatement:
-    """A statement whose rows begin with those of a load.
-
-    Attributes:
-        statement: The statement.
-        further: The names of the columns behind.
-        first: How many of the documents, from the beginning, are wanted; None: all.
-    """
-
-    statement: QueryStatement
-    further: tuple[str, ...] = ()
-    first: int | None = None
-
-
-class Compiled:
-    """A statement's text, and what becomes of the values of a query in it."""
-
-    __slots__ = ("_binds", "_shape", "sql")
-
-    def __init__(self, sql: str, binds: Sequence[tuple[int, Convert]], shape: QueryShape) -> None:
-        self.sql = sql.encode()
-        self._binds = tuple(binds)
-        self._shape = shape
-
-    def statement(self, values: Sequence[Any]) -> QueryStatement:
-        """Return the statement with its values bound."""
-        return QueryStatement(self.sql, [convert(values[number]) for number, convert in self._binds], self._shape)
 
 
 class QueryCompiler:
@@ -190,7 +140,7 @@ class QueryCompiler:
 
     def count_keys(self, asked: Specification) -> int:
         """Return how many keys a position of the query has."""
-        return len(self._keys(Compilation(self._schema, self._id_key, self._access), asked))
+        return len(keys_of(Compilation(self._schema, self._id_key, self._access), asked))
 
     def _walk_rows(self, asked: Specification, key: list[object], values: list[Any]) -> None:
         for condition in asked.conditions:
@@ -203,61 +153,17 @@ class QueryCompiler:
             operand.walk(key, values)
             key.append(down)
 
-    def _keys(self, to: Compilation, asked: Specification) -> list[Key]:
-        keys = []
-        down = False
-        for operand, down in asked.sorting:
-            if isinstance(operand, Column):
-                keys.append(Key(operand.sql(to, operand.shape), operand.shape, down))
-            elif isinstance(operand, Place) and operand.is_id(to):
-                keys.append(Key("t.id", Shape.TEXT, down, nullable=False))
-                return keys
-            else:
-                keys += [Key(operand.sql(to, shape), shape, down) for shape in shapes_to_sort(operand.form)]
-        return [*keys, Key("t.id", Shape.TEXT, down, nullable=False)]
-
     def _write_keyset(
         self, asked: Specification, position: Position | None, *, backwards: bool, counted: bool
     ) -> Compiled:
         to = Compilation(self._schema, self._id_key, self._access)
         where = self._where(to, asked)
         columns, _ = self._results(to, asked)
-        keys = self._keys(to, asked)
+        keys = keys_of(to, asked)
         if backwards:
             keys = reversed_keys(keys)
-        take, where_from = to.take(), to.take()
-        limit = to.bind(take, _same)
-        own = tuple(f"c{number}" for number in range(len(columns))) or _DOCUMENT
-        own_keys = tuple(f"k{number}" for number in range(len(keys)))
-        selected = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns)) or COLUMNS
-        texts = ", ".join(f"{key.text} AS k{number}" for number, key in enumerate(keys))
-        rows = f"SELECT {selected}, {texts} FROM {self.table.name} AS t"
-        if position is None:
-            page = f"{rows}{where} ORDER BY {', '.join(key.order for key in keys)} LIMIT {limit}"
-        else:
-            bounds: dict[int, str] = {}
-
-            def bind(number: int) -> str:
-                if number not in bounds:
-                    key = keys[number]
-                    bounds[number] = to.bind(where_from, lambda position: bound(key, position[number]), key.cast)
-                return bounds[number]
-
-            parts = []
-            for number, (conditions, first) in enumerate(ranges(keys, [each is None for each in position], bind)):
-                further = f"{where} AND " if where else " WHERE "
-                orders = ", ".join(key.order for key in keys[min(first, len(keys) - 1) :])
-                left = "".join(f" - (SELECT count(*) FROM r{earlier})" for earlier in range(number))
-                part = f"{rows}{further}{' AND '.join(conditions)} ORDER BY {orders} LIMIT {limit}{left}"
-                parts.append(f"r{number} AS MATERIALIZED ({part})")
-            names = ", ".join(own + own_keys)
-            together = " UNION ALL ".join(f"SELECT {names} FROM r{number}" for number in range(len(parts)))
-            page = f"WITH {', '.join(parts)} {together}"
-        if counted:
-            names = ", ".join([*(f"p.{name}" for name in own), "n.total", *(f"p.{name}" for name in own_keys)])
-            total = f"SELECT count(*) AS total FROM {self.table.name} AS t{where}"
-            page = f"SELECT {names} FROM ({total}) AS n LEFT JOIN ({page}) AS p ON true"
-        return self._compiled_to(page, to, asked, paged=True)
+        sql = keyset_page(to, self.table.name, where, columns, keys, position, counted=counted)
+        return self._compiled_to(sql, to, asked, paged=True)
 
     def delete(self, asked: Specification, *, returning: bool) -> QueryStatement:
         """Return the statement that deletes the documents; it returns their rows, or their ids alone."""
@@ -294,29 +200,11 @@ class QueryCompiler:
         self, kind: str, asked: Specification, operations: Sequence[PatchOperation], last: Sequence[Any]
     ) -> Compiled:
         to = Compilation(self._schema, self._id_key, self._access)
-        table = self.table.name
         where = self._where(to, asked)
-        # Locked in the order of the ids, as every flush does it, so that two of them never wait for each other.
-        locked = f"SELECT t.id, t.data AS d0 FROM {table} AS t{where} ORDER BY t.id FOR UPDATE OF t"
         if kind == "delete":
-            gone = f"DELETE FROM {table} AS t USING p0 WHERE t.id = p0.id RETURNING {COLUMNS if last else 't.id'}"
-            return self._compiled_to(f"WITH p0 AS MATERIALIZED ({locked}) {gone}", to, asked)
-        steps = [f"p0 AS MATERIALIZED ({locked})"]
-        for number, operation in enumerate(operations):
-            changed = operation.sql(to, f"d{number}")
-            steps.append(f"p{number + 1} AS (SELECT id, {changed} AS d{number + 1} FROM p{number})")
-        count = len(operations)
-        version, step, moment = (to.bind(to.take(), _same) for _ in range(3))
-        wanted = to.take()
-        row = [f"t.{name}" for name in ("data", "metadata", "version", "last_modified")]
-        if last[-1] is not None:
-            asked_for = to.bind(wanted, _same)
-            row = [f"CASE WHEN t.id = ANY({asked_for}) THEN {column} END" for column in row]
-        sql = (
-            f"WITH {', '.join(steps)} UPDATE {table} AS t SET data = p.d{count}, "
-            f"version = greatest(t.version + {step}, {version}), last_modified = {moment} "
-            f"FROM p{count} AS p WHERE t.id = p.id RETURNING t.id, {', '.join(row)}"
-        )
+            sql = deletion(self.table.name, where, returning=bool(last))
+        else:
+            sql = patching(to, self.table.name, where, operations, returning_all=last[-1] is None)
         return self._compiled_to(sql, to, asked)
 
     def facets(self, asked: Specification, facets: Sequence[Facet]) -> QueryStatement:
@@ -394,7 +282,7 @@ class QueryCompiler:
         to = Compilation(self._schema, self._id_key, self._access)
         source = self._source(to, asked, exact=exact)
         columns, grouping = self._results(to, asked)
-        orders = self._orders(to, asked, columns) if ordered else ""
+        orders = order_by(to, asked, columns) if ordered else ""
         limits = self._limits(to, asked) if limited else ""
         selected = ", ".join(f"{column} AS c{number}" for number, column in enumerate(columns)) or COLUMNS
         rows = f"SELECT {selected} {source}{grouping}"
@@ -446,41 +334,6 @@ class QueryCompiler:
         take, skip = to.take(), to.take()
         limit = "" if asked.take is None else f" LIMIT {to.bind(take, _same)}"
         return limit + ("" if asked.skip == 0 else f" OFFSET {to.bind(skip, _same)}")
-
-    def _orders(self, to: Compilation, asked: Specification, columns: Sequence[str]) -> str:
-        parts: list[str] = []
-        down = False
-        has_id = False
-        for operand, down in asked.sorting:
-            word = " DESC" if down else ""
-            has_id = has_id or (isinstance(operand, Place) and operand.is_id(to))
-            for sql in self._order(to, asked, operand):
-                # Of equal results the least or the greatest counts.
-                of_many = f"{'max' if down else 'min'}({sql})" if asked.distinct and not asked.groups else sql
-                parts.append(f"{of_many}{word}")
-        if asked.groups:
-            parts += [group_sql(place, to) for place in asked.groups]
-        elif asked.distinct:
-            parts += columns
-        elif not has_id:
-            parts.append("t.id DESC" if down else "t.id")
-        return f" ORDER BY {', '.join(parts)}"
-
-    @staticmethod
-    def _order(to: Compilation, asked: Specification, operand: Operand) -> list[str]:
-        if isinstance(operand, Column):
-            return [operand.sql(to, operand.shape)]
-        if isinstance(operand, Aggregate):
-            return [operand.sql(to, Shape.NUMBER)]
-        if asked.groups:
-            if isinstance(operand, Place) and any(each.is_same(operand) for each in asked.groups):
-                return [group_sql(operand, to)]
-            raise InvalidArgumentException(
-                f"order_by(): {operand.label} differs inside a group; sort by what is grouped by, or by count()"
-            )
-        if isinstance(operand, Place) and operand.is_id(to):
-            return ["t.id"]
-        return [operand.sql(to, shape) for shape in shapes_to_sort(operand.form)]
 
 
 def _walk_results(asked: Specification, key: list[object], values: list[Any]) -> None:

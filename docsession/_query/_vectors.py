@@ -16,6 +16,7 @@ from docsession._query._compilation import Compilation
 from docsession._query._kinds import bare
 from docsession._query._operands import NUMBERS, Operand, Place
 from docsession._query._recorder import Recorded, item_form, operand_of
+from docsession._query._statements import DOCUMENT
 from docsession._sql import _vectors as sql_of
 from docsession._sql._definitions import VectorIndexed
 from docsession._sql._values import Shape
@@ -29,7 +30,6 @@ _CANDIDATES_FOR_EACH: Final = 4
 _MOST_CANDIDATES: Final = 1000
 _GOES_ON: Final = (0, 8)
 """The version of pgvector from which on a search goes on until it has found as many as are asked for."""
-_COLUMNS: Final = ("id", "data", "metadata", "version", "last_modified")
 
 
 class Distance(Operand):
@@ -118,7 +118,7 @@ class Nearest:
         count, farthest = to.take(), to.take()
         limit = to.bind(count, _same)
         most = None if self._farthest is None else to.bind(farthest, repr, "::text::float8")
-        columns = ", ".join(f"t.{name}" for name in (*_COLUMNS, *to.access.column_names))
+        columns = ", ".join(f"t.{name}" for name in (*DOCUMENT, *to.access.column_names))
         return sql_of.nearest_rows(table, columns, where, distance, limit, most, by_index=indexed is not None)
 
     def settings(self, access: Access) -> Settings:

@@ -11,8 +11,9 @@ from docsession._errors import InvalidOperationException, RavenException, _Exten
 from docsession._port import Rows, Statement
 from docsession._query._access import Access
 from docsession._query._clauses import Clauses
-from docsession._query._compile import PageStatement, QueryCompiler
+from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
+from docsession._query._statements import PageStatement
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths

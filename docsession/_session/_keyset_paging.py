@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException
 from docsession._port import Row, Rows
-from docsession._query._compile import PageStatement, QueryCompiler
+from docsession._query._compile import QueryCompiler
 from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._query import Specification
+from docsession._query._statements import PageStatement
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext

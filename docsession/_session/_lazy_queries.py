@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._port import Rows, Statement
-from docsession._query._compile import PageStatement, QueryCompiler
+from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
+from docsession._query._statements import PageStatement
 from docsession._query._watching import QueryResult
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_complete, check_result

@@ -14,8 +14,8 @@ import msgspec
 from docsession._documents._naming import command_line
 from docsession._errors import DocSessionError, RavenException
 from docsession._port import JSONB_VERSION, Request, RequestExecutor, Rows, Statement
-from docsession._query._compile import QueryStatement
 from docsession._query._shapes import QueryShape
+from docsession._query._statements import QueryStatement
 from docsession._sql._query_shapes import MOST_SHAPES, add_shapes
 
 _log = logging.getLogger("docsession")

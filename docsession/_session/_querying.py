@@ -12,11 +12,12 @@ from docsession import _clock
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
 from docsession._port import Statement
-from docsession._query._compile import PageStatement, QueryCompiler
+from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
+from docsession._query._statements import PageStatement
 from docsession._query._watching import QueryResult
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_result

@@ -13,8 +13,9 @@ from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException
 from docsession._port import Request, Row, Rows
-from docsession._query._compile import PageStatement, QueryCompiler
+from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
+from docsession._query._statements import PageStatement
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
 from docsession._session._include_paths import include_paths

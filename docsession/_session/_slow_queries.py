@@ -8,8 +8,8 @@ from datetime import timedelta
 from time import perf_counter
 
 from docsession._port import Request, Rows
-from docsession._query._compile import QueryStatement
 from docsession._query._raw_sql import RawStatement
+from docsession._query._statements import QueryStatement
 from docsession._session._requests import RequestLog
 
 _log = logging.getLogger("docsession.query")
