@@ -141,6 +141,15 @@ class Querying:
         self, asked: Specification
     ) -> tuple[Statement, TableStatements, DocumentMapping[Any]] | None:
         check_result(asked)
+        if asked.includes:
+            raise InvalidOperationException(
+                "what stream() yields is not tracked, so there is nowhere to keep what include() brings along"
+            )
+        if asked.watchers is not None:
+            raise InvalidOperationException(
+                "how long a stream takes is up to who reads it, and it ends without a total: statistics() and "
+                "timings() go with all(), first(), one() and page()"
+            )
         found = await self._asking.find(asked)
         if found is None:
             return None
