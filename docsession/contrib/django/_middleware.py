@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -27,6 +29,8 @@ _PAGE: Final = (
     "<body><h1>{title}</h1><p>{message}</p></body>\n</html>\n"
 )
 _SCOPE: Final = "_docsession_scope"
+
+_logger: Final = logging.getLogger("docsession.http")
 
 GetResponse: TypeAlias = Callable[[HttpRequest], Any]
 
@@ -62,7 +66,8 @@ class DocumentSessionMiddleware:
                     raise
                 response = self._finish(request, scope, response)
             finally:
-                scope.close()
+                with _told():
+                    scope.close()
         return _summarised(summary, request, response)
 
     async def _handle_async(self, request: HttpRequest) -> HttpResponseBase:
@@ -84,7 +89,8 @@ class DocumentSessionMiddleware:
                     except DocSessionError as error:
                         response = await sync_to_async(self._instead)(request, response, error)
             finally:
-                await scope.aclose()
+                with _told():
+                    await scope.aclose()
         return _summarised(summary, request, response)
 
     def process_view(
@@ -164,6 +170,15 @@ class DocumentSessionMiddleware:
                 exception=error,
             )
         return response
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log what a handler of the end of sessions raises: the response is made, and what was saved is saved."""
+    try:
+        yield
+    except Exception:
+        _logger.exception("a session could not be closed at the end of its request")
 
 
 def _page(request: HttpRequest, problem: Problem) -> str:

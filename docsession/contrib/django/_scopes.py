@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
@@ -141,20 +141,22 @@ class Scope:
 
     def close(self) -> None:
         """End the blocking sessions; the async ones, which hold nothing, have ended with their event loop."""
-        for session in self._sessions.values():
-            if session is not self._guest:
-                session.close()
-        self._sessions.clear()
-        self._async_sessions.clear()
+        with ExitStack() as closing:
+            for session in self._sessions.values():
+                if session is not self._guest:
+                    closing.callback(session.close)
+            self._sessions.clear()
+            self._async_sessions.clear()
 
     async def aclose(self) -> None:
         """End all sessions, from a coroutine."""
-        for session in self._async_sessions.values():
-            if session is not self._guest:
-                await session.close()
-        self._async_sessions.clear()
-        if self._sessions:
-            await sync_to_async(self.close)()
+        async with AsyncExitStack() as closing:
+            if self._sessions:
+                closing.push_async_callback(sync_to_async(self.close))
+            for session in self._async_sessions.values():
+                if session is not self._guest:
+                    closing.push_async_callback(session.close)
+            self._async_sessions.clear()
 
 
 @contextmanager

@@ -462,6 +462,38 @@ class TestSummary:
         assert get_store()._handlers is None
 
 
+class TestClosing:
+    """Handlers of the end of sessions that raise."""
+
+    @pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "async"])
+    def test_the_response_is_sent_all_the_same(self, serve, ok, caplog, is_async):
+        """The log says why a session could not be closed; the others are closed."""
+        from docsession.contrib.django import get_async_session, get_async_store, get_session, get_store
+        from tests.contrib.django.test_async import ask
+
+        seen = []
+
+        def fail(_args):
+            raise ZeroDivisionError
+
+        def view(request):
+            get_store().add_on_session_closing(fail)
+            seen.extend([get_session(), get_session(database="other")])
+            return ok()
+
+        async def async_view(request):
+            get_async_store().add_on_session_closing(fail)
+            seen.extend([get_async_session(), get_async_session(database="other")])
+            return ok()
+
+        response = ask(serve, async_view) if is_async else serve(view).get("/")
+
+        assert response.status_code == 200
+        assert "could not be closed" in caplog.text
+        assert [each.exc_info[0] for each in caplog.records if each.exc_info] == [ZeroDivisionError]
+        assert len(seen) == 2
+
+
 class TestMessages:
     """What is said to whom forgets something."""
 
