@@ -26,6 +26,7 @@ import options
 import psycopg
 import queries
 import saves
+import testing
 from environment import Server
 from harness import Effort, Result
 
@@ -39,13 +40,15 @@ GROUPS = {
     "option": options,
     "query": queries,
     "million": million,
+    "testing": testing,
 }
 
 LEGEND = """
 Medians of one run. "By hand" is psycopg with a pool, prepared statements, the binary format, pipelines and msgspec,
 sending the same SQL, and makes 1.0; SQLAlchemy's ORM has a JSONB column and version_id_col. "Middle half" are the
 quartiles of the ratio by turns; "first deciles" is the ratio of the fastest tenths, which a busy machine touches least.
-The rows "option / plain session" compare a session that has the option with one that has none, not with psycopg.
+The rows "option / plain session" compare a session that has the option with one that has none, and "testing kit /
+another way" what a test could do instead, not with psycopg.
 The document: an order of 0.83 kB with twelve nested objects, a dataclass where nothing else is said.
 """
 

@@ -141,11 +141,12 @@ class DocumentDatabase:
         Args:
             conventions: Those of the store.
         """
-        return AsyncDocumentStore(self.url, self.name, conventions=conventions, **self.server.options)
+        given = _quiet(conventions)
+        return AsyncDocumentStore(self.url, self.name, conventions=given, **self.server.options)
 
     def store_over(self, executor: Any, conventions: DocumentConventions | None) -> DocumentStore:
         """Return a new store whose requests *executor* carries."""
-        store = DocumentStore(self.url, self.name, conventions=conventions, **self.server.options)
+        store = DocumentStore(self.url, self.name, conventions=_quiet(conventions), **self.server.options)
         store._make_executor = lambda _settings: executor
         return store
 
@@ -221,3 +222,11 @@ class DocumentDatabase:
         """Let the stores of this process forget what they know of the database."""
         for known in known_databases(self.name):
             known.reset()
+
+
+def _quiet(conventions: DocumentConventions | None) -> DocumentConventions:
+    """Return conventions by which no shapes of queries are kept, unless that was asked for: it takes a request."""
+    conventions = DocumentConventions() if conventions is None else conventions
+    if conventions._record_query_shapes is None and not conventions.is_frozen():
+        conventions.record_query_shapes = False
+    return conventions

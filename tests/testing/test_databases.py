@@ -112,13 +112,29 @@ class TestDatabase:
             assert store.maintenance.get_collection_statistics() == {"Lines": 0, "Orders": 0}
 
     def test_large_tables_give_their_room_back(self, database, monkeypatch):
-        monkeypatch.setattr("docsession.testing._databases._LARGE", 8000)
-        with database.store() as store, psycopg.connect(database.url, autocommit=True) as connection:
-            size = f"SELECT pg_relation_size('\"{database.name}\".orders')"
+        executor = database.server.executor
+        sent = []
+
+        async def run_apart(make):
+            sent.append([statement.sql for statement in make().statements])
+
+        with database.store() as store:
             save(store, *map(str, range(300)))
-            assert connection.execute(size).fetchone()[0] > 8000
+            monkeypatch.setattr(executor, "run_apart", run_apart)
             database.empty()
-            assert connection.execute(size).fetchone() == (0,)
+            assert sent == []
+            monkeypatch.setattr("docsession.testing._databases._LARGE", 8000)
+            database.empty()
+            assert sent == [[f'VACUUM "{database.name}"."orders"'.encode()]]
+            monkeypatch.undo()
+            monkeypatch.setattr("docsession.testing._databases._LARGE", 8000)
+            database.empty()  # and this time the server does
+
+    def test_stores_keep_no_shapes_of_queries_unless_they_are_asked_to(self, database):
+        with database.store() as store:
+            assert not store.conventions.record_query_shapes
+        with database.store(conventions=docsession.DocumentConventions(record_query_shapes=True)) as store:
+            assert store.conventions.record_query_shapes
 
     def test_a_table_that_was_dropped_is_not_missed(self, database):
         with database.store() as store:
