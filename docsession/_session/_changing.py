@@ -116,11 +116,15 @@ class Changing:
         if context.joined is not None:
             await context.joined.find_out()
         changed = [each.id for each in context.map.by_id.values() if each.table is table and is_changed(each)]
+        if operation == "patch":
+            # It would give them versions that the session has not seen, so that the next save could not delete them.
+            pending = (each.tracked for each in context.map.deleted.values())
+            changed += [each.id for each in pending if each is not None and each.table is table]
         if changed:
             names = ", ".join(map(repr, changed[:10]))
             raise InvalidOperationException(
-                f"{operation}() of a query may meet documents that this session has changed and not saved ({names}): "
-                "save, refresh or evict them first"
+                f"{operation}() of a query may meet documents that this session has changed or deleted, and not "
+                f"saved ({names}): save, refresh or evict them first"
             )
         return found
 
@@ -141,11 +145,20 @@ class Changing:
     def _renew(self, tracked: Tracked, row: list[Any]) -> None:
         data, stored, version, modified = row
         undo = undo_write(tracked, self._context.map)
+        before = tracked.raw or data, tracked.stored_metadata, tracked.version, tracked.last_modified
         renew(tracked, data, stored, version, modified)
         journal = self._context.journal
         if journal is not None:
             entry = Entry([], current_moment())
-            entry.remember(undo)
+
+            def undo_patch() -> None:
+                # The user gave the entity none of these values: unless there are others by now, it has the old ones.
+                if is_changed(tracked):
+                    undo()
+                else:
+                    renew(tracked, *before)
+
+            entry.remember(undo_patch)
             if tracked.table is not None:
                 entry.renewed[tracked.table, tracked.id] = version
             journal.entries.append(entry)

@@ -212,8 +212,46 @@ class TestPatch:
             await session.query(Job).where(id="jobs/01").delete()
             await session.advanced.rollback()
             assert session.advanced.get_change_vector_for(job) == version
+            assert job.state == "open"
+            assert not session.advanced.has_changes()
             assert await session.load("jobs/01", Job) is not None
         assert rows.data("jobs", "jobs/00")["state"] == "open"
+
+    async def test_after_a_rollback_it_can_be_repeated(self, store, rows):
+        await save(store, *jobs(1))
+        async with store.open_session() as session:
+            job = await session.load("jobs/00", Job)
+            for _ in range(2):
+                await session.advanced.begin()
+                await session.query(Job).patch(lambda job: increment(job.count))
+                await session.query(Job).patch(lambda job: increment(job.count))
+                assert job.count == 2
+                await session.advanced.rollback()
+                assert job.count == 0
+            await session.query(Job).patch(lambda job: increment(job.count))
+        assert rows.data("jobs", "jobs/00")["count"] == 1
+
+    async def test_after_a_rollback_what_the_user_changed_since_is_still_there(self, store, rows):
+        await save(store, *jobs(1))
+        async with store.open_session() as session:
+            job = await session.load("jobs/00", Job)
+            await session.advanced.begin()
+            await session.query(Job).patch(lambda job: increment(job.count))
+            job.state = "mine"
+            await session.save_changes()
+            await session.advanced.rollback()
+            assert job.state == "mine"
+            await session.save_changes()
+        assert rows.data("jobs", "jobs/00")["state"] == "mine"
+
+    async def test_deletions_that_are_not_saved_stop_it(self, store):
+        await save(store, *jobs(2))
+        async with store.open_session() as session:
+            session.delete(await session.load("jobs/01", Job))
+            with pytest.raises(InvalidOperationException, match="jobs/01"):
+                await session.query(Job).patch(lambda job: set_(job.state, "x"))
+            assert await session.query(Job).delete() == 2
+            await session.save_changes()
 
     @pytest.mark.parametrize(
         "operations",
