@@ -127,34 +127,36 @@ class RawJson:
         loader = Loader(context)
         prefix = prefix_of(key, context.database.separator)
         tables = await context.database.tables_for(prefix, mapping)
-        rows: list[Row] = []
+        answers: Sequence[Sequence[Row]] = ()
         if len(tables) == 1:
-            rows = list(await loader.read_one(tables[0], key))
+            answers = [await loader.read_one(tables[0], key)]
         elif tables:
-            for found in await loader.request([load_one(table, key) for table in tables]):
-                rows += found
+            answers = await loader.request([load_one(table, key) for table in tables])
         else:
             context.requests.count("load_json")
-        if not rows and tables:
-            rows = await self._look_again(key, prefix, tables, mapping)
-        if not rows:
+        found = _first(tables, answers)
+        if found is None and tables:
+            found = await self._look_again(key, prefix, tables, mapping)
+        if found is None:
             return None
-        (row, *_) = rows
-        return DocumentJson(spliced(_id_member(mapping), row), change_vector_of(row[3]), moment_of(row[4]))
+        table, row = found
+        content, written = spliced(_id_member(mapping), row), moment_of(row[4])
+        return DocumentJson(content, change_vector_of(row[3]), written, table.collection)
 
     async def _look_again(
         self, key: str, prefix: str, asked: Sequence[TableStatements], mapping: DocumentMapping[Any] | None
-    ) -> list[Row]:
+    ) -> tuple[TableStatements, Row] | None:
         """Look where another process may have put the document since the catalogue was read."""
         context = self._context
         own = None if mapping is None else mapping.collection
         known = context.database.catalogue
         if known is not None and (prefix, own) in known.pairs:
-            return []
+            return None
         tables = (await context.database.refresh()).tables_of(prefix, mapping)
-        later = [load_one(table, key) for table in tables if table not in asked]
-        answers = await context.run(Request(later, may_lag=True)) if later else []
-        return [row for rows in answers for row in rows]
+        later = [table for table in tables if table not in asked]
+        if not later:
+            return None
+        return _first(later, await context.run(Request([load_one(table, key) for table in later], may_lag=True)))
 
     async def documents(self, asked: Specification) -> QueryJson:
         """Return the documents of a query as a JSON array."""
@@ -219,6 +221,11 @@ class RawJson:
         members = {path.mapping.collection: _id_member(path.mapping) for path in paths if path.mapping is not None}
         found = {row[0]: (members.get(table.collection, _ID), row) for row, table in arrived}
         return [found[key] for key in sorted(found)]
+
+
+def _first(tables: Sequence[TableStatements], answers: Sequence[Sequence[Row]]) -> tuple[TableStatements, Row] | None:
+    """Return the row that was found, and its table; None where there is none."""
+    return next(((table, rows[0]) for table, rows in zip(tables, answers, strict=False) if rows), None)
 
 
 def spliced(member: bytes, row: Row) -> bytes:

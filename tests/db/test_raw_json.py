@@ -48,6 +48,8 @@ async def test_what_is_stored_with_the_id_in_it(store):
         ]
         assert json.loads(await session.load_json("items/2")) == found[1]
         assert json.loads(await session.load_json("items/2", Item)) == found[1]
+        for asked in Item, Shelf, None:
+            assert (await session.load_json("items/2", asked)).collection == "Items"
         assert await session.load_json("items/404") is None
         assert not session.advanced.is_loaded("items/1")
 
@@ -61,7 +63,8 @@ async def test_of_several_tables_with_such_ids_in_one_request(face, store, postg
     await other.close()
     for _ in range(2):
         async with store.open_session() as session:
-            assert json.loads(await session.load_json("items/2"))["owner"] == "a guest"
+            guest = await session.load_json("items/2")
+            assert (json.loads(guest)["owner"], guest.collection) == ("a guest", "Shelves")
             assert session.advanced.number_of_requests == 1
             assert json.loads(await session.load_json("items/1"))["name"] == "ä"
             assert await session.load_json("items/404") is None
