@@ -54,7 +54,9 @@ def _advice(target: Target, models: Sequence[Model] | None) -> Iterator[str]:
         yield "queries that no index serves; declare what follows, `docsession revision --autogenerate` does the rest:"
     for each in found:
         milliseconds = each.seconds * 1000 / each.queries
-        asked = f"{each.queries:,} queries of {milliseconds:,.1f} ms"
+        queries = "query" if each.queries == 1 else "queries"
+        documents = "document" if each.documents == 1 else "documents"
+        asked = f"{each.queries:,} {queries} of {milliseconds:,.1f} ms on {each.documents:,} {documents}"
         needs = "" if each.needs is None else f"; needs the extension {each.needs}"
         yield f"{each.collection}: {each.declaration},  # {asked}{needs}"
 

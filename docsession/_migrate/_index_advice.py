@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -9,18 +10,18 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from docsession._alembic._reading import read_kept
+from docsession._alembic._reading import estimate_rows, read_kept
 from docsession._errors import DocSessionError
 from docsession._migrate._environment import recorded_collections
 from docsession._migrate._project import Model
 from docsession._migrate._target import Target, connected
 from docsession._query._access import access_of
-from docsession._query._advice import Candidate, candidates, is_served_by
+from docsession._query._advice import Candidate, candidates, equalities, is_served_by
 from docsession._query._compile import QueryCompiler
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._recorder import root_of
 from docsession._query._shape_reading import specification_from_shape
-from docsession._query._shapes import QueryShape, shape_from
+from docsession._query._shapes import OperandShape, QueryShape, shape_from
 from docsession._session._index_use import why_not_by_index
 from docsession._sql._definitions import Definition, Kind
 from docsession._sql._query_shapes import explain_for_any_values, read_shapes
@@ -41,6 +42,7 @@ class Advice:
         declaration: What is to be declared, as Python.
         queries: How many were asked.
         seconds: How long they took together.
+        documents: About how many documents the collection has.
         needs: The extension that PostgreSQL needs for it; None: none.
     """
 
@@ -48,6 +50,7 @@ class Advice:
     declaration: str
     queries: int
     seconds: float
+    documents: int
     needs: str | None = None
 
 
@@ -115,14 +118,17 @@ class _Advisor:
         compiler = QueryCompiler(self._table, self._database, None, None, access)
         target = IndexTarget(self._table.table, root_of(dict), None, access)
         found: dict[str, tuple[Definition, Advice]] = {}
-        for each in asked:
-            if not self._lacks_an_index(each.shape, compiler):
-                continue
-            for definition, candidate in _defined(each.shape, target):
+        lacking = [each for each in asked if self._lacks_an_index(each.shape, compiler)]
+        uses = Counter(of for each in lacking for of in equalities(each.shape))
+        documents = estimate_rows(self._connection, self._database, self._table.table) if lacking else 0
+        for each in lacking:
+            for definition, candidate in _defined(each.shape, uses, target):
                 if is_served_by(definition, declared):
                     continue
                 known = found.get(definition.digest)
-                made = Advice(each.shape.collection, candidate.text, each.count, each.seconds, candidate.needs)
+                made = Advice(
+                    each.shape.collection, candidate.text, each.count, each.seconds, documents, candidate.needs
+                )
                 found[definition.digest] = (definition, made if known is None else _together(known[1], made))
         return _fewest(list(found.values()))
 
@@ -160,9 +166,11 @@ class _Advisor:
         return plan
 
 
-def _defined(shape: QueryShape, target: IndexTarget) -> Iterator[tuple[Definition, Candidate]]:
+def _defined(
+    shape: QueryShape, uses: Mapping[OperandShape, int], target: IndexTarget
+) -> Iterator[tuple[Definition, Candidate]]:
     try:
-        for candidate in candidates(shape):
+        for candidate in candidates(shape, uses):
             yield candidate.declaration.define(target)[-1], candidate  # columns come before their index
     except DocSessionError:
         return  # of a shape that no query has

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from docsession._query._functions import Descending
@@ -34,6 +35,7 @@ from docsession._sql._values import Shape
 _MOST_KEYS: Final = 3
 """Equalities that one index begins with: of more the first few find the documents as well."""
 
+NO_USES: Final[Mapping[OperandShape, int]] = MappingProxyType({})
 _BY_RANGE: Final[tuple[How, ...]] = ("in", "prefix", "range", "null")
 _IN_TEXTS: Final[tuple[How, ...]] = ("part", "regex")
 _LONGEST_EXACT: Final = 2000
@@ -56,8 +58,29 @@ class Candidate:
     needs: str | None = None
 
 
-def candidates(shape: QueryShape) -> list[Candidate]:
-    """Return the indexes that queries of a shape need, all of them; none where no index would serve them."""
+def equalities(shape: QueryShape) -> set[OperandShape]:
+    """Return what queries of a shape compare for equality."""
+    return _equalities(shape.where)
+
+
+def _equalities(conditions: Iterable[ConditionShape]) -> set[OperandShape]:
+    found: set[OperandShape] = set()
+    for each in conditions:
+        if isinstance(each, ValueCondition) and each.how == "equal":
+            found.add(each.of)
+        elif isinstance(each, Alternatives):
+            found.update(*map(_equalities, each.of))
+    return found
+
+
+def candidates(shape: QueryShape, uses: Mapping[OperandShape, int] = NO_USES) -> list[Candidate]:
+    """Return the indexes that queries of a shape need, all of them; none where no index would serve them.
+
+    Args:
+        shape: The shape.
+        uses: How many shapes compare what for equality: what most of them do comes first, so that one index serves
+            several.
+    """
     if shape.nearest is not None:
         return [_vectors(shape.nearest)]
     order = shape.order or () if shape.is_limited else ()
@@ -65,7 +88,7 @@ def candidates(shape: QueryShape) -> list[Candidate]:
         order = ()  # sorted by what is neither a text nor a number
     if not shape.where:
         return [_tree([], order)] if order and not shape.is_filtered else []
-    return _for_all_of(shape.where, order)
+    return _for_all_of(shape.where, order, uses)
 
 
 def is_served_by(wanted: Definition, others: Iterable[Definition]) -> bool:
@@ -88,13 +111,15 @@ def is_served_by(wanted: Definition, others: Iterable[Definition]) -> bool:
     return False
 
 
-def _for_all_of(conditions: Sequence[ConditionShape], order: Sequence[OrderShape]) -> list[Candidate]:
+def _for_all_of(
+    conditions: Sequence[ConditionShape], order: Sequence[OrderShape], uses: Mapping[OperandShape, int]
+) -> list[Candidate]:
     values = [each for each in conditions if isinstance(each, ValueCondition) and each.of != KeyShape("@id")]
     lists = [each for each in conditions if isinstance(each, ListCondition)]
     for search in conditions:
         if isinstance(search, SearchCondition):
             return [_full_text(search)]
-    equal = [each for each in values if each.how == "equal"]
+    equal = sorted((each for each in values if each.how == "equal"), key=lambda each: -uses.get(each.of, 0))
     if equal:
         return [_tree(equal, order, [each for each in values if each.how in _BY_RANGE])]
     if lists:
@@ -107,7 +132,7 @@ def _for_all_of(conditions: Sequence[ConditionShape], order: Sequence[OrderShape
             return [_trigram(each)]
     for alternatives in conditions:
         if isinstance(alternatives, Alternatives):
-            found = [_for_all_of(each, ()) for each in alternatives.of]
+            found = [_for_all_of(each, (), uses) for each in alternatives.of]
             return [one for each in found for one in each] if all(found) else []
     return []
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+import msgspec
 
 from docsession._documents._form import Form
 from docsession._query._clauses import Clauses
@@ -36,6 +38,7 @@ from docsession._query._vectors import Nearest
 from docsession._sql._values import Shape
 
 _BY_SHAPE: Final[dict[Shape | None, Holds]] = {Shape.TEXT: "text", Shape.NUMBER: "number"}
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _NOTHING: Final[tuple[ConditionShape, ...]] = ()
 
 
@@ -80,7 +83,7 @@ class _Describing:
             shapes, is_partly = self._of(each, negated=False)
             found += shapes
             is_filtered = is_filtered or is_partly
-        return tuple(dict.fromkeys(found)), is_filtered
+        return _in_one_order(found), is_filtered
 
     def order(self, orders: Sequence[tuple[Operand, bool]]) -> tuple[OrderShape, ...] | None:
         """Return what is sorted by; None where no index has such an order."""
@@ -120,7 +123,9 @@ class _Describing:
             return [each for shapes, _ in parts for each in shapes], any(is_partly for _, is_partly in parts)
         if not all(shapes for shapes, _ in parts):
             return _NOTHING, True
-        return [Alternatives(tuple(tuple(shapes) for shapes, _ in parts))], False
+        # Whichever comes first, it is the same question.
+        arms = {_in_one_order(shapes) for shapes, _ in parts}
+        return [Alternatives(tuple(sorted(arms, key=_encode)))], False
 
     def _leaf(self, condition: Predicate, *, negated: bool) -> ConditionShape | None:
         match condition:
@@ -183,6 +188,10 @@ class _Describing:
         if place.scope is not None or not place.path:
             return None
         return FieldShape(place.label, place.path, _holds(place.form))
+
+
+def _in_one_order(conditions: Iterable[ConditionShape]) -> tuple[ConditionShape, ...]:
+    return tuple(sorted(set(conditions), key=_encode))
 
 
 def _holds(form: Form) -> Holds:

@@ -265,6 +265,13 @@ def test_one_index_serves_several_queries(advice):
     assert (found.declaration, found.queries) == ("Index(lambda o: (o.status, o.freight))", 3)
 
 
+def test_one_index_serves_several_combinations(advice):
+    both, other_way_round = where(lambda o: (o.company == "x") & (o.status == "y")), where(status="x", company="y")
+    [found] = advice(both, other_way_round, where(status="x"))
+    assert (found.declaration, found.queries) == ("Index(lambda o: (o.status, o.company))", 3)
+    assert found.documents == 60
+
+
 @pytest.mark.parametrize(
     "index",
     [

@@ -224,3 +224,13 @@ async def test_keys_of_a_dict_are_a_part_of_it_whatever_they_are(make_store, row
         query = sql.SQL("SELECT shape::text FROM {}").format(sql.Identifier(database, "docsession_query_shapes"))
         [(text,)] = connection.execute(query).fetchall()
     assert json.loads(text)["where"][0]["of"]["path"] == ["a\"'\\ é"]
+
+
+async def test_a_forked_child_leaves_what_the_parent_has_counted_to_the_parent(make_store, kept):
+    store = make_store()
+    await save(store, Note("a", None, [], "notes/1"))
+    await ask(store, lambda q: q.where(title="a").all())
+    getattr(store, "wrapped", store).renew_lock()  # what the child does
+    await ask(store, lambda q: q.where(author="a").all())
+    await store.close()
+    assert list(kept()) == [("author equal",)]

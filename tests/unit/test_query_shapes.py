@@ -120,7 +120,7 @@ CONDITIONS = [
     (lambda o: meta("own") == "x", ["own equal text"]),
     (
         lambda o: (o.company == "x") & (o.paid | (given(o.freight) > 3)),
-        ["company:text equal text", [["paid:text equal text"], ["freight:number range number"]]],
+        [[["freight:number range number"], ["paid:text equal text"]], "company:text equal text"],
     ),
     (
         lambda o: not_((o.company != "x") | not_(o.paid)),
@@ -149,6 +149,12 @@ def test_what_an_index_serves_is_told(predicate, expected):
 )
 def test_of_what_none_serves_it_is_told_that_there_is_more(predicate):
     assert told(q.where(predicate)) == ["..."]
+
+
+def test_what_is_said_first_makes_no_difference():
+    one = q.where(lambda o: (o.company == "x") & (o.paid | contains(o.tags, "y")))
+    other = q.where(lambda o: (contains(o.tags, "y") | o.paid) & (o.company == "x"))
+    assert shape(one).digest == shape(other).digest
 
 
 def test_keywords_and_the_same_twice():
