@@ -49,6 +49,8 @@ class DocumentSessionMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
+        # Django would call one that is not a coroutine function in a thread of the request's own.
+        self.process_view = self._process_async if self._is_async else self._process
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -93,17 +95,6 @@ class DocumentSessionMiddleware:
                     await scope.aclose()
         return _summarised(summary, request, response)
 
-    def process_view(
-        self, request: HttpRequest, view: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]
-    ) -> HttpResponseBase | None:
-        """Find out which sessions are to be saved after *view*, and in which transactions."""
-        scope: Scope = getattr(request, _SCOPE)
-        if not is_left_alone(view):
-            scope.autosaves = frozenset(name for name, each in STORES.all_settings().items() if each.autosave)
-            if not iscoroutinefunction(view):
-                scope.begin_blocks(view)
-        return None
-
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Return the response for an error of docsession, None for any other."""
         return self._response_to(request, exception) if isinstance(exception, DocSessionError) else None
@@ -129,6 +120,18 @@ class DocumentSessionMiddleware:
             response[name] = value
         patch_vary_headers(response, ("Accept",))
         return response
+
+    def _process(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> None:
+        """Find out which sessions are to be saved after *view*, and begin the transactions of that."""
+        scope: Scope = getattr(request, _SCOPE)
+        if _plan(scope, view):
+            scope.begin_blocks(view)
+
+    async def _process_async(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> None:
+        """Do the same; transactions are begun in the thread in which the view will be called."""
+        scope: Scope = getattr(request, _SCOPE)
+        if _plan(scope, view):
+            await sync_to_async(scope.begin_blocks)(view)
 
     def _begin(self, request: HttpRequest) -> Scope:
         scope = Scope(is_threaded=not self._is_async)
@@ -170,6 +173,13 @@ class DocumentSessionMiddleware:
                 exception=error,
             )
         return response
+
+
+def _plan(scope: Scope, view: object) -> bool:
+    """Note which sessions are to be saved; return True where there may be transactions for that."""
+    if not is_left_alone(view):
+        scope.autosaves = frozenset(name for name, each in STORES.all_settings().items() if each.autosave)
+    return bool(scope.autosaves) and not iscoroutinefunction(view)
 
 
 @contextmanager

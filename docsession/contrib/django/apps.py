@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.checks import Tags, register
+from django.core.checks import register
 from django.core.signals import setting_changed
 from django.db.backends.signals import connection_created
 from django.utils.module_loading import autodiscover_modules
@@ -26,8 +26,8 @@ class DocSessionConfig(AppConfig):
     @override
     def ready(self) -> None:
         """Import the documents of all apps, and listen to Django."""
-        register(check_settings, Tags.database)
-        register(check_middleware, Tags.compatibility)
+        register(check_settings, self.label)
+        register(check_middleware, self.label)
         setting_changed.connect(on_setting_changed, dispatch_uid="docsession")
         connection_created.connect(on_connection_created, dispatch_uid="docsession")
         autodiscover_modules(DOCUMENTS)

@@ -177,6 +177,24 @@ class TestCancelling:
         asyncio.run(hang_up())
 
 
+class TestThreads:
+    """Django calls in a thread what is not a coroutine function."""
+
+    def test_an_async_request_needs_none(self, project):
+        """Neither the middleware nor what it does before the view."""
+        from asgiref.sync import iscoroutinefunction
+
+        from docsession.contrib.django import DocumentSessionMiddleware
+
+        async def answer(request):
+            """Stands for all that comes behind."""
+
+        for get_response in (answer, lambda request: None):
+            middleware = DocumentSessionMiddleware(get_response)
+            kinds = {iscoroutinefunction(each) for each in (middleware, middleware.process_view)}
+            assert kinds == {get_response is answer}
+
+
 class TestAutosave:
     """@autosave and AUTOSAVE."""
 
