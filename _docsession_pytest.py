@@ -207,7 +207,18 @@ def docsession_server(
 def docsession_database(
     docsession_server: PostgresServer, docsession_prepare: Callable[[DocumentDatabase], object] | None
 ) -> Iterator[DocumentDatabase]:
-    """The database that the tests of this process share, each alone; with pytest-xdist every worker has its own."""
+    """The database that the tests of this process take turns with; with pytest-xdist every worker has its own."""
+    from docsession.testing._fixtures import database_on
+
+    with database_on(docsession_server, docsession_prepare) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def docsession_seed_database(
+    docsession_server: PostgresServer, docsession_prepare: Callable[[DocumentDatabase], object] | None
+) -> Iterator[DocumentDatabase]:
+    """The database of the tests that are rolled back: what fixtures of scope "session" write to it stays."""
     from docsession.testing._fixtures import database_on
 
     with database_on(docsession_server, docsession_prepare) as database:

@@ -90,12 +90,19 @@ class Isolation:
 
 @contextmanager
 def isolation_of(request: pytest.FixtureRequest) -> Iterator[Isolation]:
-    """What isolates the test of *request*."""
+    """What isolates the test of *request*.
+
+    Tests that are rolled back have a database of their own kind: what they find there is to stay, and the others leave
+    nothing behind.
+    """
+    rolls_back = _isolation_named(request) == "rollback"
     has_its_own = "document_database" in request.fixturenames
-    name = "document_database" if has_its_own else "docsession_database"
-    isolation = Isolation(request.getfixturevalue(name), rolls_back=_isolation_named(request) == "rollback")
+    shared = "docsession_seed_database" if rolls_back else "docsession_database"
+    isolation = Isolation(
+        request.getfixturevalue("document_database" if has_its_own else shared), rolls_back=rolls_back
+    )
     yield isolation
-    if not has_its_own or isolation.rolls_back:
+    if rolls_back or not has_its_own:
         isolation.end()
 
 

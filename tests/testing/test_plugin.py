@@ -282,8 +282,8 @@ class TestRollback:
             pytestmark = pytest.mark.docsession(isolation="rollback")
 
             @pytest.fixture(scope="session")
-            def seeded(docsession_database):
-                with docsession_database.store() as store:
+            def seeded(docsession_seed_database):
+                with docsession_seed_database.store() as store:
                     save(store, "seed")
 
             @pytest.mark.parametrize("turn", range(2))
@@ -306,22 +306,44 @@ class TestRollback:
                         assert await session.query(Company).count() == 2
                 asyncio.run(use())
 
-            def test_nothing_was_committed(seeded, docsession_database):
-                with docsession_database.store() as store:
+            def test_nothing_was_committed(seeded, docsession_seed_database):
+                with docsession_seed_database.store() as store:
                     assert names(store) == ["seed"]
         """).assert_outcomes(passed=5)
+
+    def test_tests_of_both_kinds_do_not_see_each_other(self, suite):
+        suite("""
+            @pytest.fixture(scope="session")
+            def seeded(docsession_seed_database):
+                with docsession_seed_database.store() as store:
+                    save(store, "seed", "seed")
+
+            rolled_back = pytest.mark.docsession(isolation="rollback")
+
+            @rolled_back
+            def test_one(seeded, document_store):
+                assert save(document_store, "more") == ["companies/3-A"]
+
+            def test_two(seeded, document_store):
+                assert names(document_store) == []
+                assert save(document_store, "a") == ["companies/1-A"]
+
+            @rolled_back
+            def test_three(seeded, document_store):
+                assert names(document_store) == ["seed", "seed"]
+        """).assert_outcomes(passed=3)
 
     def test_relational_rows_beside_the_documents_go_too(self, suite):
         suite(
             """
             @pytest.mark.parametrize("turn", range(2))
-            def test_it(document_store, docsession_database, turn):
+            def test_it(document_store, turn):
                 with document_store.open_session() as session:
                     with session.advanced.transaction():
                         connection = session.advanced.connection
-                        count = f'SELECT count(*) FROM "{docsession_database.name}".stock'
+                        count = f'SELECT count(*) FROM "{document_store.database}".stock'
                         assert connection.execute(count).fetchone() == (0,)
-                        connection.execute(f'INSERT INTO "{docsession_database.name}".stock VALUES (1)')
+                        connection.execute(f'INSERT INTO "{document_store.database}".stock VALUES (1)')
                         session.store(Company("a"))
                         session.save_changes()
                 assert names(document_store) == ["a"]
