@@ -13,18 +13,27 @@ T = TypeVar("T")
 
 
 class JsonPage(BaseModel, Generic[T]):
-    """The body of `JsonDocuments(query, size=…)`: `response_model=JsonPage[Customer]`."""
+    """The body of `JsonDocuments(query, size=…)`: `response_model=JsonPage[Customer]`.
+
+    `total` is there with `envelope=True`, `includes` where the query has `include`.
+    """
 
     items: list[T]
     next: str | None
     previous: str | None
+    total: int | None = None
+    includes: dict[str, Any] | None = None
 
 
 class JsonEnvelope(BaseModel, Generic[T]):
-    """The body of `JsonDocuments(query, envelope=True)`: `response_model=JsonEnvelope[Customer]`."""
+    """The body of `JsonDocuments(query, envelope=True)`: `response_model=JsonEnvelope[Customer]`.
+
+    `includes` is there where the query has `include`.
+    """
 
     items: list[T]
     total: int
+    includes: dict[str, Any] | None = None
 
 
 _PROBLEM: Final[dict[str, Any]] = {

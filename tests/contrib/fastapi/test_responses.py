@@ -48,6 +48,8 @@ def client(make_documents, serve, write, beside):
         match form:
             case "page":
                 return JsonDocuments(query, size=2, after=after, before=before)
+            case "both":
+                return JsonDocuments(query.include("text"), size=2, envelope=True)
             case "envelope":
                 return JsonDocuments(session.query(query).take(2), envelope=True)
         return JsonDocuments(query, headers={"Cache-Control": "no-cache"})
@@ -144,6 +146,15 @@ class TestTheDocumentsOfAQuery:
 
         assert (answer.json()["total"], len(answer.json()["items"])) == (3, 2)
         assert (changed.status_code, changed.json()["total"]) == (200, 4)
+
+    def test_the_models_fit_them(self, client):
+        """Page and envelope, with and without what else may be in them."""
+        page, both = (client.get(f"/notes?form={form}").content for form in ("page", "both"))
+
+        assert JsonPage[Secret].model_validate_json(page).total is None
+        assert JsonPage[Secret].model_validate_json(both).total == 3
+        assert JsonPage[Secret].model_validate_json(both).includes == {}
+        assert len(JsonEnvelope[Secret].model_validate_json(client.get("/notes?form=envelope").content).items) == 2
 
     @pytest.mark.parametrize("given", [Note, "Notes", None])
     def test_a_query(self, given):
