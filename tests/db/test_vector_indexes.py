@@ -8,12 +8,17 @@ import pytest
 
 from docsession import (
     DocumentConventions,
+    FullText,
     Index,
     InvalidArgumentException,
+    Promoted,
     RavenException,
     VectorIndex,
+    desc,
     distance,
+    id_,
     nearest,
+    search,
 )
 from tests.conftest import STORES
 from tests.support.documents import save
@@ -181,6 +186,39 @@ async def test_documents_of_a_partial_index(opened):
         assert {each.kind for each in await query.all()} == {"b"}
         with pytest.raises(AssertionError):
             await claim(session.query(Picture).order_by(is_nearest(5)), "those")
+
+
+async def test_beside_other_columns(opened):
+    store = await opened(embedding_index(), Promoted(lambda p: p.kind), FullText(lambda p: p.name, stored=True))
+    if store is None:
+        return
+    async with store.open_session() as session:
+        query = session.query(Picture).where(lambda p: p.kind == "b").order_by(is_nearest(8, candidates=1000))
+        assert 't."kind"' in str(await query.sql())
+        assert await query.select(lambda p: p.kind).all() == ["b"] * 8
+        found = await query.where(lambda p: search(p.name, "picture")).order_by(lambda p: desc(p.kind)).all()
+        assert [each.id for each in found] == [each.id for each in await query.all()]
+        assert [(value.value, value.count) for value in (await query.facets(kind=lambda p: p.kind))["kind"]] == [
+            ("b", 8)
+        ]
+
+
+async def test_documents_without_a_class(make_store, has_vector):
+    if not has_vector:
+        return
+    indexes = {"Places": [VectorIndex(lambda p: p["at"]["vector"], dimensions=2)]}
+    store = make_store(conventions=DocumentConventions(indexes=indexes))
+    async with store.open_session() as session:
+        for number in range(3):
+            place = {"at": {"vector": [1, number]}, "@metadata": {"@collection": "Places"}}
+            await session.store(place, f"places/{number}")
+        await session.save_changes()
+    async with store.open_session() as session:
+        query = session.query(dict, "Places").order_by(lambda p: nearest(p["at"]["vector"], [0, 1], 2))
+        assert "at_vector_2_vector" in str(await query.sql())
+        assert await query.select(lambda p: id_(p)).all() == ["places/2", "places/1"]
+        words = session.query_collection("Places").vector_search("at.vector", [0, 1], number_of_candidates=1)
+        assert await words.select(lambda p: id_(p)).all() == ["places/2"]
 
 
 MISFITS = [5, "[1, 0, 0, 0]", {"a": 1}, [], [1], [1, 0, 0, 0, 0], [1, None, 0, 0], [1, "0", 0, 0], [1, True, 0, 0],
