@@ -198,9 +198,8 @@ async def test_beside_other_columns(opened):
         assert await query.select(lambda p: p.kind).all() == ["b"] * 8
         found = await query.where(lambda p: search(p.name, "picture")).order_by(lambda p: desc(p.kind)).all()
         assert [each.id for each in found] == [each.id for each in await query.all()]
-        assert [(value.value, value.count) for value in (await query.facets(kind=lambda p: p.kind))["kind"]] == [
-            ("b", 8)
-        ]
+        (facet,) = (await query.facets(kind=lambda p: p.kind))["kind"]
+        assert (facet.value, facet.count) == ("b", 8)
 
 
 async def test_documents_without_a_class(make_store, has_vector):
@@ -216,9 +215,9 @@ async def test_documents_without_a_class(make_store, has_vector):
     async with store.open_session() as session:
         query = session.query(dict, "Places").order_by(lambda p: nearest(p["at"]["vector"], [0, 1], 2))
         assert "at_vector_2_vector" in str(await query.sql())
-        assert await query.select(lambda p: id_(p)).all() == ["places/2", "places/1"]
+        assert await query.select(id_).all() == ["places/2", "places/1"]
         words = session.query_collection("Places").vector_search("at.vector", [0, 1], number_of_candidates=1)
-        assert await words.select(lambda p: id_(p)).all() == ["places/2"]
+        assert await words.select(id_).all() == ["places/2"]
 
 
 MISFITS = [5, "[1, 0, 0, 0]", {"a": 1}, [], [1], [1, 0, 0, 0, 0], [1, None, 0, 0], [1, "0", 0, 0], [1, True, 0, 0],
