@@ -103,7 +103,8 @@ class MaintenanceCore:
         try:
             yield IndexBuilder(executor, database, self._mappings)
         finally:
-            await executor.close()
+            if executor is not self._executor:  # as where a test lends one
+                await executor.close()
 
     async def next_identity(self, identity: str, name: str | None) -> int:
         """Take the next number of an identity."""

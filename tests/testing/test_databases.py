@@ -158,6 +158,18 @@ class TestDatabase:
             database.upgrade(settings)
             assert save(store, "a") == ["orders/33-A"]
 
+    def test_indexes_are_made_and_dropped_and_the_store_goes_on(self, server):
+        database = server.make_database()
+        with database.store() as store:
+            save(store, "a")
+            indexes = {Order: [docsession.Index(lambda o: o.name, name="by_name")]}
+            with database.store(conventions=docsession.DocumentConventions(indexes=indexes)) as other:
+                assert other.maintenance.create_indexes(Order) == ["by_name"]
+                assert len(save(other, "b")) == 1
+            assert store.maintenance.drop_undeclared_indexes(Order) == ["by_name"]
+            assert len(save(store, "c")) == 1
+        database.drop()
+
     def test_a_named_one_and_its_end(self, server):
         database = server.make_database("test of a name; --")
         assert database.name == "test of a name; --"
