@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from docsession._documents._form import Form
 from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentTypeException
 from docsession._query._compilation import Compilation, Scope
-from docsession._query._kinds import CASTS, bare, binder, shape_of_form
+from docsession._query._kinds import CASTS, bare, binder, shape_of_form, shape_of_value
 from docsession._sql._values import Path, Shape, json_at, text_at
 
 NUMBERS: Final[Form] = Scalar(float)
@@ -41,6 +42,18 @@ class Operand:
     def sql(self, to: Compilation, shape: Shape) -> str:
         """Return its SQL as a value of *shape*; called once for each `walk`."""
         raise NotImplementedError
+
+    def components(self) -> Iterator[Operand]:
+        """Yield what it is computed from."""
+        yield self
+
+    def shape_against(self, value: object) -> Shape:
+        """Return what it and a value are compared as.
+
+        Raises:
+            InvalidArgumentTypeException: They are never equal.
+        """
+        return shape_of_value(self.form, value, self.label)
 
 
 class Place(Operand):
@@ -111,6 +124,15 @@ class Column(Operand):
         sql = to.column(self._sql)
         return f'(lower({sql}) COLLATE "C")' if shape is Shape.FOLDED else sql
 
+    @override
+    def shape_against(self, value: object) -> Shape:
+        shape = super().shape_against(value)
+        if self.shape is Shape.INSTANT and shape is not Shape.INSTANT:
+            raise InvalidArgumentTypeException(
+                f"{self.label} is a moment: compare it with a datetime that has an offset, not with {value!r:.60}"
+            )
+        return shape
+
 
 class Length(Operand):
     """How many items a list has, or characters a text."""
@@ -175,6 +197,12 @@ class Arithmetic(Operand):
     def sql(self, to: Compilation, shape: Shape) -> str:
         left, right = (self._side(to, side) for side in (self._left, self._right))
         return f"({left} / nullif({right}, 0))" if self._operator == "/" else f"({left} {self._operator} {right})"
+
+    @override
+    def components(self) -> Iterator[Operand]:
+        for side in (self._left, self._right):
+            if isinstance(side, Operand):
+                yield from side.components()
 
     @staticmethod
     def _side(to: Compilation, side: Any) -> str:

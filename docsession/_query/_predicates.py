@@ -31,7 +31,6 @@ from docsession._query._kinds import (
     is_datetime,
     is_ordered,
     shape_of_form,
-    shape_of_value,
 )
 from docsession._query._operands import Operand, Place
 from docsession._sql._values import Path, Shape
@@ -218,7 +217,7 @@ class Compare(Predicate):
         self._operator = operator
         self._operand = operand
         self._value = value
-        self._shape = shape or shape_of_value(operand.form, value, operand.label)
+        self._shape = shape or operand.shape_against(value)
         if operator not in _EQUALITY and (self._shape is Shape.JSON or not is_ordered(operand.form, value)):
             raise InvalidArgumentTypeException(
                 f"{operand.label} holds {operand.form.label}, which has no order in JSON; only == and != compare it"
@@ -371,7 +370,7 @@ class In(Predicate):
             if value is None:
                 self._has_null = True
                 continue
-            lists.setdefault(shape or shape_of_value(operand.form, value, operand.label), []).append(value)
+            lists.setdefault(shape or operand.shape_against(value), []).append(value)
         self._lists = lists
 
     @override

@@ -18,13 +18,14 @@ from docsession._documents._values import read_json
 from docsession._errors import DocumentMismatchException, InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import Row
 from docsession._query._compilation import Compilation
-from docsession._query._kinds import bare, is_datetime, shape_of_form
-from docsession._query._operands import COUNTS, DECIMALS, NUMBERS, Column, Operand, Place
+from docsession._query._kinds import bare, is_datetime, is_ordered, shape_of_form
+from docsession._query._operands import COUNTS, DECIMALS, NUMBERS, Arithmetic, Column, Operand, Place
 from docsession._query._predicates import Predicate
 from docsession._query._recorder import Recorded, form_of, operand_of, record
 from docsession._sql._values import Shape
 
 _BOOLS: Final[Form] = Scalar(bool)
+_LOCAL_DATETIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?$"
 
 
 class Aggregate(Operand):
@@ -55,7 +56,7 @@ class Aggregate(Operand):
             shape = Shape.INSTANT if is_datetime(form) else shape_of_form(form)
             if form.untyped:
                 shape = Shape.NUMBER
-            if shape is None or shape is Shape.JSON or form.kinds == {"bool"}:
+            if shape is None or shape is Shape.JSON or not is_ordered(form, None):
                 raise InvalidArgumentTypeException(f"{self.label}: {of.label} holds {form.label}, which has no order")
             self._shape = shape
             self.form = Maybe(form)
@@ -70,8 +71,20 @@ class Aggregate(Operand):
     def sql(self, to: Compilation, shape: Shape) -> str:
         if self._of is None:
             return "count(*)"
+        if self._shape is Shape.INSTANT and isinstance(self._of, Place):
+            return self._datetime_sql(to, self._of, shape)
         value = self._of.sql(to, self._shape)
         return f"coalesce(sum({value}), 0)" if self._function == "sum" else f"{self._function}({value})"
+
+    def _datetime_sql(self, to: Compilation, of: Place, shape: Shape) -> str:
+        """Return the SQL of datetimes: as a moment, as the text of those without an offset, else as either, in JSON."""
+        moment = of.sql(to, Shape.INSTANT)
+        text = of.sql(to, Shape.TEXT)
+        moments = f"{self._function}({moment})"
+        texts = f"{self._function}({text}) FILTER (WHERE {moment} IS NULL AND {text} ~ '{_LOCAL_DATETIME}')"
+        if shape is Shape.INSTANT:
+            return moments
+        return texts if shape is Shape.TEXT else f"coalesce(to_jsonb({moments}), to_jsonb({texts}))"
 
 
 class Truth(Operand):
@@ -115,6 +128,8 @@ class Selected:
         """
         operand = self.operand
         if isinstance(operand, Aggregate):
+            return f"to_jsonb({operand.sql(to, Shape.NUMBER)})"
+        if groups and isinstance(operand, Arithmetic) and is_of_groups(operand, groups):
             return f"to_jsonb({operand.sql(to, Shape.NUMBER)})"
         if groups:
             if isinstance(operand, Place) and any(each.is_same(operand) for each in groups):
@@ -206,6 +221,14 @@ def project(
     if isinstance(made, tuple):
         return Projection([_selected("", value) for value in made], tuple)
     return Projection([_selected("", made)], lambda values: values[0])
+
+
+def is_of_groups(operand: Operand, groups: Sequence[Place]) -> bool:
+    """Return True for what has one value in each group."""
+    return all(
+        isinstance(each, Aggregate) or (isinstance(each, Place) and any(group.is_same(each) for group in groups))
+        for each in operand.components()
+    )
 
 
 def group_sql(place: Place, to: Compilation) -> str:

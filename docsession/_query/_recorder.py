@@ -301,6 +301,8 @@ def below(operand: Operand, name: str) -> Place:
         raise InvalidArgumentException(
             f"{operand.label} is a list; any_({operand.label}, lambda item: item.{name} == …) looks into its items"
         )
+    if isinstance(form, Dict):
+        raise InvalidArgumentException(f"{operand.label} is a dict: write {operand.label}[{name!r}] for a key of it")
     raise InvalidArgumentException(
         f"{operand.label} holds {form.label}, which has no field {name!r}; for texts there are starts_with, ends_with, "
         "contains, matches and len_"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from docsession._errors import InvalidArgumentException
 from docsession._query._compilation import Compilation
-from docsession._query._kinds import shapes_to_sort
-from docsession._query._operands import Column, Operand, Place
+from docsession._query._kinds import is_datetime, shapes_to_sort
+from docsession._query._operands import Arithmetic, Column, Operand, Place
 from docsession._query._paging import Key
-from docsession._query._projection import Aggregate, group_sql
+from docsession._query._projection import Aggregate, group_sql, is_of_groups
 from docsession._query._query import Specification
 from docsession._sql._values import Shape
 
@@ -39,8 +39,11 @@ def _order(to: Compilation, asked: Specification, operand: Operand) -> list[str]
     if isinstance(operand, Column):
         return [operand.sql(to, operand.shape)]
     if isinstance(operand, Aggregate):
-        return [operand.sql(to, Shape.NUMBER)]
+        shapes = shapes_to_sort(operand.form) if is_datetime(operand.form) else (Shape.NUMBER,)
+        return [operand.sql(to, shape) for shape in shapes]
     if asked.groups:
+        if isinstance(operand, Arithmetic) and is_of_groups(operand, asked.groups):
+            return [operand.sql(to, Shape.NUMBER)]
         if isinstance(operand, Place) and any(each.is_same(operand) for each in asked.groups):
             return [group_sql(operand, to)]
         raise InvalidArgumentException(

@@ -26,6 +26,7 @@ from docsession import (
     in_,
     len_,
     matches,
+    meta,
     not_,
     starts_with,
     value,
@@ -300,6 +301,9 @@ REFUSED = [
     (lambda o: abs(o.freight) == 1, "query_sql"),
     (lambda o: round(o.freight) == 1, "query_sql"),
     (lambda o: o.paid ^ (o.company == "x"), "query_sql"),
+    (lambda o: o.attributes.colour == "x", r"attributes\['colour'\]"),
+    (lambda o: meta("@last-modified") > dt.datetime.fromisoformat("2026-01-01T00:00:00"), "offset"),
+    (lambda o: in_(meta("@last-modified"), [dt.datetime.fromisoformat("2026-01-01T00:00:00")]), "offset"),
 ]
 
 

@@ -43,6 +43,13 @@ class Short:
 
 
 @dataclass
+class Lap:
+    took: dt.timedelta
+    photo: bytes
+    id: str | None = None
+
+
+@dataclass
 class Sold:
     sold: bool
     id: str
@@ -219,6 +226,43 @@ class TestGroups:
         )
         assert await asked(store, ask) == ["DE", None]
 
+    async def test_numbers_computed_of_groups(self, store):
+        mean = lambda s: sum_(s.items) / count()
+        ask = lambda q: (
+            q.group_by(lambda s: s.country)
+            .having(lambda s: mean(s) > 0)
+            .order_by(lambda s: desc(mean(s)))
+            .select(lambda s: (s.country, mean(s)))
+            .all()
+        )
+        assert await asked(store, ask) == [("DE", 4.0), ("FR", 4.0), (None, 2.0)]
+
+    async def test_the_first_and_last_of_datetimes_without_an_offset(self, store, rows):
+        await save(store, *(sale(i) for i in range(3)))
+        for i, at in enumerate(("2026-01-02T03:04:05", "2026-01-01T00:00:00.5", "soon")):
+            rows.write("sales", f"sales/0{i}", {"country": "XX", "amount": 1, "items": 1, "at": at})
+        first, last = (dt.datetime.fromisoformat(each) for each in ("2026-01-01T00:00:00.500", "2026-01-02T03:04:05"))
+        async with store.open_session() as session:
+            query = session.query(Sale)
+            assert (await query.min_(lambda s: s.at), await query.max_(lambda s: s.at)) == (first, last)
+            groups = query.group_by(lambda s: s.country).order_by(lambda s: desc(max_(s.at)))
+            for bound, found in ((first, [("XX", first)]), (last, [])):
+                later = groups.having(lambda s, bound=bound: max_(s.at) > bound)
+                assert await later.select(lambda s: (s.country, min_(s.at))).all() == found
+
+    async def test_aggregates_where_there_are_no_groups_are_refused(self, store):
+        await save(store, sale(0))
+        async with store.open_session() as session:
+            query = session.query(Sale)
+            for wrong in (
+                query.where(lambda s: count() > 1),
+                query.order_by(lambda s: sum_(s.items)),
+                query.select(lambda s: (s.country, count())),
+                query.group_by(lambda s: s.country).having(lambda s: s.items > 1).select(lambda s: s.country),
+            ):
+                with pytest.raises(InvalidArgumentException, match="group_by"):
+                    await wrong.all()
+
     async def test_several_keys_and_a_page_of_groups(self, store):
         ask = lambda q: (
             q.where(lambda s: s.items < 6)
@@ -284,6 +328,9 @@ class TestAggregates:
                 await session.query(Sale).sum_(lambda s: s.country)
             with pytest.raises(InvalidArgumentException, match="no order"):
                 await session.query(Sale).max_(lambda s: s.tags)
+            for field in ("took", "photo"):
+                with pytest.raises(InvalidArgumentException, match="no order"):
+                    await session.query(Lap).max_(lambda lap, field=field: getattr(lap, field))
             with pytest.raises(InvalidOperationException, match="take"):
                 await session.query(Sale).take(3).sum_(lambda s: s.items)
 
