@@ -14,9 +14,8 @@ class Stock(models.Model):
     quantity: models.IntegerField[int, int] = models.IntegerField()
 
     class Meta:
-        """The table, which is named as in the other shops."""
+        """The table, called as Django calls it; the other shops have one of their own, perhaps on the same server."""
 
-        db_table = "stock"
         constraints = (models.CheckConstraint(condition=Q(quantity__gte=0), name="stock_is_not_negative"),)
 
     @override

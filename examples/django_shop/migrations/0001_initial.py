@@ -15,7 +15,6 @@ class Migration(migrations.Migration):
                 ("quantity", models.IntegerField()),
             ],
             options={
-                "db_table": "stock",
                 "constraints": [
                     models.CheckConstraint(condition=models.Q(quantity__gte=0), name="stock_is_not_negative")
                 ],

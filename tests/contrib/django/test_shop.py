@@ -2,7 +2,18 @@
 
 import re
 
+import psycopg
+import pytest
+
 from tests.contrib.shop_contract import ShopContract, created, customer_path, word
+
+
+@pytest.fixture(scope="class")
+def own_postgres_database(own_postgres_database):
+    """The other shops may have been started there before, which have a table of that name."""
+    with psycopg.connect(own_postgres_database) as connection:
+        connection.execute("CREATE TABLE stock (product text PRIMARY KEY, quantity int)")
+    return own_postgres_database
 
 
 class TestTheShop(ShopContract):
