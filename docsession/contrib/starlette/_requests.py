@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Protocol
@@ -44,13 +45,12 @@ class Documents(Protocol):
 class RequestSession:
     """The session of one request or WebSocket, and what becomes of it."""
 
-    __slots__ = ("_connection", "_documents", "_ended", "_failed", "_session", "refused")
+    __slots__ = ("_connection", "_documents", "_ended", "_session", "refused")
 
     def __init__(self, documents: Documents, connection: HTTPConnection) -> None:
         self._documents = documents
         self._connection = connection
         self._session: AsyncDocumentSession | None = None
-        self._failed = False
         self._ended = False
         self.refused: Exception | None = None
 
@@ -76,13 +76,8 @@ class RequestSession:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[AsyncDocumentSession]:
-        """Give it to a view; an error that leaves the view is seen here, whatever is made of it afterwards."""
-        session = self.get()
-        try:
-            yield session
-        except BaseException:
-            self._failed = True
-            raise
+        """Give it to a view, which may catch what its block raises, and go on with it."""
+        yield self.get()
 
     def refuse_unsaved(self, what: str) -> None:
         """Refuse a response that would be read before what it is about is saved.
@@ -99,7 +94,9 @@ class RequestSession:
     @property
     def _saves(self) -> bool:
         session = self._session
-        return self._documents.autosave and not self._failed and session is not None and not is_closed(session)
+        # While an error is handled, the response is what a handler has made of it: the view has not returned normally.
+        failed = sys.exception() is not None
+        return self._documents.autosave and not failed and session is not None and not is_closed(session)
 
     async def end(self, status: int) -> None:
         """Save, where that was asked for and the view went well, and close: the response is about to start."""

@@ -41,6 +41,15 @@ def client(postgres_url, database):
             await session.store(Note("never"), "notes/1")
             raise ZeroDivisionError
 
+    async def replace(request):
+        try:
+            async with documents.session(request) as session:
+                found = await session.load("notes/none", Note)
+                found.text = "there is none"
+        except AttributeError:
+            await session.store(Note("in its place"), "notes/2")
+        return JSONResponse({})
+
     async def absorbed(request, error):
         return JSONResponse({})
 
@@ -48,6 +57,7 @@ def client(postgres_url, database):
         routes=[
             Route("/notes", notes, methods=["GET", "POST"]),
             Route("/fail", fail),
+            Route("/replace", replace),
             Route("/{key:path}", note, methods=["GET", "PUT"]),
         ],
         lifespan=documents.lifespan,
@@ -70,6 +80,12 @@ def test_an_error_that_leaves_the_block_saves_nothing(client):
     """Also where a handler makes something good of it."""
     assert client.get("/fail").status_code == 200
     assert client.get("/notes").json() == []
+
+
+def test_an_error_that_the_view_has_caught_is_none(client):
+    """It has returned normally, so what it has done then is saved."""
+    assert client.get("/replace").status_code == 200
+    assert client.get("/notes").json() == [{"id": "notes/2", "text": "in its place"}]
 
 
 def test_conditions(client):
