@@ -96,7 +96,12 @@ class Shared:
         self._directory: Path | None = None
         if settings.backend == "testcontainers":
             # Here, and not in the first worker that needs one: its end would take the container away from the others.
-            self._server = settings.start({})
+            from docsession import DocSessionError
+
+            try:
+                self._server = settings.start({})
+            except DocSessionError as error:
+                raise pytest.UsageError(str(error)) from error
         elif settings.backend == "embedded" and settings.directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="docsession-tests-"))
 

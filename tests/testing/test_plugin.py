@@ -490,6 +490,14 @@ class TestProcesses:
         done = in_a_process_of_its_own(pytester, options=["-n1"])
         assert done.returncode == 0, done.stdout
 
+    def test_a_container_that_cannot_be_started_for_workers_is_said_in_one_line(self, pytester, monkeypatch):
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nobody.sock")
+        pytester.makepyfile("def test_it(document_store): pass")
+        done = in_a_process_of_its_own(pytester, options=["-n1", "--docsession-backend=testcontainers"])
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert "ERROR: PostgreSQL cannot be run in a container" in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+
     def test_the_package_is_not_compiled_anew_by_pytest(self, pytester):
         """As pytest does with all modules of a distribution that has a plugin."""
         installed = pytester.mkdir("installed") / "docsession_as_installed-1.dist-info"
