@@ -275,6 +275,48 @@ class TestAsyncStores:
                 assert asyncio.run_coroutine_threadsafe(used, portal).result(10) == 1
         """).assert_outcomes(passed=2)
 
+    def test_an_application_of_fastapi(self, suite):
+        """Its loop is that of the test client's thread, and is gone when the fixture closes the store."""
+        suite("""
+            from fastapi import FastAPI
+            from fastapi.testclient import TestClient
+
+            from docsession.contrib.fastapi import DocSession, Session
+            from docsession.testing import assert_requests
+
+            documents = DocSession(docsession.AsyncDocumentStore)
+            app = FastAPI(lifespan=documents.lifespan)
+            documents.install(app)
+
+            @app.post("/companies")
+            async def add(session: Session):
+                await session.store(company := Company("a"))
+                await session.save_changes()
+                return company.Id
+
+            @app.get("/companies")
+            async def listed(session: Session):
+                return [company.name for company in await session.query(Company).all()]
+
+            @pytest.fixture
+            def client(async_document_store):
+                with documents.override(async_document_store), TestClient(app) as client:
+                    yield client
+
+            @pytest.mark.parametrize("turn", range(2))
+            def test_it(client, document_store, turn):
+                assert client.post("/companies").json() == "companies/1-A"
+                with assert_requests(1):
+                    assert client.get("/companies").json() == ["a"]
+                assert names(document_store) == ["a"]
+
+            @pytest.mark.docsession(isolation="rollback")
+            @pytest.mark.parametrize("turn", range(2))
+            def test_rolled_back(client, turn):
+                client.post("/companies")
+                assert client.get("/companies").json() == ["a"]
+        """).assert_outcomes(passed=4)
+
 
 class TestRollback:
     def test_seeded_documents_stay_and_the_tests_own_go(self, suite):
