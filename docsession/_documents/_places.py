@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -111,14 +111,21 @@ def path_of(trail: Trail) -> Path:
 
 def pointer_of(trail: Trail) -> str:
     """Return a trail as a JSON pointer (RFC 6901), as `@types` names places."""
-    pointer = ""
+    found = ""
     while trail is not None:
         trail, step = trail
-        text = str(step)
-        if "~" in text or "/" in text:
-            text = text.replace("~", "~0").replace("/", "~1")
-        pointer = f"/{text}{pointer}"
-    return pointer
+        found = f"/{_escaped(step)}{found}"
+    return found
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return a path likewise."""
+    return "".join([f"/{_escaped(step)}" for step in path])
+
+
+def _escaped(step: str | int) -> str:
+    text = str(step)
+    return text.replace("~", "~0").replace("/", "~1") if "~" in text or "/" in text else text
 
 
 def show(path: Path) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from docsession._documents._metadata import TYPES
+from docsession._documents._places import pointer
 from docsession._query._compilation import Compilation
 from docsession._query._patches import PatchOperation
 from docsession._query._statements import COLUMNS
+from docsession._sql._values import literal
 
 
 def deletion(table: str, where: str, *, returning: bool) -> str:
@@ -36,9 +39,27 @@ def patching(
         row = [f"CASE WHEN t.id = ANY({asked_for}) THEN {column} END" for column in row]
     return (
         f"WITH {', '.join(steps)} UPDATE {table} AS t SET data = p.d{count}, "
+        f"metadata = {_without_types(operations)}, "
         f"version = greatest(t.version + {step}, {version}), last_modified = {moment} "
         f"FROM p{count} AS p WHERE t.id = p.id RETURNING t.id, {', '.join(row)}"
     )
+
+
+def _without_types(operations: Sequence[PatchOperation]) -> str:
+    """Return the metadata as SQL, without the types of values in untyped places that are no longer those of before."""
+    gone = {pointer(path) for operation in operations for path in operation.replaced}
+    if not gone:
+        return "t.metadata"
+    left = " AND ".join(
+        f"e.key <> {literal(each)} AND NOT starts_with(e.key, {literal(f'{each}/')})" for each in sorted(gone)
+    )
+    types = f"t.metadata -> {literal(TYPES)}"
+    kept = (
+        f"SELECT jsonb_build_object({literal(TYPES)}, jsonb_object_agg(e.key, e.value)) FROM jsonb_each({types}) AS e "
+        f"WHERE {left} HAVING count(*) > 0"
+    )
+    now = f"nullif((t.metadata - {literal(TYPES)}) || coalesce(({kept}), '{{}}'), '{{}}')"
+    return f"CASE WHEN jsonb_typeof({types}) = 'object' THEN {now} ELSE t.metadata END"
 
 
 def _locked(table: str, where: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 from docsession._documents._containers import Dict, Items, Maybe, Tuple
 from docsession._documents._form import Form
 from docsession._documents._objects import ObjectForm
-from docsession._documents._places import MisfitError, RefusedError
+from docsession._documents._places import MisfitError, Recorded, RefusedError
 from docsession._documents._scalars import EnumForm, Scalar
 from docsession._documents._unions import Union
 from docsession._documents._untyped import LOOSE
@@ -210,21 +210,39 @@ def _wire(form: Form, value: object) -> object:
 
 
 def check_fits(form: Form, value: object, label: str) -> None:
-    """Refuse a value that could not be read from a place again.
+    """Refuse a value that could not be read from a place again, as what it is.
 
     Raises:
-        InvalidArgumentTypeException: It is of another type than the place declares.
+        InvalidArgumentTypeException: It is of another type than the place declares, or of a type that a document has to
+            record where nothing is declared.
         UnsupportedValueException: It cannot be stored.
     """
+    wire: object = None
     if value is not None:
         shape_of_value(form, value, label)
+        wire = _wire(form, value)
+    special = set(_recorded_types(form, value).values())
+    if special:
+        raise InvalidArgumentTypeException(
+            f"{label} declares no type, and the server records none: {', '.join(sorted(special))} in "
+            f"{value!r:.60} would be read as text or a list. Write it so, declare a type, or change the document in a "
+            "session"
+        )
     try:
-        form.decode(None if value is None else read_json(write_json(_wire(form, value))), None)
+        form.decode(None if wire is None else read_json(write_json(wire)), None)
     except MisfitError as error:
         raise InvalidArgumentTypeException(
             f"{label} holds {form.label}, so {value!r:.60} could not be read from it again: "
             f"{error.expected} is expected, and {error.found} found"
         ) from error
+
+
+def _recorded_types(form: Form, value: object) -> Mapping[str, str]:
+    """Return the types that a document records of a value, beside it, by their places."""
+    records = Recorded()
+    if form.accepts(value):
+        form.encode(value, None, records)
+    return records
 
 
 def _text(form: Form, value: object) -> str:

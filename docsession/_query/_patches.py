@@ -30,6 +30,11 @@ class PatchOperation(ABC):
     def walk(self, key: list[object], values: list[Any]) -> None:
         """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
 
+    @property
+    def replaced(self) -> tuple[Path, ...]:
+        """The places that hold other values afterwards, or that hold values of another type than the document says."""
+        return (_up_to_positions_from_the_end(self.place.path),)
+
     @abstractmethod
     def sql(self, to: Compilation, document: str) -> str:
         """Return the document after the change as SQL, *document* being that before."""
@@ -76,6 +81,11 @@ class Increment(PatchOperation):
             )
         self._by = by
 
+    @property
+    @override
+    def replaced(self) -> tuple[Path, ...]:
+        return ()
+
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
         key.append("increment")
@@ -105,6 +115,11 @@ class Append(PatchOperation):
         self._value = value
         check_fits(self._item, _plain(value, "append"), f"an item of {place.label}")
 
+    @property
+    @override
+    def replaced(self) -> tuple[Path, ...]:
+        return ()
+
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
         key.append("append")
@@ -127,6 +142,13 @@ class Remove(PatchOperation):
     """The field is removed."""
 
     __slots__ = ()
+
+    @property
+    @override
+    def replaced(self) -> tuple[Path, ...]:
+        path = self.place.path
+        # What follows an item of a list moves.
+        return (_up_to_positions_from_the_end(path[:-1] if isinstance(path[-1], int) else path),)
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -154,6 +176,11 @@ class Rename(PatchOperation):
     def target(self) -> Path:
         """Where the field is afterwards."""
         return (*self.place.path[:-1], self._name)
+
+    @property
+    @override
+    def replaced(self) -> tuple[Path, ...]:
+        return tuple(map(_up_to_positions_from_the_end, (self.place.path, self.target)))
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:
@@ -236,6 +263,14 @@ def _where_it_fits(document: str, path: Path, changed: str) -> str:
     if isinstance(path[-1], int):
         places.append(f"{json_at(document, path)} IS NOT NULL")
     return f"CASE WHEN {' AND '.join(places)} THEN {changed} ELSE {document} END" if places else changed
+
+
+def _up_to_positions_from_the_end(path: Path) -> Path:
+    """Return a path up to where it is known without the document."""
+    for length, step in enumerate(path):
+        if isinstance(step, int) and step < 0:
+            return path[:length]
+    return path
 
 
 def _plain(value: object, function: str) -> object:

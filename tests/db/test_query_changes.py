@@ -1,5 +1,6 @@
 """Set-based operations: what a query finds is deleted or patched on the server."""
 
+import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -35,6 +36,13 @@ class Job:
     legacy: str | None = None
     extra: dict[str, int] = field(default_factory=dict)
     loose: dict[str, Any] = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass
+class Loose:
+    held: dict
+    other: Any = None
     id: str | None = None
 
 
@@ -115,6 +123,36 @@ class TestPatch:
         data = rows.data("jobs", "jobs/00")
         assert data["status"] == "open"
         assert "state" not in data
+
+    async def test_types_of_values_that_are_replaced_are_forgotten(self, store):
+        moment = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+        held = {"at": moment, "as": moment, "a/b": moment, "list": [moment, {"at": moment}], "inner": {"at": moment}}
+        await save(store, (Loose(dict(held), moment), "loose/1"))
+        async with store.open_session() as session:
+            loose = await session.load("loose/1", Loose)
+            query = session.query(Loose)
+            await query.patch(
+                lambda each: [
+                    set_(each.held["at"], "text"),
+                    set_(each.held["a/b"], 5),
+                    set_(each.held["list"][1], {"at": "text"}),
+                    remove(each.held["inner"]),
+                ]
+            )
+            expected = {"at": "text", "as": moment, "a/b": 5, "list": [moment, {"at": "text"}]}
+            assert (loose.held, loose.other) == (expected, moment)
+            await query.patch(lambda each: [rename(each.held["as"], "at"), remove(each.held["list"][0])])
+            assert loose.held == {"at": "2026-01-02T00:00:00Z", "a/b": 5, "list": [{"at": "text"}]}
+            await query.patch(lambda each: [set_(each.other, None), set_(each.held, {})])
+        async with store.open_session() as session:
+            assert (await session.load("loose/1", Loose)) == Loose({}, None, "loose/1")
+
+    @pytest.mark.parametrize("value", [dt.date(2026, 1, 2), Decimal(1), {1, 2}, {"at": [dt.date(2026, 1, 2)]}])
+    async def test_a_type_that_the_document_would_have_to_record_is_refused(self, store, value):
+        await save(store, Loose({}))
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException, match="declares no type"):
+                await session.query(Loose).patch(lambda each: set_(each.held["at"], value))
 
     async def test_what_does_not_fit_stays(self, store, rows):
         await save(store, *jobs(1))
