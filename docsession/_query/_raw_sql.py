@@ -16,7 +16,7 @@ from docsession._documents._values import write_json
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import JSONB_VERSION, Statement, TextArray, Timestamp
 
-_PLACEHOLDER: Final = re.compile(r"%(?:%|\(([^)]*)\)s|(.))", re.DOTALL)
+_PLACEHOLDER: Final = re.compile(r"\{table\}|%(?:%|\(([^)]*)\)s|(.))", re.DOTALL)
 _TABLE: Final = "{table}"
 _COLUMNS: Final = ("id", "data", "metadata", "version", "last_modified")
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -90,6 +90,8 @@ class RawQuery:
 
         def place(match: re.Match[str]) -> str:
             name = match[1]
+            if match[0] == _TABLE:
+                return table
             if match[0] == "%%":
                 return "%"
             if name is None:
@@ -102,7 +104,7 @@ class RawQuery:
                 places[name] = _bind(name, values[name], params)
             return places[name]
 
-        text = _PLACEHOLDER.sub(place, given.strip().rstrip(";").replace(_TABLE, table))
+        text = _PLACEHOLDER.sub(place, given.strip().rstrip(";"))
         unused = values.keys() - places.keys()
         if unused:
             raise InvalidArgumentException(f"the SQL has no %({min(unused)})s for the value {min(unused)!r}")

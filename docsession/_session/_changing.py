@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from docsession._documents._mapping import DocumentMapping
-from docsession._errors import InvalidOperationException, UnknownOutcomeException
+from docsession._errors import (
+    IndexedValueTooLongException,
+    InvalidOperationException,
+    UniqueConstraintViolation,
+    UnknownOutcomeException,
+)
 from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
 from docsession._query._query import Specification, but
@@ -17,6 +22,7 @@ from docsession._session._context import SessionContext
 from docsession._session._journal import Entry, undo_write
 from docsession._session._loading import Loader
 from docsession._session._planning import current_moment
+from docsession._session._refused_by_index import explain_refused_patch
 from docsession._session._tracked import Tracked
 from docsession._sql._tables import TableStatements
 
@@ -47,7 +53,7 @@ class Changing:
         if found is None:
             return []
         table, mapping = found
-        rows = await self._send(self._asking.compiler(table, mapping).delete(asked, returning=returning))
+        rows = await self._send(table, self._asking.compiler(table, mapping).delete(asked, returning=returning))
         known = self._context.map
         for key, *_ in rows:
             tracked = known.by_id.get(key)
@@ -67,7 +73,7 @@ class Changing:
             return []
         table, mapping = found
         operations = operations_of(asked.root, function, mapping.codec.id_key)
-        rows = await self._send(self._statement(asked, table, mapping, operations, returning=returning))
+        rows = await self._send(table, self._statement(asked, table, mapping, operations, returning=returning))
         known = self._context.map
         for key, *row in rows:
             known.included.pop(key, None)
@@ -128,7 +134,7 @@ class Changing:
             )
         return found
 
-    async def _send(self, statement: Statement) -> Rows:
+    async def _send(self, table: TableStatements, statement: Statement) -> Rows:
         context = self._context
         context.requests.count(context.operation)
         try:
@@ -138,6 +144,8 @@ class Changing:
                 f"the connection to PostgreSQL broke before the {context.operation} of a query was acknowledged: "
                 "whether it was committed is not known. Ask for the documents, and repeat it where it was not"
             ) from error
+        except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
+            raise explain_refused_patch(context, table, error) from error
         if context.journal is None:
             context.has_committed = True
         return rows

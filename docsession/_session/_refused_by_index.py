@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 from docsession._errors import IndexedValueTooLongException, RavenException, UniqueConstraintViolation
@@ -78,6 +78,22 @@ async def _explain_length(
     return _like(error, IndexedValueTooLongException(message, definition.name, definition.fields, key))
 
 
+def explain_refused_patch(context: SessionContext, table: TableStatements, error: Refusal) -> Refusal:
+    """Return the error that names the index which refused a patch of a query; its documents only the server knows."""
+    for _, definition in _named(context, [table], error.index):
+        fields = ", ".join(definition.fields)
+        index = f"the index {definition.name!r} of {table.collection!r}"
+        if isinstance(error, UniqueConstraintViolation):
+            message = (
+                f"the patch would give a document the same ({fields}) as another one has, which {index} "
+                "refuses. Nothing was written"
+            )
+            return _like(error, UniqueConstraintViolation(message, definition.name, definition.fields))
+        message = f"the patch would give a document more in ({fields}) than {index} holds. Nothing was written"
+        return _like(error, IndexedValueTooLongException(message, definition.name, definition.fields))
+    return error
+
+
 def _trees(
     context: SessionContext, puts: dict[TableStatements, list[Put]]
 ) -> Iterator[tuple[TableStatements, Definition]]:
@@ -88,7 +104,7 @@ def _trees(
 
 
 def _named(
-    context: SessionContext, puts: dict[TableStatements, list[Put]], name: str | None
+    context: SessionContext, puts: Iterable[TableStatements], name: str | None
 ) -> list[tuple[TableStatements, Definition]]:
     """Return the declared index that the server has called *name*, to which a distributed one adds a number."""
     found = [

@@ -34,6 +34,7 @@ from docsession import (
     desc,
     document,
     not_,
+    set_,
 )
 from docsession._sql._definitions import DEFINITIONS, Kind
 from tests.support.documents import save
@@ -310,6 +311,17 @@ class TestUnique:
 
             with pytest.raises(UniqueConstraintViolation, match="one after the other"):
                 await session.save_changes()
+
+    async def test_a_patch_of_a_query_names_index_and_fields(self, store):
+        await save(store, User("a", id="users/1"), User("b", id="users/2"), Order("companies/1-A", id="orders/1"))
+        async with store.open_session() as session:
+            with pytest.raises(UniqueConstraintViolation, match="'users_email_key' of 'Users'") as caught:
+                await session.query(User).patch(lambda user: set_(user.email, "c"))
+            assert (caught.value.index, caught.value.fields) == ("users_email_key", ("email",))
+            long = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789äöüß", k=4_000))
+            with pytest.raises(IndexedValueTooLongException, match="'orders_company_idx' of 'Orders'") as caught:
+                await session.query(Order).patch(lambda order: set_(order.company, long))
+            assert caught.value.fields == ("company",)
 
     async def test_null_and_missing_are_no_values(self, store):
         await save(store, User(None, id="users/1"), User(None, id="users/2"))

@@ -27,6 +27,15 @@ class Item:
 ITEMS = [Item("a", 1, "items/1"), Item("b", 2, "items/2"), Item("c%", 3, "items/3")]
 
 
+async def test_the_name_of_the_table_is_no_place_for_values(make_store, database):
+    store = make_store(database=f"50% %s %(name)s {{table}} {database}")
+    await save(store, *ITEMS)
+    async with store.open_session() as session:
+        query = session.query_sql(Item, "SELECT * FROM {table} WHERE data ->> 'name' = %(name)s", name="b")
+        assert [item.id for item in await query.all()] == ["items/2"]
+    await store.maintenance.delete_database(store.database)
+
+
 async def test_they_are_tracked_and_saved(store):
     await save(store, *ITEMS)
     async with store.open_session() as session:
