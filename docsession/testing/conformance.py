@@ -113,12 +113,14 @@ async def listed(rows: Any) -> list[Any]:
 
 @pytest.mark.parametrize("face", ["blocking", "async"])
 class SessionConformance:
-    """Tests of sessions on the stores that the plugin's fixtures give; a class of yours inherits them::
+    """Tests of sessions on the stores that the plugin's fixtures give.
 
-    class TestOurServer(SessionConformance):
-        @pytest.fixture(scope="session")
-        def docsession_options(self):
-            return {"prepare_threshold": None}
+    A class of yours inherits them::
+
+        class TestOurServer(SessionConformance):
+            @pytest.fixture(scope="session")
+            def docsession_options(self):
+                return {"prepare_threshold": None}
     """
 
     @pytest.fixture
