@@ -113,14 +113,17 @@ async def listed(rows: Any) -> list[Any]:
 
 @pytest.mark.parametrize("face", ["blocking", "async"])
 class SessionConformance:
-    """Tests of sessions on the stores that the plugin's fixtures give.
+    """Tests of sessions on the stores that the plugin's fixtures give, over both faces.
 
-    A class of yours inherits them::
+    A class of a test module inherits them, and fixtures beside it say which server is meant::
+
+        @pytest.fixture(scope="session")
+        def docsession_server():
+            with start_server("url", url=OUR_SERVER) as server:
+                yield server
 
         class TestOurServer(SessionConformance):
-            @pytest.fixture(scope="session")
-            def docsession_options(self):
-                return {"prepare_threshold": None}
+            pass
     """
 
     @pytest.fixture
