@@ -7,20 +7,23 @@ import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Callable
 
-from docsession._errors import DocSessionError
+from docsession._errors import DocSessionError, StoreClosedException
 from docsession._executors._async import AsyncExecutor
 from docsession._faces._async_store import AsyncDocumentStore
-from docsession._faces._run import run
 from docsession._port import Request, Row, Rows, SleepingExecutor, Statement, Transaction
 
 _CLOSING_SECONDS = 10.0
 
 
 class LentExecutor:
-    """Carries the requests of one store over the pool of the run, which outlives it."""
+    """Carries the requests of one store over the pool of the run, which outlives it.
+
+    What a test has left behind, a session in a thread, say, is refused once the store is closed: it would write into
+    the test that runs by then.
+    """
 
     def __init__(self, inner: SleepingExecutor) -> None:
-        self._inner = inner
+        self._pool: SleepingExecutor | None = inner
         self._begun: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
     async def run(self, request: Request) -> list[Rows]:
@@ -47,6 +50,13 @@ class LentExecutor:
 
     async def close(self) -> None:
         """Leave the connections to the next store."""
+        self._pool = None
+
+    @property
+    def _inner(self) -> SleepingExecutor:
+        if self._pool is None:
+            raise StoreClosedException("the store is closed, as the test's fixtures are when it ends; make a new one")
+        return self._pool
 
     async def end(self) -> None:
         """Roll back what the test has left open, whose locks would stop everybody after it."""
@@ -88,8 +98,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def end(executor: LentExecutor) -> None:
-    """Roll back what is left open on a blocking executor."""
-    run(executor.end())

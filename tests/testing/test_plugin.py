@@ -145,6 +145,27 @@ class TestEachTestBeginsEmpty:
                 assert names(document_store) == []
         """).assert_outcomes(passed=2)
 
+    def test_a_session_that_was_left_open_writes_no_more(self, suite):
+        """In a thread that outlives its test, say: it would write into the test that runs by then."""
+        suite("""
+            KEPT = []
+
+            def test_careless(document_store):
+                KEPT.append(session := document_store.open_session())
+                session.store(Company("a"))
+                KEPT.append(session := document_store.open_session())
+                session.advanced.begin()
+                session.store(Company("b"))
+                session.save_changes()
+                session.store(Company("c"))
+
+            def test_next(document_store):
+                for session in KEPT:
+                    with pytest.raises(docsession.DocSessionError):
+                        session.save_changes()
+                assert names(document_store) == []
+        """).assert_outcomes(passed=2)
+
     def test_what_holds_documents_beside_the_store_is_named(self, suite, monkeypatch):
         monkeypatch.setattr("docsession.testing._databases._LOCK_TIMEOUT", (("lock_timeout", "100ms"),))
         result = suite("""
