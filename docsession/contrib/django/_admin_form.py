@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext as _
 from typing_extensions import override
 
@@ -25,6 +26,21 @@ _MEANING: Final = ("@type", "@schema-version")
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
+class TypedJsonField(forms.JSONField):
+    """JSON that somebody types, shown again as it was: it may hold what Python cannot read, or no page can show."""
+
+    @override
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError) as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid", params={"value": value}) from error
+
+    @override
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return InvalidJSONInput(data) if isinstance(data, str) else data
+
+
 class JsonForm(DocumentForm[dict[str, Any]]):
     """The whole document as JSON.
 
@@ -33,7 +49,7 @@ class JsonForm(DocumentForm[dict[str, Any]]):
         settings: Those of its store.
     """
 
-    content = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}))
+    content = TypedJsonField(widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}))
 
     def __init__(self, *args: Any, key: str, settings: DjangoSettings, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -19,7 +19,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from typing_extensions import override
 
-from docsession._errors import ConcurrencyException, DocSessionError, InvalidArgumentException
+from docsession._errors import (
+    ConcurrencyException,
+    ConversionException,
+    DocSessionError,
+    IndexedValueTooLongException,
+    InvalidArgumentException,
+    UniqueConstraintViolation,
+)
 from docsession._faces._document_query import DocumentQuery
 from docsession._faces._session import DocumentSession
 from docsession.contrib.django._admin_form import JsonForm, unchangeable
@@ -143,6 +150,9 @@ class DocumentAdmin(_ModelAdmin):
             form.save()
         except ConcurrencyException:
             return False  # the form tells
+        except (ConversionException, IndexedValueTooLongException, UniqueConstraintViolation) as error:
+            form.add_error("content", str(error))
+            return False
         self.log_change(request, Document(id=key), [{"changed": {"fields": ["JSON"]}}])
         messages.success(request, _("The document %(key)s was changed.") % {"key": key})
         return True

@@ -1,5 +1,6 @@
 """The admin's pages for collections and documents."""
 
+import html
 import re
 
 import pytest
@@ -229,6 +230,36 @@ class TestChanges:
 
         assert (response.status_code, b"errorlist" in response.content) == (200, True)
         assert rows()["customers/00"] == "Name 00"
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            r'{"a": "\u0000"}',
+            r'{"a": "\ud800"}',
+            '{"a": NaN}',
+            '{"a": 1e999}',
+            f'{{"a": {"9" * 5000}}}',
+            f'{{"a": {"[" * 900}{"]" * 900}}}',
+            "[" * 100_000,
+        ],
+        ids=lambda content: content[:16],
+    )
+    def test_what_no_document_can_hold_is_refused(self, browser, rows, content):
+        """Also where no class says what it is to be; it is shown again as it was typed."""
+        from docsession.contrib.django import get_store
+
+        with get_store().open_session() as session:
+            session.store({"a": 1, "@metadata": {"@collection": "Things"}}, "things/2")
+            session.save_changes()
+        client = browser("view", "change")
+        response = client.post(
+            page_of("things/2"), {"content": content, "change_vector": self.version(client, "things/2")}
+        )
+
+        assert (response.status_code, b"errorlist" in response.content) == (200, True)
+        assert content[:9] in html.unescape(response.content.decode())
+        with get_store().open_session() as session:
+            assert session.load("things/2")["a"] == 1
 
     def test_what_its_metadata_explain_is_only_shown(self, browser):
         """A subclass, a version of the class, types of values."""
