@@ -10,7 +10,7 @@ from typing import Any
 
 from docsession import _clock
 from docsession._documents._mapping import DocumentMapping
-from docsession._errors import InvalidOperationException
+from docsession._errors import InvalidOperationException, RavenException
 from docsession._port import Statement
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
@@ -24,6 +24,7 @@ from docsession._session._asking import Asking, check_result
 from docsession._session._context import SessionContext
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
+from docsession._session._refused_by_query import explained
 from docsession._sql._tables import TableStatements
 
 _CHUNK = 500
@@ -113,9 +114,15 @@ class Querying:
         statement, table, mapping = found
         projection = asked.projection
         # Closed at once where its reader leaves early, because a transaction waits for it.
-        async with aclosing(self._context.stream("stream", statement, _CHUNK)) as rows:
-            async for row in rows:
-                yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+        try:
+            async with aclosing(self._context.stream("stream", statement, _CHUNK)) as rows:
+                async for row in rows:
+                    yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+        except RavenException as error:
+            wrong = explained(error)
+            if wrong is None:
+                raise
+            raise wrong from error
 
     async def _all(self, asked: Specification) -> list[Any]:
         check_result(asked)

@@ -239,6 +239,16 @@ class TestResults:
                 with pytest.raises(InvalidOperationException, match=r"include|statistics"):
                     await anext(wrong.stream()) if face.is_async else next(wrong.wrapped.stream())
 
+    async def test_a_stream_tells_what_was_wrong_as_all_does(self, store, face):
+        await save(store, *map(order, range(2)))
+        async with store.open_session() as session:
+            query = session.query(Order).where(lambda o: matches(o.company, "["))
+            with pytest.raises(InvalidArgumentException, match="regular expression"):
+                await query.all()
+            with pytest.raises(InvalidArgumentException, match="regular expression"):
+                await anext(query.stream()) if face.is_async else next(query.wrapped.stream())
+            assert await session.query(Order).count() == 2
+
     async def test_a_stream_tracks_nothing(self, store, face):
         await save(store, *map(order, range(9)))
         async with store.open_session() as session:
