@@ -135,7 +135,6 @@ class ProblemMap:
     * a conflict is 409, and 412 where the request had a condition (`If-Match`);
     * a value that a unique index has already is 409;
     * a page token that is none of the list is 400;
-    * a token that is of no page of the list is 400;
     * what may be repeated, a server that cannot be reached, and a pool without a free connection are 503 with
       `Retry-After`;
     * a save whose outcome is not known is 503, without a word on whether anything was written;

@@ -23,7 +23,8 @@ def handler_of(problems: ProblemMap) -> Callable[[DocSessionError], ResponseRetu
     """
 
     def handle(error: DocSessionError) -> ResponseReturnValue:
-        problem = problems.problem_of(error, conditional="If-Match" in request.headers)
+        conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
+        problem = problems.problem_of(error, conditional=conditional)
         if problem is None:
             raise error
         response = problem_response(problem)

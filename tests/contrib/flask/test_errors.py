@@ -56,8 +56,9 @@ class TestAnswers:
         assert str(error) not in answer.text
         assert headers.items() <= dict(answer.headers).items()
 
-    def test_a_conflict_is_412_where_the_client_had_a_condition(self, ask):
-        assert ask(CONFLICT, headers={"If-Match": '"1"'}).status_code == 412
+    @pytest.mark.parametrize("condition", [{"If-Match": '"1"'}, {"If-None-Match": "*"}], ids=str)
+    def test_a_conflict_is_412_where_the_client_had_a_condition(self, ask, condition):
+        assert ask(CONFLICT, headers=condition).status_code == 412
 
     def test_what_is_none_of_the_clients_business_is_the_applications_500(self, ask):
         answer = ask(InvalidOperationException("a mistake in the program"))
