@@ -11,7 +11,7 @@ from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._kinds import bare
 from docsession._query._list_predicates import Holds, Items
-from docsession._query._operands import TEXTS, Column, Length, Operand, Place
+from docsession._query._operands import TEXTS, Column, Length, Operand, Place, check_key
 from docsession._query._predicates import All, Compare, Constant, In, IsNull, Not, Predicate, as_predicate
 from docsession._query._projection import Aggregate, aggregate
 from docsession._query._recorder import Recorded, compare, item_form, operand_of, record_items
@@ -134,7 +134,7 @@ def meta(key: str, /) -> Any:
             raise InvalidArgumentException(
                 f"meta() takes '@id', '@last-modified' or a key of the user's, not {key!r:.60}"
             )
-        text = text_at("t.metadata", (key,))
+        text = text_at("t.metadata", (check_key(key),))
         column = Column(f'({text} COLLATE "C")', TEXTS, f"meta({key!r})", Shape.TEXT, key)
     return Recorded(column)
 

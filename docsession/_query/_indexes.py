@@ -17,6 +17,7 @@ from docsession._declarations import IndexDeclaration
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._access import NOTHING_DECLARED, Access, access_of
 from docsession._query._index_ddl import TYPES, IndexTarget, Key
+from docsession._query._kinds import bare
 from docsession._query._operands import Place
 from docsession._sql._definitions import Definition, Kind, PromotedColumn, escaped, object_name
 from docsession._sql._quoting import quote_identifier
@@ -157,6 +158,9 @@ class GinIndex(IndexKind):
         for key in keys:
             if not isinstance(key.operand, Place) or key.is_descending:
                 raise InvalidArgumentTypeException(f"GinIndex() takes lists of the documents, not {key.label}")
+            form = bare(key.operand.form)
+            if not form.untyped and form.kinds.isdisjoint({"array", "object"}):
+                raise InvalidArgumentTypeException(f"GinIndex(): {key.label} holds {form.label}, no list; use Index()")
             places.append(key.operand)
         expressions = [f"({target.json(place)})" for place in places] or ["data"]
         condition = None if self.where is None else target.condition(self.where, "GinIndex")

@@ -9,8 +9,10 @@ from typing import Any, Final
 from typing_extensions import override
 
 from docsession._documents._form import Form
+from docsession._documents._places import RefusedError
 from docsession._documents._scalars import Scalar
-from docsession._errors import InvalidArgumentTypeException
+from docsession._documents._values import check_str
+from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._compilation import Compilation, Scope
 from docsession._query._kinds import CASTS, bare, binder, shape_of_form, shape_of_value
 from docsession._sql._values import Path, Shape, json_at, text_at
@@ -209,6 +211,18 @@ class Arithmetic(Operand):
         if isinstance(side, Operand):
             return side.sql(to, Shape.NUMBER)
         return to.bind(to.take(), binder(NUMBERS, Shape.NUMBER), CASTS[Shape.NUMBER])
+
+
+def check_key(name: str) -> str:
+    """Return *name*, which may be a key of a document.
+
+    Raises:
+        InvalidArgumentException: No document has such a key.
+    """
+    try:
+        return check_str(name, None)
+    except RefusedError as error:
+        raise InvalidArgumentException(f"{name!r:.60} is no key that a document has: {error}") from error
 
 
 def _form_of_result(operator: str, left: object, right: object) -> Form:

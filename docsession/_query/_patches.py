@@ -13,7 +13,7 @@ from docsession._documents._scalars import Scalar
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._compilation import Compilation
 from docsession._query._kinds import CASTS, bare, binder, check_fits, shape_of_form, shape_of_value
-from docsession._query._operands import NUMBERS, Place
+from docsession._query._operands import NUMBERS, Place, check_key
 from docsession._query._recorder import Recorded, item_form, operand_of, record
 from docsession._sql._values import Path, Shape, json_at, path_literal
 
@@ -170,7 +170,7 @@ class Rename(PatchOperation):
         given: object = name
         if not isinstance(given, str) or not given or not isinstance(place.path[-1], str):
             raise InvalidArgumentException(f"rename({place.label}, …) takes the new name of a field, not {name!r:.60}")
-        self._name = name
+        self._name = check_key(name)
 
     @property
     def target(self) -> Path:

@@ -20,7 +20,7 @@ from docsession._documents._unions import Union
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._query._compilation import Scope
 from docsession._query._kinds import bare
-from docsession._query._operands import Arithmetic, Operand, Place
+from docsession._query._operands import Arithmetic, Operand, Place, check_key
 from docsession._query._predicates import Compare, CompareOperands, IsNull, Not, Predicate, as_predicate
 from docsession._sql._values import Path
 
@@ -286,7 +286,7 @@ def below(operand: Operand, name: str) -> Place:
     label = f"{operand.label}.{name}" if operand.label else name
     if isinstance(operand, Place):
         if form.untyped:
-            return Place(operand.scope, (*operand.path, name), form, label)
+            return Place(operand.scope, (*operand.path, check_key(name)), form, label)
         field, known = _field(form, name)
         if field is not None:
             return Place(operand.scope, (*operand.path, field.key), field.form, label)
@@ -345,10 +345,11 @@ def item_at(operand: Operand, key: object) -> Place:
             raise InvalidArgumentException(f"{operand.label} has keys of {form.key.label}: {error}") from error
         return Place(operand.scope, (*operand.path, written), form.value, label)
     if isinstance(key, str) and form.untyped:
-        return Place(operand.scope, (*operand.path, key), form, label)
+        return Place(operand.scope, (*operand.path, check_key(key)), form, label)
     if isinstance(key, str) and isinstance(form, ObjectForm):
         field = form.fields.get(key)
-        return Place(operand.scope, (*operand.path, key), form.rest if field is None else field.form, label)
+        path = (*operand.path, check_key(key))
+        return Place(operand.scope, path, form.rest if field is None else field.form, label)
     if isinstance(key, slice):
         raise InvalidArgumentException(f"{label}: slices cannot be asked for in a query")
     raise InvalidArgumentException(f"{operand.label or 'the document'} holds {form.label}, which has no item {key!r}")

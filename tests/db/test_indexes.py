@@ -448,6 +448,7 @@ UNUSABLE = [
     (Promoted(lambda o: o.company, type="numeric"), "compared otherwise"),
     (Statistics(lambda o: (o.company,) * 9), "eight"),
     (GinIndex(lambda o: desc(o.tags)), "takes lists"),
+    (GinIndex(lambda o: o.company), "holds str"),
 ]
 
 

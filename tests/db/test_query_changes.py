@@ -305,6 +305,8 @@ class TestPatch:
             lambda job: [append(job.tags, 1)],
             lambda job: [set_(job.id, "jobs/2")],
             lambda job: [rename(job.state, "")],
+            lambda job: [rename(job.state, "a\0")],
+            lambda job: [rename(job.state, "\ud800")],
             lambda job: [rename(job.state, job.legacy)],
             lambda job: [rename(job.legacy, "id")],
             lambda job: [set_(job.state, None)],
