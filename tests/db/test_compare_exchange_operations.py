@@ -220,7 +220,7 @@ class TestDatabases:
             drop()
             with pytest.raises(RuntimeError, match="42P01"):
                 await lazy.value
-            assert await lazy.value is None
+            assert await values.lazily.get_compare_exchange_value("c").value is None
 
     async def test_or_the_command_is_named(self, make_store, target):
         target("0001")
