@@ -54,7 +54,7 @@ def test_an_application_starts_with_the_store_of_a_fixture(tmp_path, postgres_ur
     """On an empty database each time, and on its own event loop."""
     (tmp_path / "test_app.py").write_text(TESTS)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DOCSESSION_TEST_URL": postgres_url}
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:cacheprovider"]
 
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
