@@ -9,7 +9,7 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from docsession._errors import DocSessionError, RavenException
+from docsession._errors import DocSessionError, RavenException, TableDoesNotExistException
 from docsession._port import Request, Rows, Statement, settings_in
 from docsession._session._refused_by_query import explained
 
@@ -115,6 +115,8 @@ class PendingLazies:
         except RavenException as error:
             if error.sqlstate is None or error.retryable:
                 raise
+            if isinstance(error, TableDoesNotExistException):
+                self._context.database.forget()
             wrong = explained(error)
             for operation in waiting:
                 operation.error, operation.is_done = wrong or error, True
