@@ -85,6 +85,11 @@ from docsession._faces._store import DocumentStore
 from docsession._faces._transaction import AsyncSessionTransaction, SessionTransaction
 from docsession._options import OptimisticConcurrencyMode, ReadPreference, SessionOptions, TransactionMode
 from docsession._query._clauses import QueryOperator, SearchOperator
+from docsession._query._customization import (
+    BeforeQueryEventArgs,
+    BeforeRawQueryEventArgs,
+    DocumentQueryCustomization,
+)
 from docsession._query._facets import FacetValue
 from docsession._query._full_text import highlight, rank, search
 from docsession._query._functions import (
@@ -122,7 +127,6 @@ from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
 from docsession._query._search_indexes import FullText, Trigram, VectorIndex
 from docsession._query._vectors import distance, nearest
 from docsession._query._watching import QueryResult, QueryStatistics, QueryTimings
-from docsession._session._customization import BeforeQueryEventArgs, DocumentQueryCustomization
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
     AfterConversionToEntityEventArgs,
@@ -179,6 +183,7 @@ __all__ = [
     "BeforeConversionToEntityEventArgs",
     "BeforeDeleteEventArgs",
     "BeforeQueryEventArgs",
+    "BeforeRawQueryEventArgs",
     "BeforeRequestEventArgs",
     "BeforeStoreEventArgs",
     "ChangeType",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from typing_extensions import override
 
 from docsession._faces._query_results import first_of, one_of
+from docsession._query._customization import BeforeRawQueryEventArgs
+from docsession._query._listening import Listeners, Listening
 from docsession._query._query import check_count
 from docsession._query._raw_sql import RawQuery
 from docsession._session._context import SessionContext
@@ -18,7 +20,7 @@ from docsession._session._raw_querying import RawQuerying
 T = TypeVar("T")
 
 
-class AsyncRawDocumentQuery(Generic[T]):
+class AsyncRawDocumentQuery(Listening[BeforeRawQueryEventArgs], Generic[T]):
     """SQL that finds documents, and the values in it (RavenDB: RawDocumentQuery).
 
     The documents are tracked as loaded ones are. Asking twice sends two requests.
@@ -33,6 +35,15 @@ class AsyncRawDocumentQuery(Generic[T]):
     @override
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {str(self._asked.sql)[:60]!r}>"
+
+    @property
+    @override
+    def _listeners(self) -> Listeners | None:
+        return self._asked.listeners
+
+    @override
+    def _with_listeners(self, listeners: Listeners | None) -> Self:
+        return type(self)(self._context, replace(self._asked, listeners=listeners))
 
     def add_parameter(self, name: str, value: object) -> AsyncRawDocumentQuery[T]:
         """Return the same query with a value for `%(name)s` (RavenDB: add_parameter)."""

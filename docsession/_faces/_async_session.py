@@ -40,8 +40,7 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
 
     def __init__(self, context: SessionContext, core: SessionCore | None = None) -> None:
         self._core = core or SessionCore(context)
-        if context.handlers is not None:
-            self._keep_face()
+        self._keep_face()
         self._advanced: AsyncAdvancedSession | None = None
 
     @override
@@ -52,7 +51,6 @@ class AsyncDocumentSession(SessionEvents, DocumentEvents):
     def advanced(self) -> AsyncAdvancedSession:
         """What is needed less often."""
         if self._advanced is None:
-            self._keep_face()
             self._advanced = AsyncAdvancedSession(self._core)
         return self._advanced
 

@@ -42,6 +42,8 @@ class DocumentQuery(RavenSearching[T]):
 
     __slots__ = ("_context", "_specification")
 
+    _awaits = False
+
     def __init__(self, context: SessionContext, specification: Specification) -> None:
         self._context = context
         self._specification = specification

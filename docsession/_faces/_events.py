@@ -10,8 +10,8 @@ from typing import ClassVar, Protocol, TypeVar
 
 from typing_extensions import override
 
+from docsession._query._customization import BeforeQueryEventArgs
 from docsession._session._core import SessionCore
-from docsession._session._customization import BeforeQueryEventArgs
 from docsession._session._event_args import (
     AfterConversionToDocumentEventArgs,
     AfterConversionToEntityEventArgs,

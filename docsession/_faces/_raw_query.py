@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from typing_extensions import override
 
 from docsession._faces._query_results import first_of, one_of
 from docsession._faces._run import run
+from docsession._query._customization import BeforeRawQueryEventArgs
+from docsession._query._listening import Listeners, Listening
 from docsession._query._query import check_count
 from docsession._query._raw_sql import RawQuery
 from docsession._session._context import SessionContext
@@ -19,13 +21,15 @@ from docsession._session._raw_querying import RawQuerying
 T = TypeVar("T")
 
 
-class RawDocumentQuery(Generic[T]):
+class RawDocumentQuery(Listening[BeforeRawQueryEventArgs], Generic[T]):
     """SQL that finds documents, and the values in it (RavenDB: RawDocumentQuery).
 
     The documents are tracked as loaded ones are. Asking twice sends two requests.
     """
 
     __slots__ = ("_asked", "_context")
+
+    _awaits = False
 
     def __init__(self, context: SessionContext, asked: RawQuery) -> None:
         self._context = context
@@ -34,6 +38,15 @@ class RawDocumentQuery(Generic[T]):
     @override
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {str(self._asked.sql)[:60]!r}>"
+
+    @property
+    @override
+    def _listeners(self) -> Listeners | None:
+        return self._asked.listeners
+
+    @override
+    def _with_listeners(self, listeners: Listeners | None) -> Self:
+        return type(self)(self._context, replace(self._asked, listeners=listeners))
 
     def add_parameter(self, name: str, value: object) -> RawDocumentQuery[T]:
         """Return the same query with a value for `%(name)s` (RavenDB: add_parameter)."""

@@ -44,8 +44,7 @@ class DocumentSession(SessionEvents, DocumentEvents):
 
     def __init__(self, context: SessionContext, core: SessionCore | None = None) -> None:
         self._core = core or SessionCore(context)
-        if context.handlers is not None:
-            self._keep_face()
+        self._keep_face()
         self._advanced: AdvancedSession | None = None
 
     @override
@@ -56,7 +55,6 @@ class DocumentSession(SessionEvents, DocumentEvents):
     def advanced(self) -> AdvancedSession:
         """What is needed less often."""
         if self._advanced is None:
-            self._keep_face()
             self._advanced = AdvancedSession(self._core)
         return self._advanced
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import msgspec
 from typing_extensions import override
@@ -15,12 +15,16 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 from docsession._query._clauses import Clauses
 from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
+from docsession._query._listening import Listeners, StreamListening, wants_results
 from docsession._query._operands import Operand, Place
 from docsession._query._predicates import Predicate, as_predicate
 from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
 from docsession._query._vectors import Nearest, Nearness
 from docsession._query._watching import Watchers
+
+if TYPE_CHECKING:
+    from docsession._query._customization import BeforeQueryEventArgs  # noqa: F401  # named in a string
 
 T = TypeVar("T")
 
@@ -49,6 +53,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         includes: (path, class) of further documents to bring along.
         no_tracking: True: what is found is not tracked.
         watchers: Who is told when it has been asked.
+        listeners: Who is told of each executing.
     """
 
     object_type: type[Any]
@@ -67,6 +72,12 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     includes: tuple[tuple[PathLike, type[Any] | None], ...] = ()
     no_tracking: bool = False
     watchers: Watchers | None = None
+    listeners: Listeners | None = None
+
+    @property
+    def tells_total(self) -> bool:
+        """True where somebody is told how many there are."""
+        return (self.watchers is not None and bool(self.watchers.statistics)) or wants_results(self.listeners)
 
     @property
     def sorting(self) -> tuple[tuple[Operand, bool], ...]:
@@ -74,7 +85,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         return self.orders or (() if self.groups else self.scores)
 
 
-class QueryBuilding(ABC, Generic[T]):
+class QueryBuilding(StreamListening["BeforeQueryEventArgs"], ABC, Generic[T]):
     """The methods that make a query narrower; each returns a new one."""
 
     __slots__ = ()
@@ -87,6 +98,15 @@ class QueryBuilding(ABC, Generic[T]):
     @abstractmethod
     def _with(self, specification: Specification) -> Self:
         """Return the same with another specification."""
+
+    @property
+    @override
+    def _listeners(self) -> Listeners | None:
+        return self.specification.listeners
+
+    @override
+    def _with_listeners(self, listeners: Listeners | None) -> Self:
+        return self._with(but(self.specification, listeners=listeners))
 
     def where(self, predicate: Callable[[T], bool] | None = None, /, **fields: object) -> Self:
         """Keep the documents that fulfil a condition, in addition to those before.

@@ -15,6 +15,7 @@ from docsession._documents._untyped import LOOSE
 from docsession._documents._values import write_json
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 from docsession._port import JSONB_VERSION, Statement, TextArray, Timestamp
+from docsession._query._listening import Listeners
 
 _PLACEHOLDER: Final = re.compile(r"\{table\}|%(?:%|\(([^)]*)\)s|(.))", re.DOTALL)
 _TABLE: Final = "{table}"
@@ -41,6 +42,7 @@ class RawQuery:
         no_tracking: True where the session does not track what is found.
         skip: How many documents are left out first.
         take: How many are returned at most; None: all.
+        listeners: Who is told of each executing.
     """
 
     object_type: type[Any] | None
@@ -49,6 +51,7 @@ class RawQuery:
     no_tracking: bool = False
     skip: int = 0
     take: int | None = None
+    listeners: Listeners | None = None
 
     def documents(self, table: str) -> RawStatement:
         """Return the statement for the documents, as rows of a load, from a table, qualified and quoted.
@@ -58,6 +61,21 @@ class RawQuery:
                 sign.
         """
         found, params = self._found(table)
+        columns = ", ".join(f"q.{name}" for name in _COLUMNS)
+        return RawStatement(f"SELECT {columns} FROM {found} AS q{self._limits(params)}".encode(), params)
+
+    def counted(self, table: str) -> RawStatement:
+        """Return the same with True and the total behind each row; where there are no rows, one with the total."""
+        found, params = self._found(table)
+        columns = ", ".join(f"q.{name}" for name in _COLUMNS)
+        page = f"SELECT {columns}, true AS found FROM q{self._limits(params)}"
+        return RawStatement(
+            f"WITH q AS MATERIALIZED {found} SELECT page.*, counted.total "
+            f"FROM (SELECT count(*) AS total FROM q) AS counted LEFT JOIN ({page}) AS page ON true".encode(),
+            params,
+        )
+
+    def _limits(self, params: list[object]) -> str:
         limits = ""
         if self.take is not None:
             params.append(self.take)
@@ -65,18 +83,17 @@ class RawQuery:
         if self.skip:
             params.append(self.skip)
             limits += f" OFFSET ${len(params)}"
-        columns = ", ".join(f"q.{name}" for name in _COLUMNS)
-        return RawStatement(f"SELECT {columns} FROM {found}{limits}".encode(), params)
+        return limits
 
     def count(self, table: str) -> RawStatement:
         """Return the statement for how many there are, whatever `skip` and `take` say."""
         found, params = self._found(table)
-        return RawStatement(f"SELECT count(*) FROM {found}".encode(), params)
+        return RawStatement(f"SELECT count(*) FROM {found} AS q".encode(), params)
 
     def any(self, table: str) -> RawStatement:
         """Return the statement that finds out whether there is one."""
         found, params = self._found(table)
-        return RawStatement(f"SELECT EXISTS (SELECT 1 FROM {found})".encode(), params)
+        return RawStatement(f"SELECT EXISTS (SELECT 1 FROM {found} AS q)".encode(), params)
 
     def _found(self, table: str) -> tuple[str, list[object]]:
         given: object = self.sql
@@ -109,7 +126,7 @@ class RawQuery:
         if unused:
             raise InvalidArgumentException(f"the SQL has no %({min(unused)})s for the value {min(unused)!r}")
         # A line of its own, because the SQL may end with a comment.
-        return f"(\n{text}\n) AS q", params
+        return f"(\n{text}\n)", params
 
 
 def _bind(name: str, value: Any, params: list[object]) -> str:

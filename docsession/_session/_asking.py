@@ -41,7 +41,7 @@ class Asking:
         context.enter(operation)
         try:
             await context.settle()
-            if context.handlers is not None:
+            if context.handlers is not None or asked.listeners is not None:
                 asked = await customize(context, asked)
             try:
                 return await context.database.up_to_date(lambda: ask(asked))
@@ -181,7 +181,9 @@ def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any
 
 
 def check_complete(operation: str, asked: Specification) -> None:
-    """Refuse a query that ends in the middle of what the builder says."""
+    """Refuse a query that ends in the middle of what the builder says, or that has nothing to tell to its listeners."""
+    if asked.listeners is not None:
+        asked.listeners.check(operation)
     for condition in asked.conditions:
         if type(condition) is Clauses:
             condition.check_finished(f"{operation}()")

@@ -304,11 +304,13 @@ class SessionContext:
 
     async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Call the handlers of *event* with `make(*args)`; they may use the session."""
-        assert self.face is not None  # noqa: S101  # set where there are handlers
         handlers: tuple[Handler, ...] = getattr(self.handlers, event, ())
-        if not handlers:
-            return
-        given = make(*args)
+        if handlers:
+            await self.call_each(event, handlers, make(*args))
+
+    async def call_each(self, event: str, handlers: Sequence[Handler], given: object) -> None:
+        """Call functions of the user's in the middle of an operation; they may use the session."""
+        assert self.face is not None  # noqa: S101  # every session has one
         for handler in handlers:
             with self.outside(f"handlers of {event} are called"):
                 await call(event, handler, given, awaits=self.face.awaits)
@@ -326,8 +328,8 @@ class SessionContext:
     @property
     def session(self) -> object:
         """What the user knows as the session."""
-        assert self.face is not None  # noqa: S101  # set where there are handlers
-        return self.face.get()
+        assert self.face is not None  # noqa: S101  # every session has one
+        return self.face.get(self)
 
     @property
     def reads_committed(self) -> bool:

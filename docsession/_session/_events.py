@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
+from docsession._query._listening import is_coroutine_function, name_of
 
 Handler: TypeAlias = Callable[..., object]
 
@@ -75,12 +76,12 @@ def with_handler(handlers: Handlers | None, event: str, handler: Handler, *, awa
         if not awaits:
             raise InvalidArgumentTypeException(
                 f"a handler of {event} on the blocking face is a plain function; "
-                f"{_name_of(handler)} is a coroutine function, which AsyncDocumentStore awaits"
+                f"{name_of(handler)} is a coroutine function, which AsyncDocumentStore awaits"
             )
         if event in AT_ONCE:
             raise InvalidArgumentTypeException(
                 f"a handler of {event} is a plain function on both faces, since nothing can be awaited there; "
-                f"{_name_of(handler)} is a coroutine function"
+                f"{name_of(handler)} is a coroutine function"
             )
     known = handlers or Handlers()
     return replace(known, **{event: (*getattr(known, event), handler)})
@@ -98,16 +99,7 @@ def without_handler(handlers: Handlers | None, event: str, handler: Handler) -> 
             del present[place]
             left = replace(handlers or Handlers(), **{event: tuple(present)})
             return left if any(getattr(left, each.name) for each in fields(left)) else None
-    raise InvalidArgumentException(f"{_name_of(handler)} is no handler of {event} here, so it cannot be removed")
-
-
-def is_coroutine_function(handler: Handler) -> bool:
-    """Return True where calling *handler* gives something to await."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-def _name_of(handler: object) -> str:
-    return str(getattr(handler, "__qualname__", None) or repr(handler))[:160]
+    raise InvalidArgumentException(f"{name_of(handler)} is no handler of {event} here, so it cannot be removed")
 
 
 def call_at_once(event: str, handler: Handler, *args: object) -> None:
@@ -138,7 +130,7 @@ def _refuse(event: str, handler: Handler, result: Awaitable[object]) -> None:
     if inspect.iscoroutine(result):
         result.close()
     raise InvalidArgumentTypeException(
-        f"{_name_of(handler)}, a handler of {event}, returned something to await, which nobody does here"
+        f"{name_of(handler)}, a handler of {event}, returned something to await, which nobody does here"
     )
 
 
@@ -160,11 +152,11 @@ class Face:
         self._make = make
         self.awaits = awaits
 
-    def get(self) -> object:
-        """Return the session: another instance where nobody holds the first one any more."""
+    def get(self, context: object) -> object:
+        """Return the session of a context: another instance where nobody holds the first one any more."""
         face = self._reference()
         if face is None:
-            core = self._core()
-            face = self._make(core.context, core)
+            # A query that is still asked may be all that is left of the session.
+            face = self._make(context, self._core())
             self._reference = weakref.ref(face)
         return face

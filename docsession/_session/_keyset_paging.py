@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException
 from docsession._port import Row, Rows
 from docsession._query._compile import QueryCompiler
+from docsession._query._listening import wants_results
 from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._query import Specification
@@ -17,6 +19,7 @@ from docsession._query._statements import PageStatement
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
+from docsession._session._listening import result_of, tell_executed
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
@@ -60,13 +63,18 @@ class KeysetPaging:
     async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
         """Return a page by keys: what comes after or before a token."""
 
-        async def ask(asked: Specification) -> Page[Any]:
-            found = await self.rows(asked, size, after, before, self._asking.send_page)
+        async def ask(asked: Specification) -> tuple[Page[Any], int | None]:
+            found = await self.rows(asked, size, after, before, self._asking.send_page, counted=is_counted)
             items = [] if found.source is None else self._answers.results(found.rows, *found.source, asked)
-            return Page(items, next=found.next, previous=found.previous)
+            return Page(items, next=found.next, previous=found.previous), found.total
 
         _check_keyset(asked, size, after, before)
-        return await self._asking.guarded("page", asked, ask)
+        is_counted = wants_results(asked.listeners)
+        began = perf_counter()
+        page, total = await self._asking.guarded("page", asked, ask)
+        if total is not None:
+            await tell_executed(self._context, asked.listeners, result_of(page.items, total, began))
+        return page
 
     async def rows(
         self,

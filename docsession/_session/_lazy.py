@@ -58,6 +58,9 @@ class LazyOperation:
         """Make what was asked for of the rows of each statement."""
         raise NotImplementedError
 
+    async def tell(self) -> None:
+        """Tell those who watch that it has its answer; the session can be used again."""
+
 
 L = TypeVar("L", bound=LazyOperation)
 
@@ -104,6 +107,8 @@ class PendingLazies:
         finally:
             context.leave()
         for operation in waiting:
+            if operation.error is None:
+                await _attempt(operation, operation.tell())
             if operation.on_eval is not None and operation.error is None:
                 operation.on_eval()
         return ResponseTimeInformation(took)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._including import Including, IncludingQuery
 from docsession._session._lazy import LazyOperation
+from docsession._session._listening import result_of, tell_executed
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
@@ -33,7 +33,18 @@ class LazyQuery(LazyOperation):
         found: The documents, and their number where it is asked for.
     """
 
-    __slots__ = ("_asked", "_asking", "_began", "_context", "_counted", "_including", "_loader", "_source", "found")
+    __slots__ = (
+        "_asked",
+        "_asking",
+        "_began",
+        "_context",
+        "_counted",
+        "_including",
+        "_loader",
+        "_result",
+        "_source",
+        "found",
+    )
 
     may_lag: ClassVar[bool] = True
 
@@ -47,6 +58,7 @@ class LazyQuery(LazyOperation):
         self._source: tuple[TableStatements, DocumentMapping[Any]] | None = None
         self._including: IncludingQuery | None = None
         self._began = 0.0
+        self._result: QueryResult[Any] | None = None
         self.found: Page[Any] = Page([], 0)
 
     @override
@@ -81,18 +93,17 @@ class LazyQuery(LazyOperation):
                 self.found = read.page_of(rows, *self._source, self._asked)
             else:
                 self.found = Page(read.results(rows, *self._source, self._asked))
-        self._tell()
+        self._result = result_of(self.found.items, self.found.total or 0, self._began)
 
-    def _tell(self) -> None:
-        """Tell those who watch."""
+    @override
+    async def tell(self) -> None:
+        assert self._result is not None  # noqa: S101  # taken
         watchers = self._asked.watchers
-        if watchers is None:
-            return
-        took = (perf_counter() - self._began) * 1000
-        if self.found.total is None:
-            watchers.tell_timings(took)
-        else:
-            watchers.tell(QueryResult(self.found.items, self.found.total, took, dt.datetime.now(dt.UTC)))
+        if watchers is not None and self.found.total is None:
+            watchers.tell_timings(self._result.duration_in_ms)
+        elif watchers is not None:
+            watchers.tell(self._result)
+        await tell_executed(self._context, self._asked.listeners, self._result)
 
 
 class LazyCount(LazyOperation):
@@ -102,7 +113,7 @@ class LazyCount(LazyOperation):
         found: The number.
     """
 
-    __slots__ = ("_asked", "_asking", "_context", "found")
+    __slots__ = ("_asked", "_asking", "_began", "_context", "_result", "found")
 
     may_lag: ClassVar[bool] = True
 
@@ -111,11 +122,14 @@ class LazyCount(LazyOperation):
         self._context = context
         self._asking = Asking(context, Loader(context))
         self._asked = asked
+        self._began = 0.0
+        self._result: QueryResult[Any] | None = None
         self.found = 0
 
     @override
     async def prepare(self) -> None:
         self._asked = await customize(self._context, self._asked)
+        self._began = perf_counter()
 
     @override
     async def statements(self) -> list[Statement] | None:
@@ -128,13 +142,19 @@ class LazyCount(LazyOperation):
     @override
     async def take(self, answers: Sequence[Rows]) -> None:
         self.found = answers[0][0][0] if answers else 0
+        self._result = result_of([], self.found, self._began)
+
+    @override
+    async def tell(self) -> None:
+        assert self._result is not None  # noqa: S101  # taken
+        await tell_executed(self._context, self._asked.listeners, self._result)
 
 
 def lazy_documents(context: SessionContext, asked: Specification) -> LazyQuery:
     """Return a query that waits, for its documents."""
     check_complete("lazily", asked)
     check_result(asked)
-    return LazyQuery(context, asked, counted=asked.watchers is not None and bool(asked.watchers.statistics))
+    return LazyQuery(context, asked, counted=asked.tells_total)
 
 
 def lazy_page(context: SessionContext, asked: Specification) -> LazyQuery:

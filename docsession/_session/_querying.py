@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from docsession import _clock
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidOperationException, RavenException
-from docsession._port import Statement
+from docsession._port import Row, Statement
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
+from docsession._query._listening import wants_results
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
@@ -22,6 +21,7 @@ from docsession._query._watching import QueryResult
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_result
 from docsession._session._context import SessionContext
+from docsession._session._listening import result_of, tell_executed, tell_streamed
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._session._refused_by_query import explained
@@ -44,11 +44,11 @@ class Querying:
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
+        if asked.tells_total:
+            return (await self.result(asked)).results
         watchers = asked.watchers
         if watchers is None:
             return await self._asking.guarded("query", asked, self._all)
-        if watchers.statistics:
-            return (await self.result(asked)).results
         started = time.perf_counter()
         found = await self._asking.guarded("query", asked, self._all)
         watchers.tell_timings((time.perf_counter() - started) * 1000)
@@ -58,28 +58,27 @@ class Querying:
         """Return the documents that are asked for, with what is known of the asking; and tell those who watch."""
         started = time.perf_counter()
         page = await self._asking.guarded("query", asked, self._page)
-        took = (time.perf_counter() - started) * 1000
         assert page.total is not None  # noqa: S101  # such a page is counted
-        result = QueryResult(
-            page.items, page.total, took, dt.datetime.fromtimestamp(_clock.source.now_ns() / 1e9, dt.UTC)
-        )
+        result = result_of(page.items, page.total, started)
         if asked.watchers is not None:
             asked.watchers.tell(result)
+        await tell_executed(self._context, asked.listeners, result)
         return result
 
     async def count(self, asked: Specification) -> int:
         """Return how many there are, whatever `skip` and `take` say."""
-        rows = await self._asking.guarded("count", asked, lambda asked: self._asking.ask(asked, QueryCompiler.count))
-        return rows[0][0] if rows else 0
+        return await self._count("count", asked)
 
     async def any(self, asked: Specification) -> bool:
         """Return True where there is one."""
+        if wants_results(asked.listeners):
+            return await self._count("any", asked) > 0
         rows = await self._asking.guarded("any", asked, lambda asked: self._asking.ask(asked, QueryCompiler.any))
         return bool(rows and rows[0][0])
 
     async def page(self, asked: Specification) -> Page[Any]:
         """Return the documents that are asked for, and how many there were without `skip` and `take`."""
-        if asked.watchers is not None:
+        if asked.watchers is not None or asked.listeners is not None:
             result = await self.result(asked)
             return Page(result.results, result.total_results)
         return await self._asking.guarded("page", asked, self._page)
@@ -114,15 +113,30 @@ class Querying:
         statement, table, mapping = found
         projection = asked.projection
         # Closed at once where its reader leaves early, because a transaction waits for it.
+        async with aclosing(self._streamed(statement)) as rows:
+            async for row in rows:
+                result = self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+                if asked.listeners is not None:
+                    await tell_streamed(self._context, asked.listeners.streamed, result)
+                yield result
+
+    async def _streamed(self, statement: Statement) -> AsyncGenerator[Row]:
         try:
             async with aclosing(self._context.stream("stream", statement, _CHUNK)) as rows:
                 async for row in rows:
-                    yield self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+                    yield row
         except RavenException as error:
             wrong = explained(error)
             if wrong is None:
                 raise
             raise wrong from error
+
+    async def _count(self, operation: str, asked: Specification) -> int:
+        started = time.perf_counter()
+        rows = await self._asking.guarded(operation, asked, lambda asked: self._asking.ask(asked, QueryCompiler.count))
+        total = rows[0][0] if rows else 0
+        await tell_executed(self._context, asked.listeners, result_of([], total, started))
+        return total
 
     async def _all(self, asked: Specification) -> list[Any]:
         check_result(asked)

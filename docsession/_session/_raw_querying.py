@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import perf_counter
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, cast
 
 from docsession._documents._ids import prefix_of
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, RavenException
 from docsession._port import Request, Row, Rows
+from docsession._query._customization import BeforeRawQueryEventArgs
+from docsession._query._listening import wants_results
 from docsession._query._raw_sql import RawQuery, RawStatement
 from docsession._session._answers import Answers
 from docsession._session._context import SessionContext
 from docsession._session._database import Catalogue
+from docsession._session._listening import result_of, tell_executed
 from docsession._session._loading import Loader
 from docsession._sql._quoting import quote_identifier
 from docsession._sql._tables import TableStatements
@@ -38,26 +43,44 @@ class RawQuerying:
 
     async def all(self, asked: RawQuery) -> list[Any]:
         """Return the documents that the SQL finds, in its order."""
-
-        async def read(source: Source | None) -> list[Any]:
-            if source is None:
-                return []
-            table, mapping, catalogue = source
-            entities: list[Any] = []
-            for row in await self._send(asked.documents(self._named(table))):
-                place = (table, mapping) if table is not None else self._place_of(row, catalogue)
-                entities += self._answers.entities_of([row], *place, no_tracking=asked.no_tracking)
-            return entities
-
-        return await self._guarded("query_sql", asked, read)
+        began = perf_counter()
+        entities, total = await self._guarded("query_sql", asked, lambda source: self._documents(source, asked))
+        await tell_executed(self._context, asked.listeners, result_of(entities, total, began))
+        return entities
 
     async def count(self, asked: RawQuery) -> int:
         """Return how many documents the SQL finds."""
-        return await self._guarded("count", asked, lambda source: self._value(source, asked.count, 0))
+        return await self._count("count", asked)
 
     async def any(self, asked: RawQuery) -> bool:
         """Return True where it finds one."""
+        if wants_results(asked.listeners):
+            return await self._count("any", asked) > 0
         return await self._guarded("any", asked, lambda source: self._value(source, asked.any, False))
+
+    async def _count(self, operation: str, asked: RawQuery) -> int:
+        began = perf_counter()
+        total = await self._guarded(operation, asked, lambda source: self._value(source, asked.count, 0))
+        await tell_executed(self._context, asked.listeners, result_of([], total, began))
+        return total
+
+    async def _documents(self, source: Source | None, asked: RawQuery) -> tuple[list[Any], int]:
+        """Return the documents, and how many there are where somebody is told of that."""
+        if source is None:
+            return [], 0
+        table, mapping, catalogue = source
+        total = 0
+        if wants_results(asked.listeners):
+            rows = await self._send(asked.counted(self._named(table)))
+            total = rows[0][-1]
+            rows = [row[:-2] for row in rows if row[-2]]
+        else:
+            rows = await self._send(asked.documents(self._named(table)))
+        entities: list[Any] = []
+        for row in rows:
+            place = (table, mapping) if table is not None else self._place_of(row, catalogue)
+            entities += self._answers.entities_of([row], *place, no_tracking=asked.no_tracking)
+        return entities, total
 
     async def _guarded(self, operation: str, asked: RawQuery, ask: Callable[[Source | None], Awaitable[R]]) -> R:
         """Await `ask(source)` as an operation of the session; the source is None where nobody has stored one."""
@@ -65,6 +88,9 @@ class RawQuerying:
         context.enter(operation)
         try:
             await context.settle()
+            if asked.listeners is not None and asked.listeners.before:
+                given = BeforeRawQueryEventArgs(context.session, asked.sql, MappingProxyType(dict(asked.values)))
+                await context.call_each("before_query_executed", asked.listeners.before, given)
             return await ask(await self._source(asked))
         except RavenException as error:
             if error.sqlstate in _WRONG_SQL:

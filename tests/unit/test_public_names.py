@@ -37,6 +37,7 @@ NAMES = [
     "BeforeConversionToEntityEventArgs",
     "BeforeDeleteEventArgs",
     "BeforeQueryEventArgs",
+    "BeforeRawQueryEventArgs",
     "BeforeRequestEventArgs",
     "BeforeStoreEventArgs",
     "ChangeType",

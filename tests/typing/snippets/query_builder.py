@@ -12,6 +12,7 @@ from docsession import (
     GroupByField,
     NullsOrdering,
     OrderingType,
+    Query,
     QueryOperator,
     QueryResult,
 )
@@ -30,6 +31,10 @@ class PerCompany:
     total: int
 
 
+def noted(result: QueryResult[Order]) -> None:
+    print(result.results[0].company, result.total_results + 1)
+
+
 def queries(session: DocumentSession) -> None:
     assert_type(session.query(object_type=Order), DocumentQuery[Order])
     assert_type(session.query(Order), DocumentQuery[Order])
@@ -44,6 +49,14 @@ def queries(session: DocumentSession) -> None:
     assert_type(query.order_by(lambda o: o.company).order_by_descending("freight"), DocumentQuery[Order])
     assert_type(query.statistics(lambda told: print(told.total_results)).first(), Order)
     assert_type(query.get_query_result(), QueryResult[Order])
+    heard = query.add_before_query_executed_listener(lambda args: print(args.query_customization.query))
+    assert_type(heard.add_after_query_executed_listener(noted).all(), list[Order])
+    assert_type(heard.add_after_stream_executed_listener(print), DocumentQuery[Order])
+    heard.add_after_query_executed_listener(len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(Query(Order).add_after_query_executed_listener(noted), Query[Order])
+    raw = session.query_sql(Order, "SELECT * FROM {table}")
+    raw = raw.add_before_query_executed_listener(lambda args: print(args.sql, args.values))
+    assert_type(raw.first(), Order)
     assert_type(query.select_fields(str, "company").all(), list[str])
     assert_type(query.select_fields(PerCompany).first(), PerCompany)
     assert_type(query.group_by(lambda o: o.company), DocumentQuery[Order])
