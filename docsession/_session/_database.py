@@ -28,7 +28,7 @@ from docsession._query._access import Extension
 from docsession._query._compile import QueryCompiler
 from docsession._session._apart import run_apart
 from docsession._session._cache import DocumentCache
-from docsession._session._declared import DeclaredIndexes
+from docsession._session._declared import DeclaredIndexes, missing_reference
 from docsession._session._query_shapes import QueryShapes
 from docsession._session._schema_check import check_schema
 from docsession._sql._catalogue import SystemStatements
@@ -311,6 +311,8 @@ class Database:
             )
             refused.sqlstate = error.sqlstate
             raise refused from error.__cause__
+        except TableDoesNotExistException as error:
+            raise missing_reference(error) from error.__cause__
 
     async def schemas_of_extensions(self, definitions: Iterable[Definition]) -> dict[str, str]:
         """Return in which schema each extension is that definitions need.

@@ -10,6 +10,7 @@ from docsession._conventions import DocumentConventions
 from docsession._declarations import IndexDeclaration
 from docsession._documents._declaration import declared_indexes
 from docsession._documents._mapping import DocumentMapping, Mappings
+from docsession._errors import InvalidOperationException, RavenException
 from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._indexes import define_all
@@ -89,3 +90,11 @@ class DeclaredIndexes:
         for above in reversed(cls.__mro__):
             found += self._conventions.indexes.get(above, ())
         return list(dict.fromkeys(found))
+
+
+def missing_reference(error: RavenException) -> InvalidOperationException:
+    """Return the error for a table that a declaration refers to, and that is not there."""
+    told = str(error.__cause__ or error).splitlines()[0]
+    return InvalidOperationException(
+        f"Promoted(references=…) refers to a table that is not there ({told}): make that one first, and repeat this"
+    )

@@ -14,11 +14,13 @@ from docsession._errors import (
     InvalidArgumentException,
     InvalidOperationException,
     RequestTimeoutException,
+    TableDoesNotExistException,
     UniqueConstraintViolation,
     UnknownOutcomeException,
 )
 from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
 from docsession._session._database import Database
+from docsession._session._declared import missing_reference
 from docsession._sql._definitions import Definition, Kind, create_columns
 from docsession._sql._objects import (
     Found,
@@ -182,6 +184,8 @@ class IndexBuilder:
         create = definition.create(schema, concurrently=True, extensions=extensions)
         try:
             await self._run_sql(create, _settings_of(definition))
+        except TableDoesNotExistException as error:
+            raise missing_reference(error) from error.__cause__
         except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
             # What was begun would be kept up to date with every write, and be of no use.
             await self._run_sql([definition.drop(schema, concurrently=True)])

@@ -391,6 +391,18 @@ class TestPromoted:
 
         execute("ALTER TABLE {} DROP COLUMN seller", "orders")
 
+    async def test_a_reference_to_a_table_that_is_not_there(self, make_store, execute, database):
+        referring = Promoted(lambda x: x.seller, type="integer", references=f"{database}.people.id")
+        store = make_store(conventions=DocumentConventions(indexes={Order: [referring]}))
+        with pytest.raises(InvalidOperationException, match=r"people.* make that one first"):
+            await save(store, Order("companies/1-A", id="orders/1"))
+        await save(make_store(), Order("companies/1-A", seller=5, id="orders/1"))
+        with pytest.raises(InvalidOperationException, match=r"people.* make that one first"):
+            await store.maintenance.create_indexes(Order)
+        execute("CREATE TABLE {} AS SELECT 5 AS id", "people")
+        execute("ALTER TABLE {} ADD PRIMARY KEY (id)", "people")
+        assert await store.maintenance.create_indexes(Order) == ["orders_seller_fkey"]
+
     async def test_a_column_that_was_dropped_is_asked_for_no_more(self, make_store, execute):
         store = make_store(conventions=DocumentConventions(indexes={Line: [Promoted(lambda x: x.product)]}))
         await save(store, (Line("products/1"), "lines/1"))
