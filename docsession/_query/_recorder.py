@@ -70,11 +70,13 @@ class Recorded:
         object.__setattr__(self, "_docsession_operand", operand)
 
     def __getattr__(self, name: str) -> Recorded:
-        # Called once a name: afterwards it is found in __dict__.
+        # Called once a declared name: afterwards it is found in __dict__. Of others there may be any number.
         if name.startswith("__"):
             raise AttributeError(name)
-        made = Recorded(below(self._docsession_operand, name))
-        self.__dict__[name] = made
+        place = below(self._docsession_operand, name)
+        made = Recorded(place)
+        if not bare(place.form).untyped:
+            self.__dict__[name] = made
         return made
 
     def __getitem__(self, key: object) -> Recorded:

@@ -148,3 +148,14 @@ def test_one_form_has_one_key():
     assert key_of(one_of(["a"], exact=False)) == key_of(one_of(["b", "c"], exact=False))
     assert key_of(equal_to("a", exact=False)) != key_of(equal_to("a", exact=True))
     assert key_of(starting_with("a", exact=False)) != key_of(starting_with("", exact=False))
+
+
+def test_names_that_nobody_declared_are_not_kept():
+    """They may come from the users of a program, and a root lives as long as it does."""
+    root = root_of(dict)
+    before = len(vars(root))
+    for number in range(10):
+        condition_on(THINGS, f"made_up_{number}.below", equal_to(1, exact=True))
+        assert getattr(root, f"made_up_{number}") is not None
+    assert len(vars(root)) == before
+    assert root_of(Order).name is root_of(Order).name
