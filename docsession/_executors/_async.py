@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import IsolationLevel, capabilities
@@ -33,6 +33,8 @@ from docsession._executors._translate import (
 )
 from docsession._executors._wire import LinkLostError, Wire
 from docsession._port import Request, Row, Rows, Statement
+
+T = TypeVar("T")
 
 
 class AsyncPooledConnection(psycopg.AsyncConnection[TupleRow]):
@@ -100,6 +102,13 @@ class AsyncConnections:
 
     async def release(self, connection: AsyncPooledConnection) -> None:
         """Give *connection* back, or give it up where something is left on it."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            await undisturbed(self._release(connection))
+        else:
+            await self._release(connection)
+
+    async def _release(self, connection: AsyncPooledConnection) -> None:
         pool = self._pool
         if connection.wire.is_read_only:
             # The server is not the primary any more: what else is connected with it is of no use either.
@@ -269,6 +278,9 @@ class AsyncLink:
 
     async def release(self) -> None:
         """See `Link.release`."""
+        await undisturbed(self._release())
+
+    async def _release(self) -> None:
         if self.wire.is_clean() and not self.connection.autocommit:
             await self.connection.set_autocommit(True)
             self.connection.row_factory = tuple_row  # it is the next user's, too
@@ -435,7 +447,7 @@ async def cancel_on(connection: psycopg.AsyncConnection[Any]) -> None:
         note_failed_cancel(error)
 
 
-async def finish_write(carried: Coroutine[None, None, list[Rows]], request: Request) -> list[Rows]:
+async def finish_write(carried: Coroutine[None, None, T], request: Request) -> T:
     """Await *carried* to its end, whoever cancels; the cancellation is noted on *request*."""
     task = asyncio.ensure_future(carried)
     while True:
@@ -445,3 +457,15 @@ async def finish_write(carried: Coroutine[None, None, list[Rows]], request: Requ
             if task.cancelled():
                 raise
             request.cancelled = True
+
+
+async def undisturbed(work: Coroutine[None, None, None]) -> None:
+    """Await *work* to its end, and tell of a cancellation then.
+
+    anyio, and with it Starlette, whose client has gone away in the middle of a stream, cancels again at each `await`.
+    A connection that is not given back then is lost to the pool for ever.
+    """
+    end = Request(())
+    await finish_write(work, end)
+    if end.cancelled:
+        raise asyncio.CancelledError

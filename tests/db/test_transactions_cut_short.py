@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -133,6 +134,40 @@ class TestCancellation:
             await asyncio.wait([task])
             assert task.cancelled() == was_running
         assert await value_of(store) % 2 == 0
+
+    @pytest.mark.parametrize("how", ["read", "saved", "stream"])
+    async def test_a_task_that_is_cancelled_at_each_await_gives_its_connection_back(
+        self, face, make_store, monkeypatch, how
+    ):
+        """As anyio does it, and Starlette with a stream whose client has gone away."""
+        if not face.is_async:
+            return
+        # psycopg lets others go on between two steps, which it does only now and then otherwise.
+        monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0, raising=False)
+        store = make_store(max_size=1, timeout=2)
+        await save(store, *((Item(value), f"items/{value}") for value in range(300)))
+
+        async def work():
+            async with store.open_session() as session:
+                if how == "stream":
+                    async for _ in session.query(Item).stream():
+                        reached.set()
+                        await asyncio.sleep(60)
+                await session.advanced.begin()
+                (await session.load("items/1", Item)).value = 7
+                if how == "saved":
+                    await session.save_changes()
+                reached.set()
+                await asyncio.sleep(60)
+
+        for _ in range(2):
+            reached = asyncio.Event()
+            async with anyio.create_task_group() as group:
+                group.start_soon(work)
+                await reached.wait()
+                group.cancel_scope.cancel()
+        async with store.open_session() as session, session.advanced.transaction():
+            assert (await session.load("items/1", Item)).value == 1
 
 
 def test_ctrl_c_in_a_commit_leaves_it_to_the_next_save_to_ask(postgres_url, database):
