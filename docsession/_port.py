@@ -82,7 +82,7 @@ class Request:
             then on the outcome of a write that fails for want of an answer is not known.
         cancelled: Set by an async executor that was cancelled after a write had been sent: it waits
             for the answer and returns it, and the caller raises `CancelledError` once it has
-            applied the answer.
+            applied the answer, with the same arguments: anyio knows its own cancellations by them.
         interrupted: What a handler raised after a write was answered; likewise.
         settings: Server settings, (name, value), that hold for this transaction alone; a request that
             has some is one transaction, also where `transaction` is False.
@@ -132,7 +132,7 @@ class Request:
         self.settings = settings
         self.commit_timeout = commit_timeout
         self.sent = 0
-        self.cancelled = False
+        self.cancelled: BaseException | None = None
         self.interrupted: BaseException | None = None
         self.unconfirmed = False
         self.may_lag = may_lag

@@ -453,10 +453,10 @@ async def finish_write(carried: Coroutine[None, None, T], request: Request) -> T
     while True:
         try:
             return await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if task.cancelled():
                 raise
-            request.cancelled = True
+            request.cancelled = request.cancelled or error
 
 
 async def undisturbed(work: Coroutine[None, None, None]) -> None:
@@ -467,5 +467,5 @@ async def undisturbed(work: Coroutine[None, None, None]) -> None:
     """
     end = Request(())
     await finish_write(work, end)
-    if end.cancelled:
-        raise asyncio.CancelledError
+    if end.cancelled is not None:
+        raise asyncio.CancelledError(*end.cancelled.args)

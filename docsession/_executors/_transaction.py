@@ -201,8 +201,8 @@ class PooledTransaction:
             pass  # a connection that cannot roll back is given up, which rolls back
         finally:
             await self._leave()
-        if end.cancelled:
-            raise asyncio.CancelledError
+        if end.cancelled is not None:
+            raise asyncio.CancelledError(*end.cancelled.args)
 
     async def savepoint(self, request: Request) -> None:
         """See `Transaction.savepoint`."""

@@ -252,8 +252,8 @@ async def _write(database: Database, key: str, statements: list[Statement]) -> l
             f"the connection to PostgreSQL broke before the answer: whether the compare-exchange value {key!r} was "
             "written is not known. Get it, and compare; sending the operation again with the same index does no harm"
         ) from error
-    if request.cancelled:
-        raise asyncio.CancelledError
+    if request.cancelled is not None:
+        raise asyncio.CancelledError(*request.cancelled.args)
     if request.unconfirmed:
         raise unconfirmed()
     return results

@@ -364,8 +364,8 @@ def _describe(request: Request, flush: Flush) -> None:
 
 def deliver_cancellation(request: Request, error: Exception | None) -> None:
     """Cancel the task now that was to be cancelled while the flush was under way."""
-    if request.cancelled:
-        raise asyncio.CancelledError from error
+    if request.cancelled is not None:
+        raise asyncio.CancelledError(*request.cancelled.args) from error
 
 
 def _noting(request: Request, error: E) -> E:

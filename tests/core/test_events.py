@@ -96,7 +96,7 @@ class TestALostAnswer:
 
 class TestACancelledSave:
     def answer(self, request):
-        request.cancelled = True
+        request.cancelled = asyncio.CancelledError()
         return [[(9,)]]
 
     def test_what_was_saved_is_told_of(self):

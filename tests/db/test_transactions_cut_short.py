@@ -135,6 +135,22 @@ class TestCancellation:
             assert task.cancelled() == was_running
         assert await value_of(store) % 2 == 0
 
+    async def test_a_save_in_a_scope_of_anyio_ends_with_the_scope(self, face, slow, make_store):
+        """The save is finished, and the scope takes the cancellation for its own."""
+        if not face.is_async:
+            return
+        store = make_store(slow.url)
+        async with store.open_session() as session:
+            await session.store(Item(1), "items/1")
+            await session.save_changes()
+            await session.store(Item(2), "items/2")
+            slow.delay = 0.2
+            with anyio.move_on_after(0.05) as scope:
+                await session.save_changes()
+            slow.delay = 0
+        assert scope.cancelled_caught
+        assert await value_of(store, "items/2") == 2
+
     @pytest.mark.parametrize("how", ["read", "saved", "stream"])
     async def test_a_task_that_is_cancelled_at_each_await_gives_its_connection_back(
         self, face, make_store, monkeypatch, how
