@@ -239,7 +239,8 @@ class RavenBuilding(QueryBuilding[T]):
     def statistics(self, stats_callback: Callable[[QueryStatistics], object]) -> Self:
         """Call a function with the statistics of each asking for results, once they are there (RavenDB: statistics).
 
-        `count()`, `any()`, pages by keys and `stream()` have none. The total is found in the same request.
+        The total is found in the same request, which `any()` and pages by keys would else do without. Streams, JSON,
+        facets, sums and what changes documents have no statistics, and refuse it.
         """
         return self._watched("statistics", stats_callback)
 

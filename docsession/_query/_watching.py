@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+
+from docsession._errors import InvalidOperationException
 
 R = TypeVar("R")
 
@@ -63,6 +65,9 @@ class QueryResult(Generic[R]):
     is_stale: bool = False
 
 
+_TOLD: Final = frozenset({"query", "count", "any", "page", "lazily", "sql", "explain", "assert_uses_index"})
+
+
 class Watchers(msgspec.Struct, frozen=True, eq=False):
     """Who is told when a query has been asked.
 
@@ -73,6 +78,18 @@ class Watchers(msgspec.Struct, frozen=True, eq=False):
 
     statistics: tuple[Callable[[QueryStatistics], object], ...] = ()
     timings: tuple[Callable[[QueryTimings], object], ...] = ()
+
+    def check(self, operation: str) -> None:
+        """Refuse what would tell them nothing.
+
+        Raises:
+            InvalidOperationException: *operation* has neither a total nor results.
+        """
+        if operation not in _TOLD:
+            raise InvalidOperationException(
+                f"{operation} tells nobody of its results: statistics() and timings() go with all(), first(), one(), "
+                "count(), any(), page() and lazily()"
+            )
 
     def tell(self, result: QueryResult[Any]) -> None:
         """Tell them of the results."""

@@ -181,9 +181,11 @@ def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any
 
 
 def check_complete(operation: str, asked: Specification) -> None:
-    """Refuse a query that ends in the middle of what the builder says, or that has nothing to tell to its listeners."""
+    """Refuse a query that ends in the middle of what the builder says, or would leave out those who watch it."""
     if asked.listeners is not None:
         asked.listeners.check(operation)
+    if asked.watchers is not None:
+        asked.watchers.check(operation)
     for condition in asked.conditions:
         if type(condition) is Clauses:
             condition.check_finished(f"{operation}()")

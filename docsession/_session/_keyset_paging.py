@@ -11,7 +11,6 @@ from docsession._documents._mapping import DocumentMapping
 from docsession._errors import InvalidArgumentException, InvalidOperationException
 from docsession._port import Row, Rows
 from docsession._query._compile import QueryCompiler
-from docsession._query._listening import wants_results
 from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._query import Specification
@@ -19,7 +18,7 @@ from docsession._query._statements import PageStatement
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
-from docsession._session._listening import result_of, tell_executed
+from docsession._session._listening import result_of, tell_watched
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
@@ -69,11 +68,13 @@ class KeysetPaging:
             return Page(items, next=found.next, previous=found.previous), found.total
 
         _check_keyset(asked, size, after, before)
-        is_counted = wants_results(asked.listeners)
+        is_counted = asked.tells_total
         began = perf_counter()
         page, total = await self._asking.guarded("page", asked, ask)
         if total is not None:
-            await tell_executed(self._context, asked.listeners, result_of(page.items, total, began))
+            await tell_watched(self._context, asked, result_of(page.items, total, began))
+        elif asked.watchers is not None:
+            asked.watchers.tell_timings((perf_counter() - began) * 1000)
         return page
 
     async def rows(

@@ -9,6 +9,7 @@ from typing import Any
 
 from docsession import _clock
 from docsession._query._listening import Listener, Listeners
+from docsession._query._query import Specification
 from docsession._query._watching import QueryResult
 from docsession._session._context import SessionContext
 from docsession._session._events import call
@@ -24,6 +25,13 @@ async def tell_executed(context: SessionContext, listeners: Listeners | None, re
     """Call those of `after_query_executed`; the operation is over, so they may do anything with the session."""
     if listeners is not None:
         await _call(context, "after_query_executed", listeners.after, result)
+
+
+async def tell_watched(context: SessionContext, asked: Specification, result: QueryResult[Any]) -> None:
+    """Tell all who want to know of a query's results."""
+    if asked.watchers is not None:
+        asked.watchers.tell(result)
+    await tell_executed(context, asked.listeners, result)
 
 
 async def tell_streamed(context: SessionContext, listeners: Sequence[Listener], result: object) -> None:

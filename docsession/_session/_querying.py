@@ -12,7 +12,6 @@ from docsession._errors import InvalidOperationException, RavenException
 from docsession._port import Row, Statement
 from docsession._query._compile import QueryCompiler
 from docsession._query._facets import FacetValue, facets_of, read_facets
-from docsession._query._listening import wants_results
 from docsession._query._projection import Aggregate, project
 from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
@@ -21,7 +20,7 @@ from docsession._query._watching import QueryResult
 from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_result
 from docsession._session._context import SessionContext
-from docsession._session._listening import result_of, tell_executed, tell_streamed
+from docsession._session._listening import result_of, tell_streamed, tell_watched
 from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._session._refused_by_query import explained
@@ -60,9 +59,7 @@ class Querying:
         page = await self._asking.guarded("query", asked, self._page)
         assert page.total is not None  # noqa: S101  # such a page is counted
         result = result_of(page.items, page.total, started)
-        if asked.watchers is not None:
-            asked.watchers.tell(result)
-        await tell_executed(self._context, asked.listeners, result)
+        await tell_watched(self._context, asked, result)
         return result
 
     async def count(self, asked: Specification) -> int:
@@ -71,9 +68,12 @@ class Querying:
 
     async def any(self, asked: Specification) -> bool:
         """Return True where there is one."""
-        if wants_results(asked.listeners):
+        if asked.tells_total:
             return await self._count("any", asked) > 0
+        started = time.perf_counter()
         rows = await self._asking.guarded("any", asked, lambda asked: self._asking.ask(asked, QueryCompiler.any))
+        if asked.watchers is not None:
+            asked.watchers.tell_timings((time.perf_counter() - started) * 1000)
         return bool(rows and rows[0][0])
 
     async def page(self, asked: Specification) -> Page[Any]:
@@ -135,7 +135,7 @@ class Querying:
         started = time.perf_counter()
         rows = await self._asking.guarded(operation, asked, lambda asked: self._asking.ask(asked, QueryCompiler.count))
         total = rows[0][0] if rows else 0
-        await tell_executed(self._context, asked.listeners, result_of([], total, started))
+        await tell_watched(self._context, asked, result_of([], total, started))
         return total
 
     async def _all(self, asked: Specification) -> list[Any]:
@@ -165,11 +165,6 @@ class Querying:
         if asked.includes:
             raise InvalidOperationException(
                 "what stream() yields is not tracked, so there is nowhere to keep what include() brings along"
-            )
-        if asked.watchers is not None:
-            raise InvalidOperationException(
-                "how long a stream takes is up to who reads it, and it ends without a total: statistics() and "
-                "timings() go with all(), first(), one() and page()"
             )
         found = await self._asking.find(asked)
         if found is None:

@@ -283,8 +283,3 @@ def _id_member(mapping: DocumentMapping[Any] | None) -> bytes:
 def _refuse(asked: Specification) -> None:
     if asked.projection is not None or asked.groups or asked.distinct:
         raise InvalidOperationException("json() gives whole documents: call it on a query without select and group_by")
-    if asked.watchers is not None:
-        raise InvalidOperationException(
-            "json() tells nobody of its results: json(envelope=True) has the total, and statistics() and timings() go "
-            "with all(), first(), one() and page()"
-        )

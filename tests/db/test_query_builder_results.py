@@ -12,6 +12,7 @@ from docsession import (
     InvalidOperationException,
     NullsOrdering,
     OrderingType,
+    set_,
 )
 from tests.support.documents import save
 
@@ -218,7 +219,6 @@ class TestStatistics:
             assert told[0].duration_in_ms > 0
             assert told[0].timestamp.tzinfo is not None
             await query.first()
-            await query.count()
             assert [each.total_results for each in told] == [5, 5]
 
     async def test_those_who_watch_may_use_the_session(self, store, sales):
@@ -252,6 +252,34 @@ class TestStatistics:
             told = []
             page = await session.query(Sale).statistics(told.append).take(2).page()
             assert (len(page.items), page.total, told[0].total_results) == (2, 5, 5)
+
+    @pytest.mark.parametrize("ask", ["count", "any", "page"])
+    async def test_whatever_is_asked_tells_them(self, store, sales, ask):
+        await save(store, *sales)
+        async with store.open_session() as session:
+            told, timed = [], []
+            query = session.query(Sale).timings(timed.append)
+            for each in (query.statistics(told.append), query):
+                await (each.order_by("land").page(2) if ask == "page" else getattr(each, ask)())
+            assert [each.total_results for each in told] == [5]
+            assert len(timed) == 2
+            assert all(each.duration_in_ms > 0 for each in timed)
+            assert session.advanced.number_of_requests == 2
+
+    async def test_what_has_none_refuses_them(self, store, sales):
+        await save(store, *sales)
+        async with store.open_session() as session:
+            for query in (session.query(Sale).statistics(print), session.query(Sale).timings(print)):
+                for ask in (
+                    query.json,
+                    query.delete,
+                    lambda query=query: query.patch(lambda sale: set_(sale.land, "fr")),
+                    lambda query=query: query.max_(lambda sale: sale.land),
+                    lambda query=query: query.facets(lands=lambda sale: sale.land),
+                ):
+                    with pytest.raises(InvalidOperationException, match="tells nobody"):
+                        await ask()
+            assert session.advanced.number_of_requests == 0
 
     async def test_a_result_has_them_beside_the_documents(self, store, sales):
         await save(store, *sales)
