@@ -35,7 +35,7 @@ class Scope:
         """Return what the text of an annotation means; UNRESOLVED where a name of it is not known."""
         try:
             # The text comes from the class's own source, never from stored data.
-            return eval(text, {"__builtins__": builtins}, _Names(self.cls))  # noqa: S307
+            return eval(text, {"__builtins__": builtins}, _Names(self.cls))  # noqa: S307  # see above
         except Exception:
             return UNRESOLVED
 

@@ -10,20 +10,9 @@ from contextlib import ExitStack
 import django
 import uvicorn
 from django.core.management import call_command
-from typing_extensions import override
 
 from docsession import EmbeddedServer
-
-
-class Server(uvicorn.Server):
-    """Says where it listens, once it does."""
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for each in sockets or ():
-            host, port, *_ = each.getsockname()
-            print(f"Listening on http://{host}:{port}", flush=True)
+from examples.serving import Server
 
 
 def main() -> None:

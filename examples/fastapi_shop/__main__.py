@@ -6,20 +6,9 @@ import argparse
 import socket
 
 import uvicorn
-from typing_extensions import override
 
 from examples.fastapi_shop.app import app
-
-
-class Server(uvicorn.Server):
-    """Says where it listens, once it does."""
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for each in sockets or ():
-            host, port, *_ = each.getsockname()
-            print(f"Listening on http://{host}:{port}", flush=True)
+from examples.serving import Server
 
 
 def main() -> None:

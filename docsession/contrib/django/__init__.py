@@ -4,7 +4,7 @@ Documents and models are written in one transaction: sessions work on Django's o
 """
 
 try:
-    import django as _django  # noqa: F401
+    import django as _django  # noqa: F401  # to say what is missing
 except ImportError as _error:
     from docsession._errors import MissingDependencyException
 

@@ -1,7 +1,7 @@
 """docsession in FastAPI: a store for the application, a session for each request, and responses of stored JSON."""
 
 try:
-    import fastapi  # noqa: F401
+    import fastapi  # noqa: F401  # to say what is missing
 except ImportError as error:
     from docsession._errors import MissingDependencyException
 

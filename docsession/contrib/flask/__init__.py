@@ -14,7 +14,7 @@ def company(key):
 """
 
 try:
-    import flask  # noqa: F401
+    import flask  # noqa: F401  # to say what is missing
 except ImportError as error:
     from docsession._errors import MissingDependencyException
 

@@ -4,7 +4,7 @@
 """
 
 try:
-    import starlette  # noqa: F401
+    import starlette  # noqa: F401  # to say what is missing
 except ImportError as error:
     from docsession._errors import MissingDependencyException
 

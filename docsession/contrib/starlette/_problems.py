@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
+from docsession._query._listening import is_coroutine_function
 from docsession.contrib._http import PROBLEM_TYPE, Problem, ProblemMap
 
 
@@ -63,7 +63,7 @@ async def handled(app: Starlette, connection: HTTPConnection, error: Exception) 
 
 async def _call(handler: Any, connection: HTTPConnection, error: Exception) -> Response:
     """Call a handler as Starlette does: one that cannot be awaited in a thread."""
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
+    if is_coroutine_function(handler):
         answer = await handler(connection, error)
     else:
         answer = await run_in_threadpool(handler, connection, error)
