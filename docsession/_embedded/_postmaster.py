@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+# How long a process may be without a command line while it starts or ends; microseconds on an idle machine.
+_CHANGE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,25 @@ def read_pid_file(data: Path) -> tuple[Running, str] | None:
 
 def is_postmaster(pid: int, data: Path) -> bool:
     """Whether the process is a live postmaster of *data*, and not another one that got its number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
-    except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self/cmdline").exists():
-            return False
-    else:
-        return os.fsencode(data) in command.split(b"\0")
+    deadline = time.monotonic() + _CHANGE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if command:
+                return os.fsencode(data) in command.split(b"\0")
+            # A zombie has no command line, and neither has a process in the middle of its exec or its exit.
+            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in b"ZX":
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            return _is_signalable(pid)
+        time.sleep(0.001)
+    return False
+
+
+def _is_signalable(pid: int) -> bool:
+    """Whether a process without an entry in /proc lives: none does, but where there is no /proc at all."""
+    if Path("/proc/self/cmdline").exists():
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -128,7 +128,7 @@ def server_pid(directory: Path) -> int | None:
 def is_alive(pid: int) -> bool:
     """Whether the process lives; a zombie does not."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] not in b"ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
