@@ -17,9 +17,10 @@ from docsession._query._full_text import Asked, Search
 from docsession._query._kinds import bare, shape_of_value
 from docsession._query._list_predicates import Holds
 from docsession._query._operands import Column, Operand, Place
-from docsession._query._predicates import All, Any_, Compare, Constant, In, IsNull, Not, Predicate
+from docsession._query._predicates import All, Any_, Compare, Constant, Not, Predicate
 from docsession._query._recorder import Recorded
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._value_predicates import In, IsNull
 from docsession._sql._values import Shape
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,250}([.][0-9]{1,250})?", re.ASCII)

@@ -12,10 +12,11 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 from docsession._query._kinds import bare
 from docsession._query._list_predicates import Holds, Items
 from docsession._query._operands import TEXTS, Column, Length, Operand, Place, check_key
-from docsession._query._predicates import All, Compare, Constant, In, IsNull, Not, Predicate, as_predicate
+from docsession._query._predicates import All, Compare, Constant, Not, Predicate, as_predicate
 from docsession._query._projection import Aggregate, aggregate
 from docsession._query._recorder import Recorded, compare, item_form, operand_of, record_items
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._value_predicates import In, IsNull
 from docsession._sql._values import Shape, text_at
 
 S = TypeVar("S")

@@ -11,9 +11,10 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 from docsession._query import _functions as functions
 from docsession._query._kinds import bare, shape_of_value
 from docsession._query._operands import Operand
-from docsession._query._predicates import Compare, IsNull, Not, Predicate, as_predicate
+from docsession._query._predicates import Compare, Not, Predicate, as_predicate
 from docsession._query._recorder import Recorded, compare, operand_of
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._value_predicates import IsNull
 from docsession._sql._values import Shape
 
 Lookup = Callable[[Operand, Any], object]

@@ -21,7 +21,8 @@ from docsession._errors import InvalidArgumentException, InvalidArgumentTypeExce
 from docsession._query._compilation import Scope
 from docsession._query._kinds import bare
 from docsession._query._operands import Arithmetic, Operand, Place, check_key
-from docsession._query._predicates import Compare, CompareOperands, IsNull, Not, Predicate, as_predicate
+from docsession._query._predicates import Compare, Not, Predicate, as_predicate
+from docsession._query._value_predicates import CompareOperands, IsNull
 from docsession._sql._values import Path
 
 _forms: Final = Forms(AliasRegistry({}))

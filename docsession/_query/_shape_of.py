@@ -15,7 +15,7 @@ from docsession._query._list_predicates import Holds as Holding
 from docsession._query._list_predicates import Items
 from docsession._query._operands import Column, Length, Operand, Place
 from docsession._query._ordering import Caseless
-from docsession._query._predicates import NEGATED, All, Any_, Compare, Constant, In, IsNull, Not, Predicate
+from docsession._query._predicates import NEGATED, All, Any_, Compare, Constant, Not, Predicate
 from docsession._query._query import Specification
 from docsession._query._shapes import (
     Alternatives,
@@ -34,6 +34,7 @@ from docsession._query._shapes import (
     ValueCondition,
 )
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._value_predicates import In, IsNull
 from docsession._query._vectors import Nearest
 from docsession._sql._values import Shape
 

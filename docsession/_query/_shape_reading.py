@@ -15,7 +15,7 @@ from docsession._query._list_predicates import Holds as Holding
 from docsession._query._list_predicates import Items
 from docsession._query._operands import Length, Operand, Place
 from docsession._query._ordering import Caseless
-from docsession._query._predicates import All, Any_, Compare, In, IsNull, Predicate
+from docsession._query._predicates import All, Any_, Compare, Predicate
 from docsession._query._query import Specification
 from docsession._query._recorder import Recorded, below, form_of, operand_of, root_of
 from docsession._query._shapes import (
@@ -31,6 +31,7 @@ from docsession._query._shapes import (
     ValueCondition,
 )
 from docsession._query._text_predicates import Like, Matches, StartsWith
+from docsession._query._value_predicates import In, IsNull
 from docsession._sql._values import Shape
 
 
