@@ -119,9 +119,10 @@ from docsession._query._functions import (
     sum_,
     value,
 )
-from docsession._query._indexes import GinIndex, Index, Promoted, Statistics
+from docsession._query._indexes import GinIndex, Index, Statistics
 from docsession._query._ordering import NullsOrdering, OrderingType
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
+from docsession._query._promoted import Promoted
 from docsession._query._query import Query
 from docsession._query._raven_results import GroupByDocumentQuery, GroupByField
 from docsession._query._search_indexes import FullText, Trigram, VectorIndex

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from docsession._query._functions import Descending
 from docsession._query._index_ddl import TYPES
-from docsession._query._indexes import GinIndex, Index, IndexKind
+from docsession._query._index_kinds import IndexKind
+from docsession._query._indexes import GinIndex, Index
 from docsession._query._recorder import Recorded
 from docsession._query._search_indexes import FullText, Trigram, VectorIndex
 from docsession._query._shape_reading import operand_from_shape, place_from_shape

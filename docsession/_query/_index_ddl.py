@@ -147,8 +147,10 @@ class IndexTarget:
             return escaped(promoted.sql(""))
         return self._template(place, lambda to: f"lower({place.text(to)})" if folded else place.text(to))
 
-    def condition(self, function: Callable[[Any], object], what: str) -> str:
-        """Return the template of a condition."""
+    def condition(self, function: Callable[[Any], object] | None, what: str) -> str | None:
+        """Return the template of a condition; None where there is none."""
+        if function is None:
+            return None
         predicate = as_predicate(record(function, self._root, f"{what}(where=…)"))
         return self._template(predicate, predicate.sql)
 

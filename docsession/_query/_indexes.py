@@ -1,60 +1,30 @@
-"""What indexes are declared with: each kind makes definitions for the table that it is declared for.
-
-A further kind is a frozen dataclass that inherits `IndexKind` and has `define`.
-"""
+"""Indexes that comparisons, orders and lists are declared with, and the statistics of their fields."""
 
 from __future__ import annotations
 
-import hashlib
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from typing_extensions import override
 
-from docsession._declarations import IndexDeclaration
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
-from docsession._query._access import NOTHING_DECLARED, Access, access_of
-from docsession._query._index_ddl import TYPES, IndexTarget, Key
+from docsession._query._access import NOTHING_DECLARED
+from docsession._query._index_ddl import TYPES, IndexTarget
+from docsession._query._index_kinds import (
+    IndexKind,
+    Keys,
+    check_declaration,
+    check_type,
+    index_body,
+    words_of,
+    words_of_condition,
+)
 from docsession._query._kinds import bare
 from docsession._query._operands import Place
-from docsession._sql._definitions import Definition, Kind, PromotedColumn, escaped, object_name
+from docsession._sql._definitions import Definition, Kind, escaped, object_name
 from docsession._sql._quoting import quote_identifier
-from docsession._sql._schema import COLLECTION_COLUMNS
 from docsession._sql._values import Shape
-
-Keys = Callable[[Any], object]
-
-_MARKS: Final = {Shape.TEXT: "text", Shape.NUMBER: "numeric", Shape.INSTANT: "timestamptz", Shape.JSON: "jsonb"}
-_UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_RANGES: Final = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
-_COLUMN_TYPES: Final[dict[str, tuple[Shape, str]]] = {
-    "text": (Shape.TEXT, ""),
-    "numeric": (Shape.NUMBER, ""),
-    "timestamptz": (Shape.INSTANT, ""),
-    "integer": (Shape.NUMBER, "::numeric"),
-    "bigint": (Shape.NUMBER, "::numeric"),
-    "uuid": (Shape.TEXT, '::text COLLATE "C"'),
-}
-"""The types of promoted columns: the shape that queries take them for, and what makes it of the column."""
-
-
-class IndexKind(IndexDeclaration):
-    """A kind of index."""
-
-    __slots__ = ()
-
-    comes_first = False
-    """True for what others are defined after, because queries, and so their conditions, are written otherwise."""
-
-    @abstractmethod
-    def define(self, target: IndexTarget) -> Sequence[Definition]:
-        """Return what it makes in a table.
-
-        Raises:
-            InvalidArgumentException: It names what cannot be indexed so.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +58,7 @@ class Index(IndexKind):
 
     def __post_init__(self) -> None:
         check_declaration(self, "Index")
-        _check_type("Index", self.type, TYPES)
+        check_type("Index", self.type, TYPES)
 
     @override
     def define(self, target: IndexTarget) -> Sequence[Definition]:
@@ -101,15 +71,14 @@ class Index(IndexKind):
         for key in keys:
             down = " DESC" if key.is_descending else ""
             expressions += [(target.expression(key.operand, shape), down) for shape in key.shapes]
-        condition = None if self.where is None else target.condition(self.where, "Index")
+        condition = target.condition(self.where, "Index")
         columns = [f"({expression}){down}" for expression, down in expressions]
         if not self.unique and "id" not in (expression for expression, _ in expressions):
             columns.append(f"id{down}")
         words = [word for key in keys for word in words_of(key, self.type)]
         if self.ignore_case:
             words.append("ci")
-        if condition is not None:
-            words.append(hashlib.sha256(condition.encode()).hexdigest()[:8])
+        words += words_of_condition(condition)
         first = keys[0]
         plain = target.promoting(NOTHING_DECLARED)
         return [
@@ -121,7 +90,7 @@ class Index(IndexKind):
                 fields=tuple(key.label for key in keys),
                 is_unique=self.unique,
                 keys=tuple(plain.expression(key.operand, shape) for key in keys for shape in key.shapes),
-                condition=None if self.where is None else plain.condition(self.where, "Index"),
+                condition=plain.condition(self.where, "Index"),
                 tree=None if first.path is None else (first.path, first.shapes[0]),
             )
         ]
@@ -163,10 +132,9 @@ class GinIndex(IndexKind):
                 raise InvalidArgumentTypeException(f"GinIndex(): {key.label} holds {form.label}, no list; use Index()")
             places.append(key.operand)
         expressions = [f"({target.json(place)})" for place in places] or ["data"]
-        condition = None if self.where is None else target.condition(self.where, "GinIndex")
+        condition = target.condition(self.where, "GinIndex")
         words = [word for key in keys for word in words_of(replace(key, is_descending=False), None)]
-        if condition is not None:
-            words.append(hashlib.sha256(condition.encode()).hexdigest()[:8])
+        words += words_of_condition(condition)
         columns = [f"{expression} jsonb_path_ops" for expression in expressions]
         return [
             Definition(
@@ -180,119 +148,6 @@ class GinIndex(IndexKind):
                 gins=tuple(place.path for place in places) or ((),),
             )
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Promoted(IndexKind):
-    """A field as a column of its own, which the server keeps, with a b-tree index.
-
-    Queries use the column where the table has it. Updates that leave the field alone need not touch the
-    index, as they must with `Index`; and plain SQL, reports and foreign keys see an ordinary column.
-
-    Args:
-        key: `lambda o: o.company`.
-        type: "text", "numeric" or "timestamptz", as which any field is compared; or "integer", "bigint" or
-            "uuid", as the keys of other tables are: documents that hold something else have null there.
-            None is as the field is compared.
-        references: `"table.column"` of the application's own tables (in the schema `public`, or
-            `"schema.table.column"`): every value must be there. Checked when a transaction commits.
-        name: The column's name; None is that of the field.
-
-    Raises:
-        InvalidArgumentException: A value cannot be used.
-    """
-
-    key: Keys
-    _: KW_ONLY
-    type: str | None = None
-    references: str | None = None
-    name: str | None = None
-
-    comes_first = True
-
-    def __post_init__(self) -> None:
-        check_declaration(self, "Promoted")
-        _check_type("Promoted", self.type, _COLUMN_TYPES)
-        if self.references is not None:
-            _referenced(self.references)
-        if self.name in COLLECTION_COLUMNS:
-            raise InvalidArgumentException(f"Promoted(name={self.name!r}): every table has that column already")
-
-    @override
-    def define(self, target: IndexTarget) -> Sequence[Definition]:
-        asked = None if self.type is None else _MARKS[_COLUMN_TYPES[self.type][0]]
-        keys = target.keys(self.key, "Promoted", asked)
-        key = keys[0]
-        if len(keys) > 1 or key.is_descending or not isinstance(key.operand, Place):
-            raise InvalidArgumentException("Promoted() takes one field of the documents; declare each by itself")
-        shape = key.shapes[0]
-        if shape is Shape.JSON:
-            raise InvalidArgumentTypeException(
-                f"Promoted(): {key.label} holds {key.operand.form.label}; use GinIndex()"
-            )
-        type_ = self.type or _MARKS[shape]
-        words = words_of(key, None)
-        name = self.name or object_name(words[0], words[1:], "")[:-1]
-        if name in COLLECTION_COLUMNS:
-            name += "_"
-        column, index = self._column(target, key.operand, shape, type_, name)
-        made = [column, index]
-        if self.references is not None:
-            if type_ in _RANGES or type_ == "uuid":
-                # What deletes there looks for the plain column.
-                made.append(
-                    replace(
-                        index,
-                        name=object_name(target.table, [name, "references"], "idx"),
-                        body=index_body(target.table, "btree", [escaped(quote_identifier(name))], None),
-                        tree=None,
-                    )
-                )
-            made.append(self._foreign_key(target.table, name, key.label, self.references))
-        return made
-
-    @staticmethod
-    def _column(
-        target: IndexTarget, place: Place, shape: Shape, type_: str, name: str
-    ) -> tuple[Definition, Definition]:
-        value = _converted(target.expression(place, shape), type_)
-        declared = 'text COLLATE "C"' if type_ == "text" else type_
-        promoted = PromotedColumn(name, place.path, shape, _COLUMN_TYPES[type_][1])
-        column = Definition(
-            kind=Kind.COLUMN,
-            name=name,
-            table=target.table,
-            body=f"{declared} GENERATED ALWAYS AS ({value}) STORED",
-            fields=(place.label,),
-        )
-        # Known by its digest: a column of that name may be of an earlier declaration.
-        column = replace(column, column=replace(promoted, digest=column.digest))
-        key = escaped(promoted.sql(""))
-        index = Definition(
-            kind=Kind.INDEX,
-            name=object_name(target.table, [name, "promoted"], "idx"),
-            table=target.table,
-            body=index_body(target.table, "btree", [f"({key})", "id"], None),
-            fields=(place.label,),
-            keys=(value,),
-            tree=(place.path, shape),
-            needs=(name,),
-        )
-        return column, index
-
-    @staticmethod
-    def _foreign_key(table: str, name: str, label: str, references: str) -> Definition:
-        schema, referenced, column = _referenced(references)
-        place = escaped(f"{quote_identifier(schema)}.{quote_identifier(referenced)} ({quote_identifier(column)})")
-        own = escaped(quote_identifier(name))
-        return Definition(
-            kind=Kind.FOREIGN_KEY,
-            name=object_name(table, [name], "fkey"),
-            table=table,
-            body=f"FOREIGN KEY ({own}) REFERENCES {place} DEFERRABLE INITIALLY DEFERRED",
-            fields=(label,),
-            needs=(name,),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +175,7 @@ class Statistics(IndexKind):
 
     def __post_init__(self) -> None:
         check_declaration(self, "Statistics")
-        _check_type("Statistics", self.type, TYPES)
+        check_type("Statistics", self.type, TYPES)
 
     @override
     def define(self, target: IndexTarget) -> Sequence[Definition]:
@@ -349,110 +204,3 @@ class Statistics(IndexKind):
                 keys=tuple(expressions),
             )
         ]
-
-
-def define_all(declared: Iterable[tuple[IndexDeclaration, IndexTarget]]) -> tuple[list[Definition], Access]:
-    """Return what declarations make in one table, in the order in which it is made, and what that offers to queries.
-
-    The same declared twice, by a class and one below it, is made once.
-
-    Raises:
-        InvalidArgumentException: Two that differ have the same name, or something is no declaration.
-    """
-    given = [(_kind(each), target) for each, target in declared]
-    found: dict[tuple[Kind, str], Definition] = {}
-    for each, target in given:
-        if each.comes_first:
-            _add(found, each.define(target))
-    access = access_of(found.values())
-    for each, target in given:
-        if not each.comes_first:
-            _add(found, each.define(target.promoting(access)))
-    order = list(Kind)
-    definitions = sorted(found.values(), key=lambda definition: order.index(definition.kind))
-    lists = frozenset(path for _, target in given for path in target.lists)
-    return definitions, replace(access_of(definitions), lists=lists) if lists else access_of(definitions)
-
-
-def _add(found: dict[tuple[Kind, str], Definition], made: Iterable[Definition]) -> None:
-    for each in made:
-        known = found.setdefault((each.kind, each.name), each)
-        if known.digest != each.digest:
-            raise InvalidArgumentException(
-                f"two indexes of the table {each.table!r} that differ are called {each.name!r} "
-                f"({', '.join(known.fields)}, and {', '.join(each.fields)}): name one of them with name="
-            )
-
-
-def _kind(given: object) -> IndexKind:
-    if isinstance(given, IndexKind):
-        return given
-    raise InvalidArgumentTypeException(
-        f"indexes are declared by Index, GinIndex, Promoted, Statistics, FullText, Trigram and VectorIndex, as in "
-        f"[Index(lambda o: o.name)], not {given!r:.60}"
-    )
-
-
-def check_declaration(given: Any, what: str) -> None:
-    """Refuse what no declaration can have."""
-    for attribute in ("keys", "key", "where"):
-        function: object = getattr(given, attribute, None)
-        if function is not None and not callable(function):
-            raise InvalidArgumentTypeException(
-                f"{what}() takes functions, as in lambda o: o.name, not {function!r:.60}"
-            )
-    name: object = given.name
-    if name is not None:
-        if not isinstance(name, str):
-            raise InvalidArgumentTypeException(f"{what}(name=…) takes a str, not {name!r:.60}")
-        quote_identifier(name)
-
-
-def _check_type(what: str, given: object, known: Iterable[str]) -> None:
-    if given is not None and given not in set(known):
-        raise InvalidArgumentException(f"{what}(type={given!r:.40}): there are {', '.join(map(repr, known))}")
-
-
-def index_body(
-    table: str, method: str, columns: Iterable[str], condition: str | None, options: Sequence[str] = ()
-) -> str:
-    """Return the template of what stands behind the name of an index."""
-    given = f" WITH ({', '.join(options)})" if options else ""
-    where = "" if condition is None else f" WHERE {condition}"
-    return f"ON {{schema}}.{escaped(quote_identifier(table))} USING {method} ({', '.join(columns)}){given}{where}"
-
-
-def words_of(key: Key, type_: str | None) -> list[str]:
-    """Return what a name says of a key."""
-    path = key.path
-    words = [str(part) for part in path] if path is not None else [key.label]
-    if key.is_descending:
-        words.append("desc")
-    if type_ is not None and key.shapes == (TYPES[type_],):
-        words.append(type_)
-    return words
-
-
-def _referenced(references: object) -> tuple[str, str, str]:
-    """Return schema, table and column."""
-    parts = references.split(".") if isinstance(references, str) else []
-    if len(parts) not in {2, 3} or not all(parts):
-        raise InvalidArgumentException(
-            f"Promoted(references={references!r:.60}): write 'table.column', or 'schema.table.column'"
-        )
-    *schema, table, column = parts
-    for part in parts:
-        quote_identifier(part)
-    return schema[0] if schema else "public", table, column
-
-
-def _converted(value: str, type_: str) -> str:
-    """Return a value as one of a column's type; null where it is none, so that no document is refused for it."""
-    if type_ in _RANGES:
-        low, high = _RANGES[type_]
-        fits = f"{value} BETWEEN {low} AND {high} AND trunc({value}) = {value}"
-        return f"CASE WHEN {fits} THEN ({value})::{type_} END"
-    if type_ == "uuid":
-        pattern = escaped(f"'{_UUID}'")
-        return f"CASE WHEN {value} ~ {pattern} THEN ({value})::uuid END"
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Final
@@ -12,7 +11,7 @@ from typing_extensions import override
 from docsession._errors import InvalidArgumentException
 from docsession._query._full_text import DEFAULT_LANGUAGE, text_places
 from docsession._query._index_ddl import IndexTarget
-from docsession._query._indexes import IndexKind, Keys, check_declaration, index_body
+from docsession._query._index_kinds import IndexKind, Keys, check_declaration, index_body, words_of_condition
 from docsession._query._operands import Place
 from docsession._query._vectors import check_metric, vector_place
 from docsession._sql._definitions import Definition, Kind, TextIndex, VectorIndexed, escaped, object_name
@@ -92,10 +91,10 @@ class FullText(IndexKind):
             # Known by its digest: a column of that name may be of an earlier declaration.
             made.append(replace(definition, text=replace(text, column=column, digest=definition.digest)))
             indexed, needs = escaped(quote_identifier(column)), (column,)
-        condition = None if self.where is None else target.condition(self.where, "FullText")
+        condition = target.condition(self.where, "FullText")
         index = Definition(
             kind=Kind.INDEX,
-            name=self.name or object_name(target.table, [*words, *_told(condition)], "fts"),
+            name=self.name or object_name(target.table, [*words, *words_of_condition(condition)], "fts"),
             table=target.table,
             body=index_body(target.table, "gin", [indexed], condition),
             fields=fields,
@@ -140,8 +139,8 @@ class Trigram(IndexKind):
             if shape not in key.shapes:
                 raise InvalidArgumentException(f"Trigram() takes texts, and {key.label} is none")
         expressions = [target.expression(place, shape) for place in places]
-        condition = None if self.where is None else target.condition(self.where, "Trigram")
-        words = [*_words(places), *(["ci"] if self.ignore_case else []), *_told(condition)]
+        condition = target.condition(self.where, "Trigram")
+        words = [*_words(places), *(["ci"] if self.ignore_case else []), *words_of_condition(condition)]
         columns = [f"({expression}) {{{_TRIGRAMS}}}.gin_trgm_ops" for expression in expressions]
         return [
             Definition(
@@ -229,8 +228,8 @@ class VectorIndex(IndexKind):
             made.append(column)
             vector = replace(vector, column=column.name, digest=column.digest)
             indexed = escaped(quote_identifier(column.name))
-        condition = None if self.where is None else target.condition(self.where, "VectorIndex")
-        ending = [str(self.dimensions), *(["half"] if self.half else []), self.metric, *_told(condition)]
+        condition = target.condition(self.where, "VectorIndex")
+        ending = [str(self.dimensions), *(["half"] if self.half else []), self.metric, *words_of_condition(condition)]
         options = [f"m = {self.m}"] * (self.m is not None)
         options += [f"ef_construction = {self.ef_construction}"] * (self.ef_construction is not None)
         sorted_by = operator_class(self.metric, schema, half=self.half)
@@ -270,8 +269,3 @@ class VectorIndex(IndexKind):
 def _words(places: Sequence[Place]) -> list[str]:
     """Return what a name says of fields."""
     return [str(part) for place in places for part in place.path]
-
-
-def _told(condition: str | None) -> list[str]:
-    """Return what a name says of a condition."""
-    return [] if condition is None else [hashlib.sha256(condition.encode()).hexdigest()[:8]]

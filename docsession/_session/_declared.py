@@ -13,7 +13,7 @@ from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import InvalidOperationException, RavenException
 from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._index_ddl import IndexTarget
-from docsession._query._indexes import define_all
+from docsession._query._index_definitions import define_all
 from docsession._query._recorder import root_of
 from docsession._sql._definitions import Definition
 

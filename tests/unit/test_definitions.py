@@ -28,7 +28,7 @@ from docsession import (
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import Mappings
 from docsession._query._index_ddl import IndexTarget
-from docsession._query._indexes import define_all
+from docsession._query._index_definitions import define_all
 from docsession._query._recorder import root_of
 from docsession._session._declared import DeclaredIndexes
 from docsession._sql._definitions import COMMENT_PREFIX, Kind, object_name, render
