@@ -347,7 +347,7 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """Give back unused id ranges, and write the shapes of queries; where the server is gone both are lost."""
         for database in self._all_databases():
             with contextlib.suppress(DocSessionError):
-                await database.give_back_ranges()
+                await database.ids.give_back()
             if database.shapes is not None:
                 await database.shapes.write()
 

@@ -47,7 +47,7 @@ class Asking:
                 return await context.database.up_to_date(lambda: ask(asked))
             except _ExtensionNeeded as needed:
                 name = needed.name
-            await context.database.find_extension(name)
+            await context.database.objects.find_extension(name)
             return await context.database.up_to_date(lambda: ask(asked))
         except RavenException as error:
             wrong = explained(error)
@@ -78,8 +78,8 @@ class Asking:
     async def _look_for_columns(self, table: TableStatements, mapping: DocumentMapping[Any]) -> None:
         """Find out which of the promoted columns there are that are declared, the first time that somebody asks."""
         database = self._context.database
-        if (table, mapping.entity_class) not in database.compilers and self._declared(table).has_columns:
-            await database.columns_of(table)
+        if (table, mapping.entity_class) not in database.objects.compilers and self._declared(table).has_columns:
+            await database.objects.columns_of(table)
 
     def _declared(self, table: TableStatements) -> Access:
         context = self._context
@@ -87,7 +87,7 @@ class Asking:
 
     def compiler(self, table: TableStatements, mapping: DocumentMapping[Any]) -> QueryCompiler:
         """Return what compiles the queries of a class."""
-        known = self._context.database.compilers
+        known = self._context.database.objects.compilers
         compiler = known.get((table, mapping.entity_class))
         if compiler is None:
             aliases = None
@@ -96,8 +96,8 @@ class Asking:
             database = self._context.database
             access = self._declared(table)
             if access.has_columns:
-                access = access.without_columns_but(database.columns.get(table, ()))
-            access = replace(access, extensions=database.extensions)
+                access = access.without_columns_but(database.objects.columns.get(table, ()))
+            access = replace(access, extensions=database.objects.extensions)
             compiler = QueryCompiler(table, database.name, mapping.codec.id_key, aliases, access)
             known[table, mapping.entity_class] = compiler
         return compiler
@@ -108,7 +108,7 @@ class Asking:
             return compile_()
         except _ExtensionNeeded as needed:
             name = needed.name
-        await self._context.database.find_extension(name)
+        await self._context.database.objects.find_extension(name)
         return compile_()
 
     async def send(self, statement: Statement) -> Rows:

@@ -23,6 +23,7 @@ from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._port import Request, Row, Rows, Settings, Statement
 from docsession._session._context import SessionContext
 from docsession._session._exchange import ExchangeMap, give_versions
+from docsession._session._exchange_table import among_values, has_values
 from docsession._session._lazy import LazyOperation
 from docsession._sql._flush import Delete
 
@@ -137,7 +138,7 @@ async def plan_values(context: SessionContext, flush: Flush) -> None:
     values = context.exchange
     assert values is not None  # noqa: S101  # `has_values_to_save` was asked
     database = context.database
-    await database.has_compare_exchange(make=True)
+    await has_values(database, make=True)
     statements = database.compare_exchange
     flush.values = values.changed(verify=context.conventions.verify_on_save)
     give_versions(flush.values, statements, flush.moment)
@@ -251,7 +252,7 @@ class ClusterTransactions:
             await context.settle()
             context.requests.count(context.operation)
             statement = context.database.compare_exchange.load_starting_with(prefix, start or 0, page_size)
-            answers = await context.database.among_values(lambda: context.run(Request([statement])))
+            answers = await among_values(context.database, lambda: context.run(Request([statement])))
             rows = answers[0] if answers else []
             return {row[0]: take(context, row, object_type) for row in rows if row[0] not in self._values.deleted}
         finally:
@@ -319,7 +320,7 @@ class LazyValues(LazyOperation):
         self._asked = [key for key in self._keys if not values.knows(key)]
         if not self._asked:
             return None
-        if not await context.database.has_compare_exchange():
+        if not await has_values(context.database):
             return []
         return [context.database.compare_exchange.load(self._asked)]
 
@@ -346,7 +347,7 @@ async def ask(context: SessionContext, question: LazyValues) -> None:
     statements = await question.statements()
     if statements is not None:
         context.requests.count(context.operation)
-    answers = await context.database.among_values(lambda: context.run(Request(statements))) if statements else []
+    answers = await among_values(context.database, lambda: context.run(Request(statements))) if statements else []
     await question.take(answers or [])
 
 

@@ -14,9 +14,9 @@ from docsession._errors import (
 )
 from docsession._options import TransactionMode
 from docsession._port import Request, Statement, TextArray
+from docsession._session._catalogue import Catalogue
 from docsession._session._changes import Write
 from docsession._session._context import SessionContext
-from docsession._session._database import Catalogue
 from docsession._session._tracked import MUST_NOT_EXIST, change_vector_of
 from docsession._sql._flush import (
     Operation,

@@ -21,6 +21,7 @@ from docsession._errors import (
 from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
 from docsession._session._database import Database
 from docsession._session._declared import missing_reference
+from docsession._session._making import schemas_of_extensions
 from docsession._sql._definitions import Definition, Kind, create_columns
 from docsession._sql._objects import (
     Found,
@@ -80,7 +81,7 @@ class IndexBuilder:
             for table, definitions in wanted:
                 made += await self._make_all(table, definitions)
         if made:
-            database.forget_columns()
+            database.objects.forget_columns()
         return made
 
     async def drop_undeclared(self, object_type: type | str | None) -> list[str]:
@@ -108,7 +109,7 @@ class IndexBuilder:
                 declared = database.declared.of_collection(table.collection, table.table, self._mappings).definitions
                 dropped += await self._drop_all_but(table, declared)
         if dropped:
-            database.forget_columns()
+            database.objects.forget_columns()
         return dropped
 
     async def _drop_all_but(self, table: TableStatements, declared: Sequence[Definition]) -> list[str]:
@@ -137,7 +138,7 @@ class IndexBuilder:
         return {mapping.collection for mapping in known}
 
     async def _make_all(self, table: TableStatements, definitions: Sequence[Definition]) -> list[str]:
-        extensions = await self._database.schemas_of_extensions(definitions)
+        extensions = await schemas_of_extensions(self._database.executor, definitions)
         columns = [each for each in definitions if each.kind is Kind.COLUMN]
         missing = await self._drop_others(table, columns)
         if missing:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._ids import time_ordered_id
-from docsession._documents._mapping import DocumentMapping
 from docsession._documents._naming import command_line
 from docsession._errors import ConnectionLostException, DocSessionError, TableDoesNotExistException, _GuardFailed
 from docsession._port import Fate, ForeignExecutor, Place, Request, RequestExecutor, Row, Rows, Statement, Transaction
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import SessionContext
 from docsession._session._database import NO_TABLES, Database
+from docsession._session._id_sources import TimeOrderedIds
 from docsession._session._journal import Entry, Journal
 from docsession._session._planning import Flush, OutdatedError, UndoneError
 from docsession._sql._definitions import Definition
@@ -222,18 +221,7 @@ class ForeignDatabase(Database):
     def __init__(self, name: str, executor: RequestExecutor, conventions: DocumentConventions) -> None:
         super().__init__(name, executor, conventions)
         self.shapes = None
-
-    @override
-    def spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
-        return time_ordered_id(mapping.id_prefix + self.separator)
-
-    @override
-    async def next_id(self, mapping: DocumentMapping[Any]) -> str:
-        return time_ordered_id(mapping.id_prefix + self.separator)
-
-    @override
-    async def give_back_ranges(self) -> None:
-        """There are none."""
+        self.ids = TimeOrderedIds(self.separator)
 
     @override
     async def make_system_tables(self, error: TableDoesNotExistException | None) -> None:

@@ -13,9 +13,9 @@ from docsession._documents._polymorphism import became_another, is_special
 from docsession._errors import InvalidArgumentTypeException
 from docsession._port import NULL_JSONB, Request, Row, Statement
 from docsession._session._cache import Kept
+from docsession._session._catalogue import Catalogue
 from docsession._session._changes import metadata_of, types_of
 from docsession._session._conversions import converted
-from docsession._session._database import Catalogue
 from docsession._session._including import IncludePath, Including
 from docsession._session._reading import Reader, decode_document, strings_at
 from docsession._session._tracked import Tracked

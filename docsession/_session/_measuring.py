@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from docsession._port import Row, Statement
+from docsession._session._catalogue import Catalogue
 from docsession._sql._quoting import quote_identifier
-
-if TYPE_CHECKING:
-    from docsession._session._database import Catalogue
 
 _NAME = r'"((?:[^"]|"")+)"'
 _NUMBER = 8

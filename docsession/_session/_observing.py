@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from docsession._port import Request, Row, Rows, Statement
+from docsession._session._catalogue import Catalogue
 from docsession._session._event_args import (
     BeforeRequestEventArgs,
     FailedRequestEventArgs,
@@ -17,9 +17,6 @@ from docsession._session._event_args import (
 )
 from docsession._session._events import Handlers, call
 from docsession._session._measuring import collections_of, is_document, size_of
-
-if TYPE_CHECKING:
-    from docsession._session._database import Catalogue
 
 
 class _Answer:

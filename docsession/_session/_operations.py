@@ -28,6 +28,7 @@ from docsession._session._changes import prepare_write, snapshot_of
 from docsession._session._cluster import REMOTE_APPLY, check_keys, check_page, timeout_of, unconfirmed
 from docsession._session._database import Database
 from docsession._session._exchange import TrackedValue, materialise
+from docsession._session._exchange_table import among_values
 from docsession._session._planning import current_moment
 from docsession._session._timeouts import timeout_setting
 
@@ -101,7 +102,7 @@ class PutCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[T]])
         row = (self._key, data, metadata, index)
         put = Statement(statements.update, (*row, self._index)) if self._index else Statement(statements.insert, row)
         both = [put, statements.load([self._key])]
-        written, found = await database.among_values(lambda: _write(database, self._key, both), make=True) or ([], [])
+        written, found = await among_values(database, lambda: _write(database, self._key, both), make=True) or ([], [])
         if written:
             return CompareExchangeResult(self._value, index, True)
         declared = annotation_for(None, self._value)
@@ -138,7 +139,7 @@ class DeleteCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[A
         statements = database.compare_exchange
         delete = Statement(statements.delete_checked, (self._key, self._index))
         both = [delete, statements.load([self._key])]
-        deleted, found = await database.among_values(lambda: _write(database, self._key, both)) or ([], [])
+        deleted, found = await among_values(database, lambda: _write(database, self._key, both)) or ([], [])
         if deleted:
             return CompareExchangeResult(
                 materialise(mappings, deleted[0], self._object_type).shown.value, self._index, True
@@ -220,7 +221,7 @@ class GetCompareExchangeValuesOperation(StoreOperation[dict[str, CompareExchange
 
 async def _read(database: Database, statement: Statement) -> Rows:
     request = Request([statement], settings=_timeout_of(database))
-    answers = await database.among_values(lambda: database.executor.run(request))
+    answers = await among_values(database, lambda: database.executor.run(request))
     return answers[0] if answers else []
 
 

@@ -13,11 +13,11 @@ from docsession._errors import (
 )
 from docsession._options import OptimisticConcurrencyMode
 from docsession._port import Request, Settings, Statement, Timestamp
+from docsession._session._catalogue import Catalogue
 from docsession._session._changes import Write, differs, find_changed, prepare_write, snapshot_of
 from docsession._session._cluster import CLUSTER_WIDE, has_values_to_save, plan_cluster_wide, plan_values
 from docsession._session._conflicts import ConflictFinder, vector_of
 from docsession._session._context import SessionContext
-from docsession._session._database import Catalogue
 from docsession._session._deferred import Deferred, plan_deferred
 from docsession._session._identity_map import IdentityMap
 from docsession._session._tracked import MUST_NOT_EXIST, Deletion, Tracked, give_id

@@ -15,8 +15,8 @@ from docsession._query._customization import BeforeRawQueryEventArgs
 from docsession._query._listening import wants_results
 from docsession._query._raw_sql import RawQuery, RawStatement
 from docsession._session._answers import Answers
+from docsession._session._catalogue import Catalogue
 from docsession._session._context import SessionContext
-from docsession._session._database import Catalogue
 from docsession._session._listening import result_of, tell_executed
 from docsession._session._loading import Loader
 from docsession._sql._quoting import quote_identifier

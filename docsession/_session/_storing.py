@@ -77,7 +77,7 @@ class Storing:
         try:
             codec = mapping.codec
             own = codec.get_id(entity)
-            key = context.database.spare_id(mapping) if own is None or own == "" else None
+            key = context.database.ids.spare(mapping) if own is None or own == "" else None
             if key is None:
                 return False
             tracked = Tracked(key, entity, mapping, codec.snapshot, stored_metadata=mapping.metadata)
@@ -157,13 +157,13 @@ class Storing:
     def _spare_id(self, mapping: DocumentMapping[Any]) -> str | None:
         """Return the next id of a range at hand, which nearly every call finds."""
         context = self._context
-        return context.database.spare_id(mapping) if context.conventions.document_id_generator is None else None
+        return context.database.ids.spare(mapping) if context.conventions.document_id_generator is None else None
 
     async def _generate_id(self, mapping: DocumentMapping[Any], entity: object) -> str:
         database = self._context.database
         generator = self._context.conventions.document_id_generator
         if generator is None:
-            return await database.next_id(mapping)
+            return await database.ids.next(mapping)
         made = generator(database.name, entity)
         return complete_generated_id(made, mapping.id_prefix, database.separator)
 

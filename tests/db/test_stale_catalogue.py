@@ -166,7 +166,7 @@ class TestSessionsOfOneStore:
         full = database.catalogue
 
         async def forget_one():
-            database.catalogue = database._build([("x1", "Firsts", full.by_collection["Firsts"].table)])
+            database.know([("x1", "Firsts", full.by_collection["Firsts"].table)])
 
         async with store.open_session() as session:
             answers.meanwhile = forget_one

@@ -290,8 +290,8 @@ async def test_an_older_pgvector_is_told_what_it_knows(opened):
         query = session.query(Picture).order_by(is_nearest(300))
         await query.all()
         database = session._core.context.database
-        known = database.extensions["vector"]
-        database.extensions["vector"] = type(known)(known.schema, (0, 7, 4))
+        known = database.objects.extensions["vector"]
+        database.objects.extensions["vector"] = type(known)(known.schema, (0, 7, 4))
         assert len(await query.all()) > 100
 
 

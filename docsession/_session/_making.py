@@ -1,0 +1,84 @@
+"""Databases and tables are made on the connection apart from the pool.
+
+Inside a session's transaction a rollback would undo them, and their locks would stop others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from docsession._documents._naming import command_line
+from docsession._errors import PermissionDeniedException, RavenException, TableDoesNotExistException
+from docsession._port import Request, RequestExecutor, Statement
+from docsession._session._apart import run_apart
+from docsession._session._declared import missing_reference
+from docsession._sql._definitions import Definition, create_all
+from docsession._sql._objects import extensions_named
+from docsession._sql._schema import create_collection_statements
+
+
+async def statements_for(
+    executor: RequestExecutor, database: str, tables: Iterable[str], definitions: Sequence[Definition]
+) -> list[str]:
+    """Return what makes *tables*, each with those of the *definitions* that are its own.
+
+    Raises:
+        RavenException: PostgreSQL lacks an extension that they need.
+    """
+    statements: list[str] = []
+    for table in tables:
+        own = [each for each in definitions if each.table == table]
+        made = create_all(own, database, await schemas_of_extensions(executor, own))
+        statements += create_collection_statements(database, table, made)
+    return statements
+
+
+async def run_statements(
+    executor: RequestExecutor, database: str, statements: Iterable[str], collections: Iterable[str] = ()
+) -> None:
+    """Run each of *statements* by itself.
+
+    Args:
+        executor: What carries them.
+        database: The database's name, for errors.
+        statements: Their SQL; what exists is not made again.
+        collections: The collections that they make tables for, for errors.
+
+    Raises:
+        PermissionDeniedException: The role may not; the message names the command for one that may.
+        TableDoesNotExistException: A foreign key leads to a table that there is not.
+    """
+    try:
+        for sql in statements:
+            request = Request([Statement(sql.encode())], write=True)
+            await run_apart(executor, lambda request=request: request)  # type: ignore[misc]  # bound per turn
+    except PermissionDeniedException as error:
+        refused = PermissionDeniedException(
+            f"the role of the URL may make no tables in the database {database!r}; nothing was written. Run "
+            f"`{command_line('upgrade', database, collections)}` as a role that may, or grant this one CREATE "
+            f"({error})"
+        )
+        refused.sqlstate = error.sqlstate
+        raise refused from error.__cause__
+    except TableDoesNotExistException as error:
+        raise missing_reference(error) from error.__cause__
+
+
+async def schemas_of_extensions(executor: RequestExecutor, definitions: Iterable[Definition]) -> dict[str, str]:
+    """Return in which schema each extension is that definitions need.
+
+    Raises:
+        RavenException: One is not installed.
+    """
+    wanted = {name: each for each in definitions for name in each.extensions}
+    if not wanted:
+        return {}
+    (rows,) = await run_apart(executor, lambda: Request([extensions_named(wanted)]))
+    found = {row[0]: row[1] for row in rows}
+    for name, definition in wanted.items():
+        if name not in found:
+            raise RavenException(
+                f"the index {definition.name!r} of {definition.table!r} needs PostgreSQL's extension {name!r}, "
+                f"which is not installed: run `CREATE EXTENSION {name}` as a role that may"
+            )
+    return found
