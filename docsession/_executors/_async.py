@@ -48,6 +48,20 @@ class AsyncPooledConnection(psycopg.AsyncConnection[TupleRow]):
     wire: Wire
     is_extra = False
 
+    def talk(self, settings: PoolSettings) -> None:
+        """Begin the conversation."""
+        self.wire = Wire(self.pgconn, settings.prepare_threshold, settings.prepared_max)
+        self.add_notice_handler(self.wire.take_notice)
+
+    def leave(self, *, is_loop_closed: bool) -> None:
+        """Close the connection where nothing can be awaited.
+
+        Args:
+            is_loop_closed: True where nobody who was at work on it can go on.
+        """
+        del is_loop_closed
+        self.pgconn.finish()
+
     @override
     def __del__(self, *_: object) -> None:
         """Let the connection go without psycopg's warning: a store that is never closed ends with its process."""
@@ -63,12 +77,13 @@ class AsyncConnections:
         orphans: Closed connections of transactions that nobody ended, until the next request.
     """
 
-    def __init__(self, settings: PoolSettings) -> None:
+    def __init__(self, settings: PoolSettings, connection_class: type[AsyncPooledConnection]) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.get_running_loop()
         self.apart_lock = asyncio.Lock()
         self.orphans: deque[AsyncPooledConnection] = deque()
         self._settings = settings
+        self._connection_class = connection_class
         self._lock = asyncio.Lock()
         self._pool: AsyncConnectionPool[AsyncPooledConnection] | None = None
         self._apart: AsyncPooledConnection | None = None
@@ -156,9 +171,10 @@ class AsyncConnections:
     def abandon(self) -> None:
         """Close everything where the event loop has ended, or is about to: there is nothing left to wait for."""
         self._is_closed = True
+        made = list(self._made)
         self._pool = self._apart = None
-        for connection in list(self._made):
-            connection.pgconn.finish()
+        for connection in made:
+            connection.leave(is_loop_closed=self.loop.is_closed())
 
     async def _open(self) -> AsyncConnectionPool[AsyncPooledConnection]:
         """Open the pool; the first connection is made here, so that its failure is seen at once."""
@@ -168,7 +184,7 @@ class AsyncConnections:
                     await self.apart()
                 settings = self._settings
                 pool = AsyncConnectionPool(
-                    connection_class=AsyncPooledConnection,
+                    connection_class=self._connection_class,
                     kwargs=settings.connect_arguments(),
                     configure=self._configure,
                     min_size=settings.min_size,
@@ -187,9 +203,7 @@ class AsyncConnections:
             return self._pool
 
     async def _configure(self, connection: AsyncPooledConnection) -> None:
-        settings = self._settings
-        connection.wire = Wire(connection.pgconn, settings.prepare_threshold, settings.prepared_max)
-        connection.add_notice_handler(connection.wire.take_notice)
+        connection.talk(self._settings)
         self._is_unreachable = False
         self._made.add(connection)
 
@@ -204,7 +218,7 @@ class AsyncConnections:
         """
         settings = self._settings
         try:
-            connection = await AsyncPooledConnection.connect(**settings.connect_arguments())
+            connection = await self._connection_class.connect(**settings.connect_arguments())
         except psycopg.Error as error:
             failure = error
         else:
@@ -308,8 +322,11 @@ async def _stream(connection: AsyncPooledConnection, statement: Statement, size:
 class AsyncExecutor:
     """Carries requests over a pool of psycopg connections; it belongs to the event loop of its first use."""
 
-    def __init__(self, settings: PoolSettings) -> None:
+    def __init__(
+        self, settings: PoolSettings, connection_class: type[AsyncPooledConnection] = AsyncPooledConnection
+    ) -> None:
         self._settings = settings
+        self._connection_class = connection_class
         self._connections: AsyncConnections | None = None
         self._is_closed = False
 
@@ -395,7 +412,7 @@ class AsyncExecutor:
         connections = self._connections
         if connections is None or connections.pid != os.getpid():
             keep_for_parent(connections)
-            connections = self._connections = AsyncConnections(self._settings)
+            connections = self._connections = AsyncConnections(self._settings, self._connection_class)
         self._check_loop(connections)
         return connections
 

@@ -13,6 +13,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from hashlib import blake2b
 from time import monotonic
 from typing import TypeAlias
@@ -219,6 +220,12 @@ class Wire:
     def give_up(self) -> None:
         """Let the connection serve nobody else: a cancel request is on its way, and may come too late for this one."""
         self._is_ended = True
+
+    def pass_on(self, instead: PGconn) -> Wire:
+        """Return the conversation for the connection's next user; who still holds this one speaks to *instead*."""
+        other = copy(self)
+        self._pgconn, self._is_ended = instead, True
+        return other
 
     def cut(self) -> None:
         """Break the connection, from any thread: whoever waits for an answer gets an error."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 
 from sqlalchemy import BigInteger, Column, MetaData, PrimaryKeyConstraint, String, Table, Text
 from sqlalchemy.dialects import postgresql
@@ -165,11 +166,9 @@ def create_database_statements(database: str) -> list[str]:
     Raises:
         InvalidArgumentException: *database* cannot be a name.
     """
-    metadata = build_metadata()
-    version = version_table(metadata)
     version_name = qualified(database, VERSION_TABLE)
     tables = "".join(
-        f"{_create_table(table, database)};\n" for table in metadata.tables.values() if table is not version
+        f"{create_system_table_statement(database, name)};\n" for name in _system_columns() if name != VERSION_TABLE
     )
     body = (
         f"missing := pg_catalog.to_regclass({quote_literal(version_name)}) IS NULL;\n"
@@ -183,7 +182,7 @@ def create_database_statements(database: str) -> list[str]:
         "END IF;\n"
         f"{tables}"
         f"{create_instant_statement(database)};\n"
-        f"{_create_table(version, database)};\n"
+        f"{create_system_table_statement(database, VERSION_TABLE)};\n"
         f"INSERT INTO {version_name} (version_num) VALUES ('{HEAD_REVISION}');\n"
         "END IF;\n"
     )
@@ -240,7 +239,7 @@ def _create_collection(database: str, table: str, further: Sequence[str] = ()) -
     return (
         # CREATE TABLE IF NOT EXISTS wants the right to make tables even where there is nothing to do.
         f"IF pg_catalog.to_regclass({quote_literal(name)}) IS NULL THEN\n"
-        f"{_create_table(collection_table(MetaData(), table), database)};\n"
+        f"{_create_table(database, table, _collection_columns())};\n"
         f"{added}"
         "END IF;\n"
         f"IF NOT {_is_collection(f'{quote_literal(name)}::pg_catalog.regclass')} THEN\n"
@@ -252,7 +251,7 @@ def _create_collection(database: str, table: str, further: Sequence[str] = ()) -
 
 def create_system_table_statement(database: str, name: str) -> str:
     """Return what makes one system table of *database*, whose lock must be held."""
-    return _create_table(build_metadata().tables[name], database)
+    return _create_table(database, name, _system_columns()[name])
 
 
 def collection_tables_query(database: str) -> str:
@@ -314,10 +313,27 @@ def _is_collection(oid: str) -> str:
     )
 
 
-def _create_table(table: Table, database: str) -> str:
-    """Return CREATE TABLE IF NOT EXISTS for *table* in *database*."""
-    placed = table.to_metadata(MetaData(), schema=_name(database))
-    return str(CreateTable(placed, if_not_exists=True).compile(dialect=_DIALECT)).strip()
+def _create_table(database: str, name: str, columns: str) -> str:
+    return f"CREATE TABLE IF NOT EXISTS {qualified(database, name)} {columns}"
+
+
+@cache
+def _system_columns() -> dict[str, str]:
+    """Return what follows the name in CREATE TABLE, for each system table; to compile it takes milliseconds."""
+    metadata = build_metadata()
+    version_table(metadata)
+    return {table.name: _columns_of(table) for table in metadata.tables.values()}
+
+
+@cache
+def _collection_columns() -> str:
+    """Return the same for the table of any collection."""
+    return _columns_of(_collection_table(MetaData(), "collection"))
+
+
+def _columns_of(table: Table) -> str:
+    text = str(CreateTable(table).compile(dialect=_DIALECT)).strip()
+    return text[text.index("(") :]
 
 
 def _locked(database: str, body: str, declarations: str = "") -> str:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
 from docsession._errors import InvalidOperationException, RavenException, TableDoesNotExistException
+from docsession._executors._async import AsyncExecutor
 from docsession._executors._blocking import BlockingExecutor
 from docsession._executors._psycopg import PoolSettings
 from docsession._executors._url import parse_url
@@ -28,6 +29,7 @@ from docsession._session._database import Database
 from docsession._sql._emptying import EmptyingStatements, drop_statement
 from docsession._sql._schema import LOCK_NOT_AVAILABLE
 from docsession.testing._lending import LentExecutor
+from docsession.testing._reserve import Reserve
 
 _LOCK_TIMEOUT: Final = (("lock_timeout", "5s"),)
 _LARGE: Final = 4_000_000
@@ -58,6 +60,8 @@ class PostgresServer:
         self.options = {"application_name": "docsession-tests", **(options or {})}
         self._stop = stop
         self._executor: BlockingExecutor | None = None
+        self._reserve = Reserve()
+        self.connection_class = self._reserve.connection_class()
         self._lock = threading.Lock()
 
     @override
@@ -79,6 +83,7 @@ class PostgresServer:
         executor, self._executor = self._executor, None
         if executor is not None:
             run(executor.close())
+        self._reserve.close()
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
@@ -141,8 +146,9 @@ class DocumentDatabase:
         Args:
             conventions: Those of the store.
         """
-        given = _quiet(conventions)
-        return AsyncDocumentStore(self.url, self.name, conventions=given, **self.server.options)
+        store = AsyncDocumentStore(self.url, self.name, conventions=_quiet(conventions), **self.server.options)
+        store._make_executor = lambda settings: AsyncExecutor(settings, self.server.connection_class)
+        return store
 
     def store_over(self, executor: Any, conventions: DocumentConventions | None) -> DocumentStore:
         """Return a new store whose requests *executor* carries."""
