@@ -298,6 +298,7 @@ class AsyncDocumentQuery(RavenSearching[T]):
         after: str | None = None,
         before: str | None = None,
         envelope: bool = False,
+        if_none_match: str | None = None,
     ) -> QueryJson:
         """Return the documents as JSON, as they are stored, each with its id as the first member. One request.
 
@@ -311,6 +312,8 @@ class AsyncDocumentQuery(RavenSearching[T]):
             before: As in `page`.
             envelope: True: with how many there are on all pages; without a size `{"items": […], "total": …}`, of what
                 `skip` and `take` leave.
+            if_none_match: What a client has already: its header of that name, or an `etag`. Where that is what the
+                query finds, PostgreSQL sends no document, the bytes are none, and `not_modified` is True.
 
         Raises:
             InvalidOperationException: The query has `select`, `group_by` or `distinct`, or `include` without an object.
@@ -318,12 +321,12 @@ class AsyncDocumentQuery(RavenSearching[T]):
         """
         raw = RawJson(self._context)
         if size is not None:
-            return await raw.page(self._specification, size, after, before, counted=envelope)
+            return await raw.page(self._specification, size, after, before, if_none_match, counted=envelope)
         if after is not None or before is not None:
             raise InvalidArgumentException("json(after=…) and json(before=…) take a size: json(20, after=token)")
         if envelope:
-            return await raw.envelope(self._specification)
-        return await raw.documents(self._specification)
+            return await raw.envelope(self._specification, if_none_match)
+        return await raw.documents(self._specification, if_none_match)
 
     def lazily(self, on_eval: Callable[[list[T]], object] | None = None) -> AsyncLazy[list[T]]:
         """Return what will be the documents, asked for together with all that the session waits for.

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import InvalidOperationException, RavenException, _ExtensionNeeded
-from docsession._port import Rows, Statement
+from docsession._port import Request, Rows, Statement
 from docsession._query._access import Access
 from docsession._query._clauses import Clauses
 from docsession._query._compile import QueryCompiler
+from docsession._query._digests import UnchangedError, Unless
 from docsession._query._query import Specification
 from docsession._query._statements import PageStatement
 from docsession._session._context import SessionContext
@@ -131,17 +132,38 @@ class Asking:
         return await Including(self._context).keep(query, await self._loader.request_and_catch_up(query.statement))
 
     async def read_page(
-        self, asked: Specification, compiler: QueryCompiler, page: PageStatement
+        self, asked: Specification, compiler: QueryCompiler, page: PageStatement, unless: Unless | None = None
     ) -> tuple[Rows, Arrived]:
-        """Do that without keeping anything in the session, and return what came along, too."""
+        """Do that without keeping anything in the session, and return what came along, too.
+
+        Raises:
+            UnchangedError: *unless* holds.
+        """
         if not asked.includes:
-            return await self.send(page.statement), []
-        query = await self.including(asked, compiler, page, kept=False)
-        rows = await self._loader.request_and_catch_up(query.statement)
-        return await Including(self._context).tell_apart(query, rows)
+            if unless is None:
+                return await self.send(page.statement), []
+            return unless.read(await self.send(unless.statement(page)), page), []
+        query = await self.including(asked, compiler, page, kept=False, everywhere=unless is not None)
+        including = Including(self._context)
+        if unless is None:
+            return await including.tell_apart(query, await self._loader.request_and_catch_up(query.statement))
+        rows = await self._loader.request_and_catch_up(unless.statement(page, query.statement))
+        try:
+            rows = unless.read(rows, page)
+        except UnchangedError:
+            if not await including.is_outdated(query):
+                raise
+            (rows,) = await self._context.run(Request([query.statement], may_lag=True))
+        return await including.tell_apart(query, rows)
 
     async def including(
-        self, asked: Specification, compiler: QueryCompiler, page: PageStatement, *, kept: bool = True
+        self,
+        asked: Specification,
+        compiler: QueryCompiler,
+        page: PageStatement,
+        *,
+        kept: bool = True,
+        everywhere: bool = False,
     ) -> IncludingQuery:
         """Return the query for documents and what they refer to, about to be sent.
 
@@ -150,6 +172,7 @@ class Asking:
             compiler: That of the table.
             page: The documents alone.
             kept: True: what comes along is kept in the session.
+            everywhere: True: it is looked for in all tables in which there may be such documents.
         """
         context = self._context
         if kept and (asked.no_tracking or context.no_tracking or asked.projection is not None):
@@ -163,6 +186,7 @@ class Asking:
             include_paths(asked.includes, asked.object_type, context.mappings),
             page.first,
             kept=kept,
+            everywhere=everywhere,
         )
 
 

@@ -77,6 +77,7 @@ class Including(Reader):
         first: int | None,
         *,
         kept: bool = True,
+        everywhere: bool = False,
     ) -> IncludingQuery:
         """Return a query that is about to be sent.
 
@@ -86,8 +87,9 @@ class Including(Reader):
             includes: What is to come along.
             first: With how many of the documents; None: all.
             kept: False: it comes along whatever the session knows of it.
+            everywhere: True: it is looked for in more tables than those to which its path has led.
         """
-        asked = await self.resolve(includes, (table,))
+        asked = await self.resolve(includes, (table,), everywhere=everywhere)
         return IncludingQuery(compile_, table, includes, asked, list(self._context.map.by_id) if kept else [], first)
 
     async def keep(self, query: IncludingQuery, rows: Iterable[Row]) -> list[Row]:
@@ -128,7 +130,14 @@ class Including(Reader):
                         late.setdefault(each, {})[key] = None
         return found, [*arrived, *await self._load({each: list(keys) for each, keys in late.items()})]
 
-    async def resolve(self, includes: Iterable[IncludePath], sources: tuple[TableStatements, ...]) -> list[Include]:
+    async def is_outdated(self, query: IncludingQuery) -> bool:
+        """Return True where what was to be looked for everywhere may be in tables that were not known then."""
+        now = await self.resolve(query.includes, (query.table,), everywhere=True)
+        return now != query.asked
+
+    async def resolve(
+        self, includes: Iterable[IncludePath], sources: tuple[TableStatements, ...], *, everywhere: bool = False
+    ) -> list[Include]:
         """Decide in which tables the documents lie that includes name."""
         database = self._context.database
         catalogue = database.catalogue or await database.refresh()
@@ -138,7 +147,7 @@ class Including(Reader):
                 table = catalogue.by_collection.get(include.mapping.collection)
                 resolved.append(Include(include.path, () if table is None else (table,)))
                 continue
-            prefixes = database.seen_prefixes.get((sources, include.path))
+            prefixes = None if everywhere else database.seen_prefixes.get((sources, include.path))
             by_table: dict[TableStatements, list[str]] = {}
             for prefix, tables in catalogue.by_prefix.items():
                 if prefixes is None or prefix in prefixes:

@@ -42,7 +42,8 @@ class Customers(View):
             query = query.where(city=city)
         if name := text_of(request, "q"):
             query = query.where(name__istartswith=name)
-        return json_response(request, query.json(size_of(request), after=request.GET.get("after")))
+        after, known = request.GET.get("after"), request.headers.get("If-None-Match")
+        return json_response(request, query.json(size_of(request), after=after, if_none_match=known))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Add one."""

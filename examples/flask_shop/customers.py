@@ -26,7 +26,8 @@ def listing() -> Response:
         query = query.where(city=city)
     if beginning := argument("q"):
         query = query.where(name__istartswith=beginning)
-    return json_response(query.json(int(size), after=argument("after")))
+    known = request.headers.get("If-None-Match")
+    return json_response(query.json(int(size), after=argument("after"), if_none_match=known))
 
 
 @customers.post("/customers")

@@ -7,13 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from docsession._errors import InvalidArgumentException
+from docsession._session._entity_tags import tags_in
 
 _OPAQUE: Final = re.compile(r"[\x21\x23-\x7e\x80-\xff]*")
-
-_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-
-_BETWEEN: Final = re.compile(r"[ \t]*(?:,[ \t]*)+|[ \t]*$")
-"""A list may have empty elements."""
 
 
 def etag(change_vector: str, *, weak: bool = False) -> str:
@@ -64,17 +60,4 @@ def if_none_match(header: str | None, current: str | None) -> bool:
 
 def _names(header: str, matches: Callable[[str], bool]) -> bool:
     """Return True where one tag of the list does, or the header is `*`; one that cannot be read names nothing."""
-    text = header.strip(" \t")
-    if text == "*":
-        return True
-    found = False
-    start = re.match(r"[ \t,]*", text)
-    position = start.end() if start else 0
-    while position < len(text):
-        tag = _TAG.match(text, position)
-        between = _BETWEEN.match(text, tag.end()) if tag else None
-        if tag is None or between is None:
-            return False
-        found = found or matches(tag.group())
-        position = between.end()
-    return found
+    return header.strip(" \t") == "*" or any(map(matches, tags_in(header)))

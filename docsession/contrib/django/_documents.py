@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from django.db import DEFAULT_DB_ALIAS
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.cache import get_conditional_response
 
 from docsession._faces._includes import Includes
@@ -45,13 +45,18 @@ async def aload_or_404(key: str, object_type: type[T], includes: Includes = None
 def json_response(request: HttpRequest, content: DocumentJson | QueryJson) -> HttpResponse:
     """Return the answer that hands on stored JSON, which nothing has parsed.
 
-    It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`).
+    It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`). With
+    `query.json(…, if_none_match=request.headers.get("If-None-Match"))` PostgreSQL sends no document for a 304.
 
     Args:
         request: The request.
         content: What `session.load_json(…)` or `query.json(…)` has returned.
     """
-    response = HttpResponse(bytes(content), content_type="application/json")
+    response: HttpResponse
+    if isinstance(content, QueryJson) and content.not_modified:
+        response = HttpResponseNotModified()
+    else:
+        response = HttpResponse(bytes(content), content_type="application/json")
     response["ETag"] = content.etag
     answer = get_conditional_response(request, etag=content.etag, response=response)
     return answer if isinstance(answer, HttpResponse) else response

@@ -30,11 +30,16 @@ def check_if_match(session: DocumentSession, entity: object) -> None:
 def json_response(content: DocumentJson | QueryJson) -> Response:
     """Return the answer that hands on stored JSON, which nothing has parsed, to the current request.
 
-    It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`).
+    It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`). With
+    `query.json(…, if_none_match=request.headers.get("If-None-Match"))` PostgreSQL sends no document for a 304.
 
     Args:
         content: What `session.load_json(…)` or `query.json(…)` has returned.
     """
+    if isinstance(content, QueryJson) and content.not_modified:
+        known: Response = current_app.response_class(status=304)
+        known.headers["ETag"] = content.etag
+        return known
     response = current_app.response_class(bytes(content), mimetype="application/json")
     response.headers["ETag"] = content.etag
     response.make_conditional(request)  # changes it in place

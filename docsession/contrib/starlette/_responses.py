@@ -45,8 +45,8 @@ class _StoredJson(Response):
         self._name = name
 
     @abstractmethod
-    async def _read(self, own: RequestSession) -> DocumentJson | QueryJson:
-        """Return the body."""
+    async def _read(self, own: RequestSession, if_none_match: str | None) -> DocumentJson | QueryJson:
+        """Return the body, which need not be read where the client has it."""
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,9 +54,10 @@ class _StoredJson(Response):
         connection = HTTPConnection(scope)
         own = request_session(connection, self._name)
         own.refuse_unsaved(type(self).__qualname__)
-        found = await self._read(own)
+        is_safe = scope["method"] in _SAFE
+        found = await self._read(own, header_of(connection, "if-none-match") if is_safe else None)
         self.headers["etag"] = found.etag
-        if scope["method"] in _SAFE and self._is_known(connection, found.etag):
+        if is_safe and self._is_known(connection, found.etag):
             self.status_code = 304
             del self.headers["content-type"]
         else:
@@ -107,7 +108,8 @@ class JsonDocument(_StoredJson):
         self._object_type = object_type
 
     @override
-    async def _read(self, own: RequestSession) -> DocumentJson:
+    async def _read(self, own: RequestSession, if_none_match: str | None) -> DocumentJson:
+        del if_none_match  # the store's cache knows versions of documents already
         key = self._key
         nothing = DocumentDoesNotExistException(f"there is no document {key!r:.120}")
         if not may_be_id(key):
@@ -123,8 +125,9 @@ class JsonDocument(_StoredJson):
 class JsonDocuments(_StoredJson):
     """What a query finds, as it is stored, with a digest of the ids and versions as `ETag`.
 
-    The digest is made in the statement that reads the documents. A client that has the same list gets 304. What
-    `AsyncDocumentQuery.json` says of the arguments and of the three forms of the body holds here, too.
+    The digest is made in the statement that reads the documents. A client that has the same list gets 304, and
+    PostgreSQL sends no document for it. What `AsyncDocumentQuery.json` says of the arguments and of the three forms of
+    the body holds here, too.
 
     It is asked for when it is sent; a `Query` in the session of the request.
 
@@ -167,7 +170,9 @@ class JsonDocuments(_StoredJson):
         self._size, self._after, self._before, self._envelope = size, after, before, envelope
 
     @override
-    async def _read(self, own: RequestSession) -> QueryJson:
+    async def _read(self, own: RequestSession, if_none_match: str | None) -> QueryJson:
         query = self._query
         asked = own.get().query(query) if isinstance(query, Query) else query
-        return await asked.json(self._size, after=self._after, before=self._before, envelope=self._envelope)
+        return await asked.json(
+            self._size, after=self._after, before=self._before, envelope=self._envelope, if_none_match=if_none_match
+        )

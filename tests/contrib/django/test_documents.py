@@ -154,13 +154,20 @@ class TestJson:
         from docsession.contrib.django import get_session, json_response
 
         session = get_session()
+        if "known" in request.GET:
+            known = request.headers.get("If-None-Match")
+            return json_response(request, session.query(Thing).json(if_none_match=known))
         if "list" in request.GET:
             return json_response(request, session.query(Thing).json())
         return json_response(request, session.load_json("customers/1", Customer))
 
     @pytest.mark.parametrize(
         ("path", "expected"),
-        [("/", {"id": "customers/1", "name": "Ada", "city": "Oslo"}), ("/?list", [{"id": "things/1", "size": 5}])],
+        [
+            ("/", {"id": "customers/1", "name": "Ada", "city": "Oslo"}),
+            ("/?list", [{"id": "things/1", "size": 5}]),
+            ("/?known", [{"id": "things/1", "size": 5}]),
+        ],
     )
     def test_it_is_handed_on_as_it_is_stored(self, serve, documents, path, expected):
         """With an ETag, by which the client need not get it again."""

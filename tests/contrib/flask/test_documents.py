@@ -67,6 +67,12 @@ class TestJson:
         def every():
             return json_response(docs.session.query(note).json(envelope=True))
 
+        @app.get("/all/known")
+        def known():
+            header = request.headers.get("If-None-Match")
+            found = docs.session.query(note).json(envelope=True, if_none_match=header)
+            return json_response(found)
+
         return app.test_client()
 
     def test_it_is_what_is_stored(self, client):
@@ -77,11 +83,12 @@ class TestJson:
         )
         assert client.get("/all").json == {"items": [answer.json], "total": 1}
 
-    @pytest.mark.parametrize("path", ["/one", "/all"])
+    @pytest.mark.parametrize("path", ["/one", "/all", "/all/known"])
     def test_a_client_is_told_that_nothing_has_changed(self, client, path, stored, note):
         tag = client.get(path).headers["ETag"]
         answer = client.get(path, headers={"If-None-Match": f'"x", W/{tag}'})
         assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
+        assert "Content-Type" not in answer.headers
         stored(note("new"), "notes/1")
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
