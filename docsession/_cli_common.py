@@ -44,6 +44,7 @@ from docsession._migrate._project import (
     load_models,
     load_store,
     needs_of,
+    unmarked_of,
 )
 
 
@@ -117,6 +118,20 @@ class Setting:
     def collections(self) -> dict[str, str]:
         """Return the table of each collection of the project's models."""
         return collections_of(self.models(), Mappings(self.conventions))
+
+    def tell_unmarked(self) -> None:
+        """Warn of classes that look like documents, and that no command will see."""
+        for cls in unmarked_of(self.project):
+            name = f"{cls.__module__}:{cls.__qualname__}"
+            click.echo(
+                f"warning: {name} has an id, and is not marked as a document, so it was passed over: put @document "
+                f"above it, or name it in the models, {name!r}",
+                err=True,
+            )
+        if self.project.models and not self.models():
+            click.echo(
+                f"warning: no class of the models ({', '.join(self.project.models)}) is marked with @document", err=True
+            )
 
     def needs(self) -> list[Model]:
         """Return what the project's models need of a database."""

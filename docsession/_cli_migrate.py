@@ -67,6 +67,8 @@ def _wanted_collections(setting: Setting, given: Iterable[str], *, all_collectio
                 f"warning: no class of the models has the collection {collection!r}; they have: {', '.join(known)}",
                 err=True,
             )
+    if all_collections:
+        setting.tell_unmarked()
     wanted = dict.fromkeys((*(known if all_collections else ()), *given))
     return {collection: known.get(collection) for collection in wanted}
 

@@ -28,6 +28,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
     """Compare databases with what docsession and the project's models would make; exit with 1 where they differ."""
     lines = lines_of(setting.project)
     collections = setting.collections()
+    setting.tell_unmarked()
     needs = setting.needs()
     differs = False
 

@@ -5,6 +5,9 @@ It is called `alembic.autogenerate.…` because environments use the plugins of 
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Final
 
 from alembic.runtime import plugins
@@ -27,3 +30,17 @@ def ensure() -> None:
     if NAME not in plugins._all_plugins:
         plugins.Plugin(NAME)
         setup(plugins._all_plugins[NAME])
+
+
+class _PluginModule(ModuleType):
+    """A module that is also the collection of itself.
+
+    Alembic up to 1.20.0 iterates over what an entry point names, and cannot be imported any more where that fails;
+    later ones take a module, and warn of anything else.
+    """
+
+    def __iter__(self) -> Iterator[ModuleType]:
+        yield self
+
+
+sys.modules[__name__].__class__ = _PluginModule

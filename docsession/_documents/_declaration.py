@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, TypeVar, overload
 
 from typing_extensions import is_typeddict
 
@@ -33,6 +33,9 @@ class DocumentSettings:
     indexes: tuple[IndexDeclaration, ...] = ()
 
 
+@overload
+def document(cls: type[T], /) -> type[T]: ...
+@overload
 def document(
     *,
     collection: str | None = None,
@@ -41,10 +44,22 @@ def document(
     base: type | None = None,
     version: int | None = None,
     indexes: Iterable[IndexDeclaration] = (),
-) -> Callable[[type[T]], type[T]]:
+) -> Callable[[type[T]], type[T]]: ...
+def document(
+    cls: type[T] | None = None,
+    /,
+    *,
+    collection: str | None = None,
+    alias: str | None = None,
+    id_attribute: str | None = None,
+    base: type | None = None,
+    version: int | None = None,
+    indexes: Iterable[IndexDeclaration] = (),
+) -> type[T] | Callable[[type[T]], type[T]]:
     """Say how instances of a class are stored; a decorator, above or below `@dataclass` and its like.
 
     Args:
+        cls: The class, where there is nothing more to say than that its instances are documents: `@document`.
         collection: The collection's name, instead of the English plural of the class's name. It
             holds for this class only; a subclass has a collection of its own.
         alias: The name by which stored data tells this class from others, in an untyped place, a
@@ -81,8 +96,10 @@ def document(
     settings = DocumentSettings(collection, alias, id_attribute, base, version, declared)
 
     def decorate(cls: type[T]) -> type[T]:
-        if not isinstance(cls, type):
-            raise InvalidArgumentTypeException(f"@document(…) stands above a class, not {cls!r}")
+        given: object = cls
+        if not isinstance(given, type):
+            named = f"; say what it is, as in @document(collection={given!r:.80})" if isinstance(given, str) else ""
+            raise InvalidArgumentTypeException(f"@document stands above a class, not {given!r:.80}{named}")
         if base is not None:
             check_base(cls, base)
         if version is not None and is_typeddict(cls):
@@ -94,7 +111,7 @@ def document(
         DECLARED.declare(cls, alias)
         return cls
 
-    return decorate
+    return decorate if cls is None else decorate(cls)
 
 
 def settings_of(cls: type) -> DocumentSettings:

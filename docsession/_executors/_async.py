@@ -249,7 +249,7 @@ class AsyncConnections:
             if self._may_serve(connection):
                 return connection
             await self._discard(pool, connection)
-        raise self._settings.exhausted() from refusal
+        raise self._settings.exhausted(pool.get_stats().get("pool_size", 0), refusal) from refusal
 
     async def _take_orphans_back(self, pool: AsyncConnectionPool[AsyncPooledConnection]) -> None:
         while self.orphans:

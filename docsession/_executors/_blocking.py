@@ -230,7 +230,7 @@ class Connections:
             if self._may_serve(connection):
                 return connection
             self._discard(pool, connection)
-        raise self._settings.exhausted() from refusal
+        raise self._settings.exhausted(pool.get_stats().get("pool_size", 0), refusal) from refusal
 
     def _take_orphans_back(self, pool: ConnectionPool[PooledConnection]) -> None:
         while self.orphans:

@@ -136,9 +136,19 @@ class PoolSettings:
             "prepare_threshold": None,
         }
 
-    def exhausted(self) -> PoolTimeoutException:
-        """Return the error for a pool that has had no free connection for `timeout` seconds."""
+    def exhausted(self, opened: int, refusal: BaseException | None) -> PoolTimeoutException:
+        """Return the error for a pool that has had no free connection for `timeout` seconds.
+
+        Args:
+            opened: How many connections the pool has.
+            refusal: What the server said when the pool wanted to have more connections; None where it wanted none.
+        """
+        advice = (
+            "PostgreSQL has refused to open more: use smaller pools, or raise its max_connections"
+            if refusal is not None
+            else "Close streams and transactions that hold one for long, or raise max_size or timeout"
+        )
         return PoolTimeoutException(
-            f"none of the pool's connections (max_size {self.max_size}) became free within {self.timeout:g} s. "
-            "Close streams that are read no longer, or raise max_size or timeout"
+            f"the store's pool is exhausted: none of its {opened} connections (max_size {self.max_size}) became free "
+            f"within {self.timeout:g} s. Nothing was sent. {advice}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from docsession._conventions import DocumentConventions
+from docsession._documents._declaration import SETTINGS
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._documents._naming import check_database
 from docsession._errors import InvalidArgumentException
@@ -226,12 +228,34 @@ def load_models(project: Project) -> list[type]:
 
 
 def _documents_of(module: str) -> Iterable[type]:
+    return (cls for name, cls in _classes_in(module) if SETTINGS in vars(cls) and name in {module, cls.__module__})
+
+
+def _classes_in(module: str) -> Iterable[tuple[str, type]]:
+    """Return the classes of a module and of those below it, each with the name of the module."""
     for name, loaded in list(sys.modules.items()):
         if name == module or name.startswith(f"{module}."):
-            for value in list(vars(loaded).values()):
-                is_document = isinstance(value, type) and "__docsession__" in vars(value)
-                if is_document and (name in {module, value.__module__}):
-                    yield value
+            yield from ((name, value) for value in list(vars(loaded).values()) if isinstance(value, type))
+
+
+def unmarked_of(project: Project) -> list[type]:
+    """Return the classes of the modules of the models that have an id, as documents have, and are not marked.
+
+    Those of an ORM have one, too, and are left out. The modules are imported already.
+    """
+    models = load_models(project)
+    modules = [model for model in project.models if ":" not in model and model in sys.modules]
+    found = {
+        cls
+        for module in modules
+        for name, cls in _classes_in(module)
+        if cls.__module__ == name and cls not in models and not hasattr(cls, "__table__") and _has_id(cls)
+    }
+    return sorted(found, key=lambda cls: (cls.__module__, cls.__qualname__))
+
+
+def _has_id(cls: type) -> bool:
+    return any(not {"id", "Id"}.isdisjoint(inspect.get_annotations(base)) for base in cls.__mro__)
 
 
 def _import(project: Project, reference: str, setting: str) -> Any:

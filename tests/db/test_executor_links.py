@@ -28,6 +28,7 @@ from docsession._errors import (
 from docsession._executors._async import AsyncExecutor
 from docsession._executors._blocking import BlockingExecutor
 from docsession._executors._psycopg import PoolSettings
+from docsession._executors._translate import TooManyConnectionsException
 from docsession._faces._run import run
 from docsession._port import Request
 from tests.support.executors import PID, pid_of, read, run_in_thread, settings, statement, write
@@ -287,10 +288,18 @@ class TestPool:
         executor = make_executor(max_size=1, timeout=0.5)
         rows = executor.stream(statement("SELECT i FROM generate_series(1, 100000) i"), 10)
         await anext(rows)
-        with within(2), pytest.raises(PoolTimeoutException, match=r"max_size 1\) became free within 0.5 s"):
+        told = r"exhausted: none of its 1 connections \(max_size 1\) became free within 0.5 s\. "
+        with within(2), pytest.raises(PoolTimeoutException, match=told):
             await read(executor, "SELECT 1")
         await rows.aclose()
         assert await read(executor, "SELECT 1") == [(1,)]
+
+    def test_a_server_that_has_no_more_connections_is_told(self):
+        pool = PoolSettings(conninfo={})
+        assert "Close streams" in str(pool.exhausted(10, None))
+        refused = pool.exhausted(3, TooManyConnectionsException("no connection left"))
+        assert "none of its 3 connections (max_size 10)" in str(refused)
+        assert "PostgreSQL has refused to open more" in str(refused)
 
     async def test_a_connection_that_becomes_free_in_time_is_taken(self, make_executor):
         executor = make_executor(max_size=1, timeout=10)
@@ -508,6 +517,7 @@ import asyncio, os, sys
 from docsession._executors._async import AsyncExecutor
 from docsession._executors._blocking import BlockingExecutor
 from docsession._executors._psycopg import PoolSettings
+from docsession._executors._translate import TooManyConnectionsException
 from docsession._executors._url import parse_url
 from docsession._port import Request, Statement
 from docsession._faces._run import run

@@ -113,6 +113,20 @@ class TestCollections:
         assert f"{database}: the collection Folk is in the table folk\n" in output
         assert project("check") == (DONE, f"{database}: no difference\n")
 
+    def test_a_class_that_is_not_marked_is_told(self, project, database):
+        project.write(f"{project.package}/plain.py", "class Bill:\n    id: str | None = None\n")
+        project.configure(database, models=[f"{project.package}.plain"])
+        code, output = project("upgrade", "--all-collections")
+        assert code == DONE
+        bill = f"{project.package}.plain:Bill"
+        assert f"warning: {bill} has an id, and is not marked as a document, so it was passed over" in output
+        assert f"warning: no class of the models ({project.package}.plain) is marked with @document" in output
+        assert "warning: " + bill in project("check")[1]
+        project.configure(database, models=[bill])
+        code, output = project("upgrade", "--all-collections")
+        assert (code, "warning" in output) == (DONE, False)
+        assert f"{database}: the collection Bills is in the table bills\n" in output
+
     def test_a_missing_one_is_told_with_the_command(self, project, database):
         project.configure(database)
         project("upgrade")

@@ -15,6 +15,7 @@ from docsession._migrate._project import (
     find_server,
     load_models,
     load_store,
+    unmarked_of,
 )
 
 VARIABLE = "DOCSESSION_URL"
@@ -199,6 +200,34 @@ class TestModels:
         name = package(__init__="", models=MODELS, lines=LINES)
         with pytest.raises(InvalidArgumentException, match="models: '"):
             self.names(tmp_path, model.format(name))
+
+    def test_those_that_have_an_id_and_no_mark_are_told(self, tmp_path, package):
+        """An ORM's classes have one, too, and what is imported belongs to another module."""
+        name = package(
+            __init__="",
+            models="""
+                from dataclasses import dataclass
+                from docsession import document
+                from PACKAGE.others import Imported
+                @document
+                class Marked:
+                    id: str | None = None
+                class Below(Marked):
+                    pass
+                class Forgotten:
+                    Id: str | None = None
+                class Address:
+                    street: str
+                class Row:
+                    __table__ = "rows"
+                    id: int
+                class Named:
+                    id: str
+            """,
+            others="class Imported:\n    id: str\n",
+        )
+        project = Project(models=(f"{name}.models", f"{name}.models:Named"), python_path=(tmp_path,))
+        assert [cls.__name__ for cls in unmarked_of(project)] == ["Below", "Forgotten"]
 
     def test_their_collections_follow_the_conventions(self, tmp_path, package):
         name = package(__init__="", models=MODELS, lines=LINES)

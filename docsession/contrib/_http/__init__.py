@@ -4,7 +4,7 @@ No framework is imported here, and nothing here knows one.
 """
 
 from docsession.contrib._http._conditional import etag, if_match, if_none_match
-from docsession.contrib._http._documents import collection_of, find_document, may_be_id
+from docsession.contrib._http._documents import check_json, collection_of, find_document, may_be_id
 from docsession.contrib._http._problems import PROBLEM_TYPE, Answer, Problem, ProblemMap, problem_of
 from docsession.contrib._http._settings import StoreSettings
 from docsession.contrib._http._summary import Repetition, RequestSummary, watch_requests
@@ -18,6 +18,7 @@ __all__ = [
     "Repetition",
     "RequestSummary",
     "StoreSettings",
+    "check_json",
     "check_version",
     "collection_of",
     "etag",

@@ -7,8 +7,14 @@ from typing import Any, TypeVar, overload
 
 from docsession._documents._ids import check_id
 from docsession._documents._metadata import COLLECTION, METADATA
-from docsession._errors import DocumentMismatchException, InvalidArgumentException, InvalidArgumentTypeException
+from docsession._errors import (
+    DocumentDoesNotExistException,
+    DocumentMismatchException,
+    InvalidArgumentException,
+    InvalidArgumentTypeException,
+)
 from docsession._faces._includes import Includes
+from docsession._session._raw_json import DocumentJson, QueryJson
 from docsession.contrib._http._versions import AnySession
 
 T = TypeVar("T")
@@ -69,6 +75,25 @@ def collection_of(session: AnySession, object_type: type[Any] | None) -> str | N
     """Return the collection of a class; None for what may be of any."""
     mapping = session._core.context.mapping_for(object_type)
     return None if mapping is None else mapping.collection
+
+
+def check_json(content: object) -> DocumentJson | QueryJson:
+    """Return stored JSON that is to be handed on.
+
+    Raises:
+        DocumentDoesNotExistException: It is None, as `load_json` returns it for a document that is not there.
+        InvalidArgumentTypeException: It is something else.
+    """
+    if content is None:
+        raise DocumentDoesNotExistException(
+            "json_response() was given None: there is no such document, and load_json() has returned that"
+        )
+    if not isinstance(content, DocumentJson | QueryJson):
+        raise InvalidArgumentTypeException(
+            "json_response() takes what session.load_json(…) or query.json(…) has returned, "
+            f"not {type(content).__qualname__}"
+        )
+    return content
 
 
 async def _collection(session: AnySession, key: str, entity: object | None) -> Any:

@@ -22,6 +22,7 @@ from docsession._errors import (
     InvalidArgumentTypeException,
     InvalidPageTokenException,
     NoResultException,
+    PoolTimeoutException,
     TransactionRetryException,
     UniqueConstraintViolation,
     UnknownOutcomeException,
@@ -93,6 +94,8 @@ _SOON: Final = 1
 _LATER: Final = 5
 """Seconds in which a server is back after a short break, or a full pool has become less busy."""
 
+_BUSY: Final = _Told(503, "The server is busy. Try again.", retry_after=_LATER)
+
 _NOT_FOUND: Final = _Told(404, "There is no such document.")
 
 # The nearest class of an error's ancestors counts, so exceptions stand beside their rule.
@@ -113,6 +116,7 @@ _DEFAULTS: Final[Mapping[type[DocSessionError], _Told | None]] = MappingProxyTyp
         ),
         ConnectionFailedException: _Told(503, "The database cannot be reached now. Try again.", retry_after=_LATER),
         AuthenticationException: None,  # it would be refused the next time too
+        PoolTimeoutException: _BUSY,
         ConnectionLostException: _Told(503, "The connection to the database broke. Try again.", retry_after=_LATER),
         # Without Retry-After, which a client would take for the permission to repeat it.
         UnknownOutcomeException: _Told(

@@ -11,7 +11,7 @@ from django.utils.cache import get_conditional_response
 from docsession._faces._includes import Includes
 from docsession._faces._run import run
 from docsession._session._raw_json import DocumentJson, QueryJson
-from docsession.contrib._http import _versions, find_document
+from docsession.contrib._http import _versions, check_json, find_document
 from docsession.contrib._http._versions import AnySession
 from docsession.contrib.django._scopes import get_async_session, get_session
 
@@ -42,7 +42,7 @@ async def aload_or_404(key: str, object_type: type[T], includes: Includes = None
     return _or_404(await find_document(get_async_session(name), key, object_type, includes), object_type)
 
 
-def json_response(request: HttpRequest, content: DocumentJson | QueryJson) -> HttpResponse:
+def json_response(request: HttpRequest, content: DocumentJson | QueryJson | None) -> HttpResponse:
     """Return the answer that hands on stored JSON, which nothing has parsed.
 
     It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`). With
@@ -51,14 +51,19 @@ def json_response(request: HttpRequest, content: DocumentJson | QueryJson) -> Ht
     Args:
         request: The request.
         content: What `session.load_json(…)` or `query.json(…)` has returned.
+
+    Raises:
+        DocumentDoesNotExistException: It is None: there is no such document, and the answer is 404.
+        InvalidArgumentTypeException: It is something else.
     """
+    found = check_json(content)
     response: HttpResponse
-    if isinstance(content, QueryJson) and content.not_modified:
+    if isinstance(found, QueryJson) and found.not_modified:
         response = HttpResponseNotModified()
     else:
-        response = HttpResponse(bytes(content), content_type="application/json")
-    response["ETag"] = content.etag
-    answer = get_conditional_response(request, etag=content.etag, response=response)
+        response = HttpResponse(bytes(found), content_type="application/json")
+    response["ETag"] = found.etag
+    answer = get_conditional_response(request, etag=found.etag, response=response)
     return answer if isinstance(answer, HttpResponse) else response
 
 

@@ -6,7 +6,7 @@ from flask import Response, current_app, request
 
 from docsession._faces._session import DocumentSession
 from docsession._session._raw_json import DocumentJson, QueryJson
-from docsession.contrib._http import check_version
+from docsession.contrib._http import check_json, check_version
 
 
 def check_if_match(session: DocumentSession, entity: object) -> None:
@@ -27,7 +27,7 @@ def check_if_match(session: DocumentSession, entity: object) -> None:
     check_version(", ".join(lines) if lines else None, session, entity)
 
 
-def json_response(content: DocumentJson | QueryJson) -> Response:
+def json_response(content: DocumentJson | QueryJson | None) -> Response:
     """Return the answer that hands on stored JSON, which nothing has parsed, to the current request.
 
     It has an `ETag`, and is 304 without a body where the client has the same already (`If-None-Match`). With
@@ -35,12 +35,17 @@ def json_response(content: DocumentJson | QueryJson) -> Response:
 
     Args:
         content: What `session.load_json(…)` or `query.json(…)` has returned.
+
+    Raises:
+        DocumentDoesNotExistException: It is None: there is no such document, and the answer is 404.
+        InvalidArgumentTypeException: It is something else.
     """
-    if isinstance(content, QueryJson) and content.not_modified:
+    found = check_json(content)
+    if isinstance(found, QueryJson) and found.not_modified:
         known: Response = current_app.response_class(status=304)
-        known.headers["ETag"] = content.etag
+        known.headers["ETag"] = found.etag
         return known
-    response = current_app.response_class(bytes(content), mimetype="application/json")
-    response.headers["ETag"] = content.etag
+    response = current_app.response_class(bytes(found), mimetype="application/json")
+    response.headers["ETag"] = found.etag
     response.make_conditional(request)  # changes it in place
     return response

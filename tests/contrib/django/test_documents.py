@@ -159,7 +159,12 @@ class TestJson:
             return json_response(request, session.query(Thing).json(if_none_match=known))
         if "list" in request.GET:
             return json_response(request, session.query(Thing).json())
-        return json_response(request, session.load_json("customers/1", Customer))
+        return json_response(request, session.load_json(request.GET.get("id", "customers/1"), Customer))
+
+    def test_what_is_not_there_is_not_found(self, serve, documents):
+        """`load_json` gives None for it."""
+        response = serve(self.view).get("/?id=customers/2", headers={"Accept": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (404, "ds124")
 
     @pytest.mark.parametrize(
         ("path", "expected"),

@@ -3,7 +3,7 @@
 import pytest
 from flask import request
 
-from docsession import DocumentMismatchException, SessionOptions
+from docsession import DocumentMismatchException, InvalidArgumentTypeException, SessionOptions
 from docsession.contrib.flask import check_if_match, etag_of, expect_change_vector, json_response
 
 
@@ -63,6 +63,10 @@ class TestJson:
         def one():
             return json_response(docs.session.load_json("notes/1", note))
 
+        @app.get("/none")
+        def none():
+            return json_response(docs.session.load_json("notes/2", note))
+
         @app.get("/all")
         def every():
             return json_response(docs.session.query(note).json(envelope=True))
@@ -82,6 +86,15 @@ class TestJson:
             {"id": "notes/1", "text": "found", "tags": ["a"]},
         )
         assert client.get("/all").json == {"items": [answer.json], "total": 1}
+
+    def test_what_is_not_there_is_not_found(self, client):
+        """`load_json` gives None for it."""
+        answer = client.get("/none")
+        assert (answer.status_code, answer.json["code"]) == (404, "ds124")
+
+    def test_anything_else_is_refused(self):
+        with pytest.raises(InvalidArgumentTypeException, match=r"query\.json\(…\) has returned, not dict"):
+            json_response({"id": "notes/1"})
 
     @pytest.mark.parametrize("path", ["/one", "/all", "/all/known"])
     def test_a_client_is_told_that_nothing_has_changed(self, client, path, stored, note):

@@ -17,7 +17,7 @@ import pydantic
 import pytest
 
 from docsession._conventions import DocumentConventions
-from docsession._documents._declaration import document, settings_of
+from docsession._documents._declaration import DocumentSettings, document, settings_of
 from docsession._documents._mapping import Mappings
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
@@ -309,9 +309,26 @@ class TestDecorator:
         with pytest.raises(InvalidArgumentException):
             document(**wrong)
 
+    def test_without_parentheses_it_says_only_that_there_are_documents(self, mappings):
+        @document
+        @dataclasses.dataclass
+        class Firm:
+            name: str
+
+        assert settings_of(Firm) == DocumentSettings()
+        assert "__docsession__" in vars(Firm)
+        assert mappings.for_class(Firm).collection == "Firms"
+
     def test_it_is_for_classes(self):
-        with pytest.raises(InvalidArgumentTypeException):
-            document(alias="x")(5)
+        for given in (5, len):
+            with pytest.raises(InvalidArgumentTypeException, match="stands above a class, not "):
+                document(alias="x")(given)
+            with pytest.raises(InvalidArgumentTypeException, match="stands above a class, not "):
+                document(given)
+
+    def test_a_name_is_said_by_name(self):
+        with pytest.raises(InvalidArgumentTypeException, match=r"as in @document\(collection='Firms'\)"):
+            document("Firms")
 
     def test_an_id_attribute_that_cannot_be_set_is_refused(self, mappings):
         @document(id_attribute="code")

@@ -53,6 +53,10 @@ class TestDefaults:
         assert (status, kind.code) == (problem.status, problem.code)
         assert problem.headers.get("Retry-After") == retry_after
 
+    def test_a_full_pool_is_no_server_out_of_reach(self):
+        assert problem_of(PoolTimeoutException(SECRET)).message == "The server is busy. Try again."
+        assert "cannot be reached" in problem_of(ConnectionFailedException(SECRET)).message
+
     @pytest.mark.parametrize(
         "error",
         [
