@@ -1,16 +1,17 @@
 # Everything here makes its own virtual environment in .venv first; Python 3.11 or newer and make are all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench soak clean
+.PHONY: help demo test coverage lint docs bench soak clean
 
 help:
-	@echo "make demo    install, start an embedded PostgreSQL and show the session on the ISO lists of the world"
-	@echo "make test    all that CI runs"
-	@echo "make lint    ruff, mypy and the import contracts"
-	@echo "make docs    build the documentation into docs/_build/html"
-	@echo "make bench   measure against raw psycopg and SQLAlchemy"
-	@echo "make soak    the long tests"
-	@echo "make clean   remove what the others made"
+	@echo "make demo     install, start an embedded PostgreSQL and show the session on the ISO lists of the world"
+	@echo "make test     all that CI runs"
+	@echo "make coverage the whole suite, and which lines and branches it leaves out"
+	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make docs     build the documentation into docs/_build/html"
+	@echo "make bench    measure against raw psycopg and SQLAlchemy"
+	@echo "make soak     the long tests"
+	@echo "make clean    remove what the others made"
 
 demo:
 	@scripts/venv.sh .venv demo
@@ -18,6 +19,10 @@ demo:
 
 test:
 	@scripts/test.sh
+
+coverage:
+	@scripts/venv.sh .venv dev
+	.venv/bin/python -m pytest -q -n auto --maxprocesses=4 --dist worksteal --cov --cov-report=term:skip-covered tests
 
 lint:
 	@scripts/venv.sh .venv dev
