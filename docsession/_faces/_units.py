@@ -164,7 +164,7 @@ async def edit(
             session: Any = type(context.session)(beside)  # type: ignore[call-arg]  # a face takes a context
             try:
                 entity = await _load(session._core, key, object_type)
-                with context.outside("the function given to edit()"):
+                with context.guard.outside("the function given to edit()"):
                     result = await waiting.call(fn, entity)
                 if result is not None and result is not entity:
                     _check_replacement(entity, result)

@@ -1,71 +1,41 @@
-"""What the parts of one session share, and the guard that keeps a second thread or task out."""
+"""What the parts of one session share."""
 
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
-from docsession._errors import SessionBusyException, SessionClosedException, UnknownOutcomeException
+from docsession._errors import SessionClosedException, UnknownOutcomeException
 from docsession._options import OptimisticConcurrencyMode, TransactionMode
 from docsession._port import Carrier, Request, RequestExecutor, Row, Rows, Statement
-from docsession._session import _requests, _slow_queries
+from docsession._session._attempts import Attempt
 from docsession._session._database import Database
 from docsession._session._events import Face, Handler, Handlers, call, call_at_once
 from docsession._session._exchange import ExchangeMap
-from docsession._session._guests import Guest
+from docsession._session._guard import Guard
 from docsession._session._identity_map import IdentityMap
 from docsession._session._journal import Journal
 from docsession._session._lazy import PendingLazies
 from docsession._session._observing import Observer
-from docsession._session._query_shapes import shapes_in
 from docsession._session._requests import RequestLog
-from docsession._session._timeouts import timeout_setting
+from docsession._session._sending import send, send_stream
 from docsession._sql._definitions import Definition
-from docsession._sql._flush import Moment, Operation
 
 if TYPE_CHECKING:
     from docsession._session._joined import Joined
-
-
-class Attempt:
-    """A flush, or a transaction of several, whose outcome is not known: its connection broke.
-
-    Attributes:
-        apply: Makes the session agree that it was committed.
-        undo: Makes it agree that it was not, where that takes something.
-        xid: PostgreSQL's number of the transaction; None where it is not known.
-    """
-
-    __slots__ = ("apply", "moment", "operations", "undo", "xid")
-
-    def __init__(
-        self,
-        operations: list[Operation],
-        moment: Moment,
-        apply: Callable[[], None],
-        undo: Callable[[], None] | None = None,
-        xid: str | None = None,
-    ) -> None:
-        self.xid = xid
-        self.operations = operations
-        self.moment = moment
-        self.apply = apply
-        self.undo = undo
 
 
 class SessionContext:
     """The state of one session.
 
     Attributes:
+        guard: Who is inside the session.
         mode: Which documents a save checks.
         no_tracking: Entities that are loaded are not remembered.
         cache: What the store keeps of the documents that were read; None: not for this session.
@@ -94,11 +64,7 @@ class SessionContext:
     """
 
     __slots__ = (
-        "_busy",
-        "_guest",
         "_lazies",
-        "_operation",
-        "_outer",
         "attempts",
         "cache",
         "closed",
@@ -107,6 +73,7 @@ class SessionContext:
         "exchange",
         "executor",
         "face",
+        "guard",
         "handlers",
         "has_committed",
         "is_of_one_moment",
@@ -168,10 +135,7 @@ class SessionContext:
         self.reads_are_past = False
         self.reads_latest = False
         self._lazies: PendingLazies | None = None
-        self._busy = threading.Lock()
-        self._operation = ""
-        self._guest: Guest | None = None
-        self._outer: tuple[Guest, ...] = ()
+        self.guard = Guard()
         self.handlers: Handlers | None = None
         self.observer: Observer | None = None
         self.face: Face | None = None
@@ -197,25 +161,27 @@ class SessionContext:
             SessionClosedException: The session is closed.
             UnknownOutcomeException: The outcome of the last save is not known yet.
         """
-        if not self._busy.acquire(blocking=False):
-            self._enter_as_guest(operation)
-        self._operation = operation
+        self.guard.enter(operation)
         if self.closed:
             self.leave()
             raise SessionClosedException(f"{operation}() was called on a closed session; open a new one")
-        is_own_rollback = operation == "rollback" and self.journal is not None and self.joined is None
-        if self.unknown and operation not in {"save_changes", "close"} and not is_own_rollback:
+        if self.unknown and not self._may_settle(operation):
             self.leave()
             raise UnknownOutcomeException(
                 f"{operation}() was called after a save_changes() whose connection broke: whether it was committed is "
                 "not known yet. Call save_changes() again, which asks the server, or close the session"
             )
-        if self.joined is not None and not self._outer:
+        if self.joined is not None and not self.guard.guests:
             try:
                 self.joined.review()
             except BaseException:
                 self.leave()
                 raise
+
+    def _may_settle(self, operation: str) -> bool:
+        """Return True for what ends the state UNKNOWN."""
+        is_own_rollback = operation == "rollback" and self.journal is not None and self.joined is None
+        return operation in {"save_changes", "close"} or is_own_rollback
 
     async def settle(self) -> None:
         """Find out to which database somebody else's connection leads, before what is known of it is relied on."""
@@ -224,83 +190,15 @@ class SessionContext:
 
     def leave(self) -> None:
         """End the operation that `enter` began."""
-        if self._outer:
-            *outer, self._guest = self._outer
-            self._outer = tuple(outer)
-            self._operation = self._guest.operation
-        else:
-            self._busy.release()
-
-    def _enter_as_guest(self, operation: str) -> None:
-        """Let the user's own code, called in the middle of an operation, use the session."""
-        guest = self._guest
-        if guest is None or not guest.is_running():
-            raise SessionBusyException(
-                f"{operation}() was called while {self._operation}() of the same session is running; "
-                "a session belongs to one thread or task at a time: open one for each"
-            )
-        if not guest.may(operation):
-            raise SessionBusyException(
-                f"{operation}() was called in the middle of {guest.operation}(), where {guest.asked}"
-            )
-        self._outer = (*self._outer, guest)
-        self._guest = None
-
-    @contextmanager
-    def outside(self, asked: str) -> Iterator[None]:
-        """Let the code inside, the user's own in the middle of an operation, use the session, but not save or close it.
-
-        Args:
-            asked: What happens there, for errors.
-        """
-        self._guest = Guest(self._operation, asked)
-        try:
-            yield
-        finally:
-            self._guest = None
+        self.guard.leave()
 
     def run(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
         """Send a request of the session; every one goes this way."""
-        timeout = self.statement_timeout
-        if timeout is None:
-            timeout = self.database.request_timeout
-        if timeout is None:
-            timeout = self.conventions.request_timeout
-        if self.reads_latest:
-            request.may_lag = False
-        if timeout is not None:
-            request.settings = (*request.settings, timeout_setting(timeout))
-        if _requests.listeners:
-            _requests.tell_sent(self.requests, *request.statements)
-        threshold = self.conventions.slow_query_threshold
-        send = self._send if threshold is None else partial(self._send_watched, threshold)
-        shapes = self.database.shapes
-        if shapes is not None:
-            asked = shapes_in(request.statements)
-            if asked:
-                # Not while a standby may have answered: the primary could be out of reach, and be waited for.
-                may_write = not request.write and self.own_executor is self.database.executor
-                return shapes.watch(asked, request, send, may_write=may_write)
-        return send(request)
-
-    def _send_watched(self, threshold: timedelta, request: Request) -> Coroutine[Any, Any, list[Rows]]:
-        return _slow_queries.watch(request, self._send, threshold, self.requests)
-
-    def _send(self, request: Request) -> Coroutine[Any, Any, list[Rows]]:
-        if self.observer is None:
-            return self.executor.run(request)
-        return self.observer.watch(self._operation, request, self.executor.run, self.database.catalogue)
+        return send(self, request)
 
     def stream(self, operation: str, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """Send a request of the session whose rows are read as they come."""
-        _requests.tell_sent(self.requests, statement)
-        if self.database.shapes is not None:
-            # How long it takes is up to those who read.
-            self.database.shapes.add(shapes_in([statement]), 0)
-        rows = self.executor.stream(statement, size)
-        if self.observer is None:
-            return rows
-        return self.observer.watch_stream(operation, statement, rows, self.database.catalogue)
+        return send_stream(self, operation, statement, size)
 
     async def tell(self, event: str, make: Callable[..., object], *args: object) -> None:
         """Call the handlers of *event* with `make(*args)`; they may use the session."""
@@ -312,7 +210,7 @@ class SessionContext:
         """Call functions of the user's in the middle of an operation; they may use the session."""
         assert self.face is not None  # noqa: S101  # every session has one
         for handler in handlers:
-            with self.outside(f"handlers of {event} are called"):
+            with self.guard.outside(f"handlers of {event} are called"):
                 await call(event, handler, given, awaits=self.face.awaits)
 
     def tell_at_once(self, event: str, make: Callable[..., object], *args: object) -> None:
@@ -322,7 +220,7 @@ class SessionContext:
             return
         given = make(*args)
         for handler in handlers:
-            with self.outside(f"handlers of {event} are called"):
+            with self.guard.outside(f"handlers of {event} are called"):
                 call_at_once(event, handler, given)
 
     @property
@@ -378,10 +276,9 @@ class SessionContext:
         """
         other = copy.copy(self)
         other.map = IdentityMap()
-        other.exchange = other.face = other._lazies = other._guest = None
+        other.exchange = other.face = other._lazies = None
         other.attempts = []
-        other._busy = threading.Lock()
-        other._outer = ()
+        other.guard = Guard()
         other.no_tracking = other.unguarded = other.has_committed = False
         other.reads_latest = True
         if self.transaction_mode is TransactionMode.SINGLE_NODE:
@@ -410,7 +307,7 @@ class SessionContext:
     @property
     def operation(self) -> str:
         """The operation that is running, or was the last."""
-        return self._operation
+        return self.guard.operation
 
     def mapping_for(self, object_type: type | None) -> DocumentMapping[Any] | None:
         """Return the mapping of a class that documents are asked as; None for dicts, which have any collection."""

@@ -212,7 +212,7 @@ class Planner:
             if tracked.ignored:
                 continue
             if ignore is not None:
-                with context.outside("should_ignore_entity_changes is asked"):
+                with context.guard.outside("should_ignore_entity_changes is asked"):
                     is_left_out = ignore.check(session, tracked.entity, tracked.id)
                 if is_left_out:
                     continue

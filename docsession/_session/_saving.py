@@ -19,9 +19,10 @@ from docsession._errors import (
 )
 from docsession._port import Request, Rows
 from docsession._session._announcing import Announcer, News
+from docsession._session._attempts import Attempt
 from docsession._session._cluster import has_values_to_save, unconfirmed
 from docsession._session._conflicts import ConflictFinder
-from docsession._session._context import Attempt, SessionContext
+from docsession._session._context import SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
 from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write

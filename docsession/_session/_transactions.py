@@ -13,8 +13,9 @@ from docsession._errors import (
     UnknownOutcomeException,
 )
 from docsession._port import Request, Row, Rows, Statement, Transaction
+from docsession._session._attempts import Attempt
 from docsession._session._cluster import unconfirmed
-from docsession._session._context import Attempt, SessionContext
+from docsession._session._context import SessionContext
 from docsession._session._journal import Journal
 from docsession._session._saving import deliver_cancellation
 from docsession._sql._joining import CURRENT_TRANSACTION
