@@ -11,6 +11,7 @@ DocSessionError
  |    +-- DocumentDoesNotExistException       a document that has to exist does not
  |    +-- UniqueConstraintViolation           another document has the same values in a unique index
  |    +-- IndexedValueTooLongException        an index cannot hold a value of a document
+ |    +-- ForeignKeyViolation                 a document refers to what is not there, or is still referred to
  |    +-- PermissionDeniedException           the role lacks a right
  |    +-- ConnectionFailedException           nothing was sent, the server cannot be reached
  |    |    +-- AuthenticationException        user or password refused
@@ -252,6 +253,28 @@ class IndexedValueTooLongException(RavenException):
         self.index = index
         self.fields = tuple(fields)
         self.id = id
+
+
+class ForeignKeyViolation(RavenException):
+    """A document refers to a row that is not there, or is deleted while it is referred to; nothing was written.
+
+    Attributes:
+        id: The id of the document; None where none could be told, as the others.
+        ids: Those of all such documents of the transaction, up to a hundred.
+        constraint: The foreign key's name in the database.
+        fields: The field that refers, of the foreign key of a promoted field.
+    """
+
+    code = "ds127"
+
+    def __init__(
+        self, message: str, constraint: str | None = None, fields: Sequence[str] = (), ids: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+        self.fields = tuple(fields)
+        self.ids = tuple(ids)
+        self.id = self.ids[0] if self.ids else None
 
 
 class PermissionDeniedException(RavenException):

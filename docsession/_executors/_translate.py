@@ -13,6 +13,7 @@ from docsession._errors import (
     ConnectionFailedException,
     ConnectionLostException,
     DatabaseDoesNotExistException,
+    ForeignKeyViolation,
     IndexedValueTooLongException,
     PermissionDeniedException,
     RavenException,
@@ -47,6 +48,7 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
         RavenException,
         "The server is read-only, a replica or no longer the primary; nothing was written: repeat it, on the primary",
     ),
+    "23503": (ForeignKeyViolation, "A row refers to what is not there, or to what is to be deleted: change either"),
     "23505": (UniqueConstraintViolation, "Another row has the same values: change them"),
     "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
     "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),
@@ -108,6 +110,8 @@ def translate(error: psycopg.Error) -> RavenException:
     if isinstance(translated, (UniqueConstraintViolation, IndexedValueTooLongException)):
         named = _INDEX_NAME.search(text)
         translated.index = error.diag.constraint_name or (named[1] if named else None)
+    elif isinstance(translated, ForeignKeyViolation):
+        translated.constraint = error.diag.constraint_name
     translated.retryable = not RETRYABLE.isdisjoint((sqlstate, sqlstate[:2]))
     return translated
 

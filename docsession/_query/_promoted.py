@@ -97,7 +97,9 @@ class Promoted(IndexKind):
                         tree=None,
                     )
                 )
-            made.append(self._foreign_key(target.table, name, key.label, self.references))
+            # A column's own collation may be any, and only that of the database gives way to another.
+            value = f'({index.keys[0]}) COLLATE "default"' if type_ == "text" else index.keys[0]
+            made.append(self._foreign_key(target.table, name, key.label, self.references, value))
         return made
 
     @staticmethod
@@ -130,7 +132,7 @@ class Promoted(IndexKind):
         return column, index
 
     @staticmethod
-    def _foreign_key(table: str, name: str, label: str, references: str) -> Definition:
+    def _foreign_key(table: str, name: str, label: str, references: str, value: str) -> Definition:
         schema, referenced, column = _referenced(references)
         place = escaped(f"{quote_identifier(schema)}.{quote_identifier(referenced)} ({quote_identifier(column)})")
         own = escaped(quote_identifier(name))
@@ -140,7 +142,9 @@ class Promoted(IndexKind):
             table=table,
             body=f"FOREIGN KEY ({own}) REFERENCES {place} DEFERRABLE INITIALLY DEFERRED",
             fields=(label,),
+            keys=(value,),
             needs=(name,),
+            references=(schema, referenced, column),
         )
 
 

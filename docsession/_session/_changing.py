@@ -7,6 +7,7 @@ from typing import Any
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import (
+    ForeignKeyViolation,
     IndexedValueTooLongException,
     InvalidOperationException,
     UniqueConstraintViolation,
@@ -23,6 +24,7 @@ from docsession._session._journal import Entry, undo_write
 from docsession._session._loading import Loader
 from docsession._session._planning import current_moment
 from docsession._session._refused_by_index import explain_refused_patch
+from docsession._session._refused_by_reference import explain_reference_of_query
 from docsession._session._tracked import Tracked
 from docsession._sql._tables import TableStatements
 
@@ -146,6 +148,8 @@ class Changing:
             ) from error
         except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
             raise explain_refused_patch(context, table, error) from error
+        except ForeignKeyViolation as error:
+            raise explain_reference_of_query(context, error) from error
         if context.journal is None:
             context.has_committed = True
         return rows

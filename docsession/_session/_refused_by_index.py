@@ -19,10 +19,7 @@ R = TypeVar("R", UniqueConstraintViolation, IndexedValueTooLongException)
 
 async def explain_refused(context: SessionContext, operations: Sequence[Operation], error: Refusal) -> Refusal:
     """Return the error that names the documents of a flush which an index refused; asks the server, once."""
-    puts: dict[TableStatements, list[Put]] = {}
-    for each in operations:
-        if isinstance(each, Put) and each.table is not context.database.compare_exchange:
-            puts.setdefault(each.table, []).append(each)
+    puts = puts_of(context, operations)
     try:
         if isinstance(error, UniqueConstraintViolation):
             return await _explain_duplicate(context, puts, error)
@@ -31,12 +28,21 @@ async def explain_refused(context: SessionContext, operations: Sequence[Operatio
         return error  # the server's own words are better than none
 
 
+def puts_of(context: SessionContext, operations: Sequence[Operation]) -> dict[TableStatements, list[Put]]:
+    """Return the documents that are written, by table."""
+    puts: dict[TableStatements, list[Put]] = {}
+    for each in operations:
+        if isinstance(each, Put) and each.table is not context.database.compare_exchange:
+            puts.setdefault(each.table, []).append(each)
+    return puts
+
+
 async def _explain_duplicate(
     context: SessionContext, puts: dict[TableStatements, list[Put]], error: UniqueConstraintViolation
 ) -> UniqueConstraintViolation:
     for table, definition in _named(context, puts, error.index):
         sql = equal_documents(table, definition, context.database.name)
-        (rows,) = await context.run(Request([Statement(sql, _parameters(puts[table]))]))
+        (rows,) = await context.run(Request([Statement(sql, parameters_of(puts[table]))]))
         pairs = [(row[0], row[1]) for row in rows]
         fields = ", ".join(definition.fields)
         if pairs:
@@ -63,7 +69,7 @@ async def _explain_length(
     if not found:
         return error
     statements = [
-        Statement(long_documents(definition, context.database.name), _parameters(puts[table]))
+        Statement(long_documents(definition, context.database.name), parameters_of(puts[table]))
         for table, definition in found
     ]
     answers = await context.run(Request(statements))
@@ -116,7 +122,8 @@ def _named(
     return sorted(found, key=lambda pair: len(pair[1].name))[-1:]
 
 
-def _parameters(puts: Sequence[Put]) -> tuple[TextArray, ...]:
+def parameters_of(puts: Sequence[Put]) -> tuple[TextArray, ...]:
+    """Return what `equal_documents` and its like take of documents: their ids, data and metadata."""
     # A jsonb parameter is one byte and its text; null has neither.
     return (
         TextArray(put.id for put in puts),

@@ -10,6 +10,7 @@ from docsession._errors import (
     ConcurrencyException,
     Conflict,
     ConnectionLostException,
+    ForeignKeyViolation,
     IndexedValueTooLongException,
     RavenException,
     TableDoesNotExistException,
@@ -28,6 +29,7 @@ from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
 from docsession._session._planning import Flush, OutdatedError, Planner, UndoneError, forget_unsaved_deletions
 from docsession._session._refused_by_index import explain_refused
+from docsession._session._refused_by_reference import explain_reference
 from docsession._session._tracked import Tracked
 from docsession._sql._compare_exchange import CompareExchangeStatements
 from docsession._sql._flush import (
@@ -172,6 +174,8 @@ class Saver:
                 await self._explain_refusal(flush, error)
             if isinstance(error, (UniqueConstraintViolation, IndexedValueTooLongException)):
                 raise await explain_refused(context, flush.operations, error) from error.__cause__
+            if isinstance(error, ForeignKeyViolation):
+                raise await explain_reference(context, flush.operations, error) from error.__cause__
             if isinstance(error, TableDoesNotExistException):
                 # Never made, or dropped by somebody: what was known of the database is not true any more.
                 context.database.forget()

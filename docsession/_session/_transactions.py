@@ -9,6 +9,7 @@ from typing import Any, Final
 from docsession._errors import (
     ConnectionLostException,
     DocSessionError,
+    ForeignKeyViolation,
     InvalidOperationException,
     UnknownOutcomeException,
 )
@@ -17,6 +18,7 @@ from docsession._session._attempts import Attempt
 from docsession._session._cluster import unconfirmed
 from docsession._session._context import SessionContext
 from docsession._session._journal import Journal
+from docsession._session._refused_by_reference import explain_reference
 from docsession._session._saving import deliver_cancellation
 from docsession._sql._joining import CURRENT_TRANSACTION
 
@@ -247,8 +249,11 @@ class Transactions:
             raise
         except DocSessionError as error:
             self._leave()
+            operations = journal.operations()
             self._undo(journal, 0)
             deliver_cancellation(request, error)
+            if isinstance(error, ForeignKeyViolation):
+                raise await explain_reference(self._context, operations, error) from error.__cause__
             raise
         except BaseException:
             self._leave()

@@ -135,6 +135,7 @@ class Definition:
         needs: The names of the columns without which it cannot be made.
         text: For full text search: of what.
         vector: For the nearest vectors: of what.
+        references: For a foreign key: schema, table and column.
     """
 
     kind: Kind
@@ -152,6 +153,7 @@ class Definition:
     needs: tuple[str, ...] = ()
     text: TextIndex | None = None
     vector: VectorIndexed | None = None
+    references: tuple[str, str, str] | None = None
 
     @cached_property
     def digest(self) -> str:

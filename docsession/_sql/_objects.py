@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from docsession._port import Row, Statement, TextArray
 from docsession._sql._definitions import COMMENT_PREFIX, Definition, Kind, render
+from docsession._sql._quoting import quote_identifier
 from docsession._sql._tables import TableStatements
 
 _OBJECTS = b"""
@@ -103,6 +104,31 @@ def equal_documents(table: TableStatements, definition: Definition, schema: str)
     ).encode()
 
 
+def unreferred_documents(definition: Definition, schema: str) -> bytes:
+    """Return the question which documents of a flush refer to what is not there, by a foreign key.
+
+    The parameters are those of `equal_documents`.
+    """
+    given, _ = _given(definition, schema)
+    place, column = _referenced(definition)
+    return (
+        f"SELECT id FROM ({given}) AS b WHERE k0 IS NOT NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM {place} AS r WHERE r.{column} = b.k0) ORDER BY id LIMIT 100"
+    ).encode()
+
+
+def referred_documents(table: TableStatements, definition: Definition) -> bytes:
+    """Return the question which documents that are to be deleted a foreign key refers to; $1 are their ids.
+
+    Each row is the id of one, and that of a document of *table* that refers to it.
+    """
+    column = quote_identifier(definition.needs[0])
+    return (
+        f"SELECT d.id, r.id FROM unnest($1) AS d(id) JOIN LATERAL "
+        f"(SELECT id FROM {table.name} WHERE {column} = d.id LIMIT 1) AS r ON true ORDER BY 1 LIMIT 100"
+    ).encode()
+
+
 def long_documents(definition: Definition, schema: str) -> bytes:
     """Return the question how many bytes the values of an index take of each document of a flush, the longest first.
 
@@ -131,6 +157,13 @@ def equal_stored_documents(table: TableStatements, definition: Definition, schem
         f"SELECT min(id), max(id) FROM {table.name} WHERE {' AND '.join(conditions)} "
         f"GROUP BY {', '.join(keys)} HAVING count(*) > 1 LIMIT 1"
     ).encode()
+
+
+def _referenced(definition: Definition) -> tuple[str, str]:
+    """Return what a foreign key refers to: the table and the column."""
+    assert definition.references is not None  # noqa: S101  # such a definition has them
+    schema, table, column = map(quote_identifier, definition.references)
+    return f"{schema}.{table}", column
 
 
 def _given(definition: Definition, schema: str) -> tuple[str, Sequence[str]]:

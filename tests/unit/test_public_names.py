@@ -74,6 +74,7 @@ NAMES = [
     "EventLoopException",
     "FacetValue",
     "FailedRequestEventArgs",
+    "ForeignKeyViolation",
     "FullText",
     "GetCompareExchangeValueOperation",
     "GetCompareExchangeValuesOperation",

@@ -7,6 +7,7 @@ from docsession._errors import (
     ConnectionFailedException,
     ConnectionLostException,
     DatabaseDoesNotExistException,
+    ForeignKeyViolation,
     PermissionDeniedException,
     PoolTimeoutException,
     RavenException,
@@ -53,6 +54,7 @@ class TestRefusedStatements:
             (errors.TooManyConnections, RavenException, True),
             (errors.AdminShutdown, ConnectionLostException, True),
             (errors.UniqueViolation, UniqueConstraintViolation, False),
+            (errors.ForeignKeyViolation, ForeignKeyViolation, False),
         ],
     )
     def test_a_sqlstate_has_its_class_and_says_whether_to_retry(self, error, expected, retryable):

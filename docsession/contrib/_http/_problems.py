@@ -18,6 +18,7 @@ from docsession._errors import (
     ConnectionLostException,
     DocSessionError,
     DocumentDoesNotExistException,
+    ForeignKeyViolation,
     InvalidArgumentException,
     InvalidArgumentTypeException,
     InvalidPageTokenException,
@@ -110,6 +111,9 @@ _DEFAULTS: Final[Mapping[type[DocSessionError], _Told | None]] = MappingProxyTyp
             conditional_status=412,
         ),
         UniqueConstraintViolation: _Told(409, "Another document has the same values already; nothing was saved."),
+        ForeignKeyViolation: _Told(
+            409, "It refers to what is not there, or is referred to by something else; nothing was saved."
+        ),
         InvalidPageTokenException: _Told(400, "This is no token of a page of this list. Begin with the first page."),
         TransactionRetryException: _Told(
             503, "The request got in the way of another one; nothing was saved. Try again.", retry_after=_SOON

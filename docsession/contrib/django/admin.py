@@ -23,6 +23,7 @@ from docsession._errors import (
     ConcurrencyException,
     ConversionException,
     DocSessionError,
+    ForeignKeyViolation,
     IndexedValueTooLongException,
     InvalidArgumentException,
     UniqueConstraintViolation,
@@ -150,7 +151,12 @@ class DocumentAdmin(_ModelAdmin):
             form.save()
         except ConcurrencyException:
             return False  # the form tells
-        except (ConversionException, IndexedValueTooLongException, UniqueConstraintViolation) as error:
+        except (
+            ConversionException,
+            ForeignKeyViolation,
+            IndexedValueTooLongException,
+            UniqueConstraintViolation,
+        ) as error:
             form.add_error("content", str(error))
             return False
         self.log_change(request, Document(id=key), [{"changed": {"fields": ["JSON"]}}])
