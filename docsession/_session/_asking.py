@@ -15,6 +15,7 @@ from docsession._query._compile import QueryCompiler
 from docsession._query._digests import UnchangedError, Unless
 from docsession._query._query import Specification
 from docsession._query._statements import PageStatement
+from docsession._session._answers import Answers
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._include_paths import include_paths
@@ -27,13 +28,19 @@ R = TypeVar("R")
 
 
 class Asking:
-    """Sends the queries of one session."""
+    """Sends the queries of one session.
 
-    __slots__ = ("_context", "_loader")
+    Attributes:
+        loader: What takes their rows.
+        answers: What makes documents of them.
+    """
 
-    def __init__(self, context: SessionContext, loader: Loader) -> None:
+    __slots__ = ("_context", "answers", "loader")
+
+    def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._loader = loader
+        self.loader = Loader(context)
+        self.answers = Answers(context, self.loader)
 
     async def guarded(self, operation: str, asked: Specification, ask: Callable[[Specification], Awaitable[R]]) -> R:
         """Await `ask(asked)` as an operation of the session."""
@@ -114,7 +121,7 @@ class Asking:
 
     async def send(self, statement: Statement) -> Rows:
         """Send the one statement of a query."""
-        (rows,) = await self._loader.request([statement])
+        (rows,) = await self.loader.request([statement])
         return rows
 
     async def ask(self, asked: Specification, compile_: Callable[[QueryCompiler, Specification], Statement]) -> Rows:
@@ -129,7 +136,7 @@ class Asking:
         if not asked.includes:
             return await self.send(page.statement)
         query = await self.including(asked, compiler, page)
-        return await Including(self._context).keep(query, await self._loader.request_and_catch_up(query.statement))
+        return await Including(self._context).keep(query, await self.loader.request_and_catch_up(query.statement))
 
     async def read_page(
         self, asked: Specification, compiler: QueryCompiler, page: PageStatement, unless: Unless | None = None
@@ -146,8 +153,8 @@ class Asking:
         query = await self.including(asked, compiler, page, kept=False, everywhere=unless is not None)
         including = Including(self._context)
         if unless is None:
-            return await including.tell_apart(query, await self._loader.request_and_catch_up(query.statement))
-        rows = await self._loader.request_and_catch_up(unless.statement(page, query.statement))
+            return await including.tell_apart(query, await self.loader.request_and_catch_up(query.statement))
+        rows = await self.loader.request_and_catch_up(unless.statement(page, query.statement))
         try:
             rows = unless.read(rows, page)
         except UnchangedError:

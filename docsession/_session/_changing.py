@@ -16,12 +16,10 @@ from docsession._errors import (
 from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
 from docsession._query._query import Specification, but
-from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._changes import is_changed, renew
 from docsession._session._context import SessionContext
 from docsession._session._journal import Entry, undo_write
-from docsession._session._loading import Loader
 from docsession._session._planning import current_moment
 from docsession._session._refused_by_index import explain_refused_patch
 from docsession._session._refused_by_reference import explain_reference_of_query
@@ -32,13 +30,11 @@ from docsession._sql._tables import TableStatements
 class Changing:
     """Changes documents by queries, for one session."""
 
-    __slots__ = ("_answers", "_asking", "_context")
+    __slots__ = ("_asking", "_context")
 
     def __init__(self, context: SessionContext) -> None:
-        loader = Loader(context)
         self._context = context
-        self._asking = Asking(context, loader)
-        self._answers = Answers(context, loader)
+        self._asking = Asking(context)
 
     async def delete(self, asked: Specification, *, returning: bool) -> list[Any]:
         """Delete the documents, and return them as they were, or their ids."""
@@ -67,7 +63,7 @@ class Changing:
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
-        return self._answers.entities(rows, table, mapping, but(asked, no_tracking=True))
+        return self._asking.answers.entities(rows, table, mapping, but(asked, no_tracking=True))
 
     async def _patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
         found = await self._prepare(asked, "patch")
@@ -85,7 +81,7 @@ class Changing:
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
-        return self._answers.entities(rows, table, mapping, asked)
+        return self._asking.answers.entities(rows, table, mapping, asked)
 
     def _statement(
         self,

@@ -15,11 +15,9 @@ from docsession._query._ordering import Shuffle
 from docsession._query._paging import digest_of, last_of, read_token, write_token
 from docsession._query._query import Specification
 from docsession._query._statements import PageStatement
-from docsession._session._answers import Answers
 from docsession._session._asking import Asking
 from docsession._session._context import SessionContext
 from docsession._session._listening import result_of, tell_watched
-from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
 
@@ -51,20 +49,18 @@ class PageRows:
 class KeysetPaging:
     """Asks for pages by keys, in one session."""
 
-    __slots__ = ("_answers", "_asking", "_context")
+    __slots__ = ("_asking", "_context")
 
     def __init__(self, context: SessionContext) -> None:
-        loader = Loader(context)
         self._context = context
-        self._asking = Asking(context, loader)
-        self._answers = Answers(context, loader)
+        self._asking = Asking(context)
 
     async def page(self, asked: Specification, size: int, after: str | None, before: str | None) -> Page[Any]:
         """Return a page by keys: what comes after or before a token."""
 
         async def ask(asked: Specification) -> tuple[Page[Any], int | None]:
             found = await self.rows(asked, size, after, before, self._asking.send_page, counted=is_counted)
-            items = [] if found.source is None else self._answers.results(found.rows, *found.source, asked)
+            items = [] if found.source is None else self._asking.answers.results(found.rows, *found.source, asked)
             return Page(items, next=found.next, previous=found.previous), found.total
 
         _check_keyset(asked, size, after, before)

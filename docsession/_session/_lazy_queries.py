@@ -14,14 +14,12 @@ from docsession._query._compile import QueryCompiler
 from docsession._query._query import Specification
 from docsession._query._statements import PageStatement
 from docsession._query._watching import QueryResult
-from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_complete, check_result
 from docsession._session._context import SessionContext
 from docsession._session._customization import customize
 from docsession._session._including import Including, IncludingQuery
 from docsession._session._lazy import LazyOperation
 from docsession._session._listening import result_of, tell_executed
-from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._sql._tables import TableStatements
 
@@ -40,7 +38,6 @@ class LazyQuery(LazyOperation):
         "_context",
         "_counted",
         "_including",
-        "_loader",
         "_result",
         "_source",
         "found",
@@ -51,8 +48,7 @@ class LazyQuery(LazyOperation):
     def __init__(self, context: SessionContext, asked: Specification, *, counted: bool) -> None:
         super().__init__()
         self._context = context
-        self._loader = Loader(context)
-        self._asking = Asking(context, self._loader)
+        self._asking = Asking(context)
         self._asked = asked
         self._counted = counted
         self._source: tuple[TableStatements, DocumentMapping[Any]] | None = None
@@ -86,9 +82,9 @@ class LazyQuery(LazyOperation):
         if self._source is not None:
             rows = answers[0]
             if self._including is not None:
-                await self._loader.catch_up(answers[1])
+                await self._asking.loader.catch_up(answers[1])
                 rows = await Including(self._context).keep(self._including, rows)
-            read = Answers(self._context, self._loader)
+            read = self._asking.answers
             if self._counted:
                 self.found = read.page_of(rows, *self._source, self._asked)
             else:
@@ -120,7 +116,7 @@ class LazyCount(LazyOperation):
     def __init__(self, context: SessionContext, asked: Specification) -> None:
         super().__init__()
         self._context = context
-        self._asking = Asking(context, Loader(context))
+        self._asking = Asking(context)
         self._asked = asked
         self._began = 0.0
         self._result: QueryResult[Any] | None = None

@@ -11,7 +11,6 @@ from docsession._query._query import Specification
 from docsession._session._asking import Asking, check_result
 from docsession._session._context import SessionContext
 from docsession._session._index_use import why_not_by_index
-from docsession._session._loading import Loader
 from docsession._session._query_values import QueryPlan, QuerySql
 
 _INDEXES_PREFERRED: Final = (("enable_seqscan", "off"),)
@@ -22,11 +21,10 @@ _LOOKUPS_PREFERRED: Final = (*_INDEXES_PREFERRED, ("enable_indexscan", "off"), (
 class QueryPlans:
     """Shows how queries of one session are asked."""
 
-    __slots__ = ("_asking", "_loader")
+    __slots__ = ("_asking",)
 
     def __init__(self, context: SessionContext) -> None:
-        self._loader = Loader(context)
-        self._asking = Asking(context, self._loader)
+        self._asking = Asking(context)
 
     async def sql(self, asked: Specification) -> QuerySql:
         """Return the statement that `all` would send."""
@@ -55,7 +53,7 @@ class QueryPlans:
             ]
             failure = None
             for settings in (_INDEXES_PREFERRED, _LOOKUPS_PREFERRED):
-                text, json = await self._loader.request(explain, may_lag=False, settings=settings)
+                text, json = await self._asking.loader.request(explain, may_lag=False, settings=settings)
                 tree = msgspec.json.decode(json[0][0])[0]["Plan"]
                 why = why_not_by_index(tree, found[0].table, index, has_conditions=bool(asked.conditions))
                 if why is None:
@@ -82,5 +80,5 @@ class QueryPlans:
             )
             for form in (b"TEXT", b"JSON")
         ]
-        text, json = await self._loader.request(plans, may_lag=False)
+        text, json = await self._asking.loader.request(plans, may_lag=False)
         return QueryPlan("\n".join(row[0] for row in text), msgspec.json.decode(json[0][0])[0]["Plan"])

@@ -17,11 +17,9 @@ from docsession._query._query import Specification, but
 from docsession._query._recorder import Recorded, operand_of, record
 from docsession._query._statements import PageStatement
 from docsession._query._watching import QueryResult
-from docsession._session._answers import Answers
 from docsession._session._asking import Asking, check_result
 from docsession._session._context import SessionContext
 from docsession._session._listening import result_of, tell_streamed, tell_watched
-from docsession._session._loading import Loader
 from docsession._session._query_values import Page
 from docsession._session._refused_by_query import explained
 from docsession._sql._tables import TableStatements
@@ -33,13 +31,11 @@ _CHUNK = 500
 class Querying:
     """Asks the queries of one session."""
 
-    __slots__ = ("_answers", "_asking", "_context", "_loader")
+    __slots__ = ("_asking", "_context")
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._loader = Loader(context)
-        self._asking = Asking(context, self._loader)
-        self._answers = Answers(context, self._loader)
+        self._asking = Asking(context)
 
     async def all(self, asked: Specification) -> list[Any]:
         """Return all documents that are asked for."""
@@ -111,11 +107,11 @@ class Querying:
         if found is None:
             return
         statement, table, mapping = found
-        projection = asked.projection
+        projection, loader = asked.projection, self._asking.loader
         # Closed at once where its reader leaves early, because a transaction waits for it.
         async with aclosing(self._streamed(statement)) as rows:
             async for row in rows:
-                result = self._loader.read(row, table, mapping) if projection is None else projection.read(row)
+                result = loader.read(row, table, mapping) if projection is None else projection.read(row)
                 if asked.listeners is not None:
                     await tell_streamed(self._context, asked.listeners.streamed, result)
                 yield result
@@ -146,7 +142,7 @@ class Querying:
         table, mapping = found
         compiler = self._asking.compiler(table, mapping)
         rows = await self._asking.send_page(asked, compiler, PageStatement(compiler.documents(asked)))
-        return self._answers.results(rows, table, mapping, asked)
+        return self._asking.answers.results(rows, table, mapping, asked)
 
     async def _page(self, asked: Specification) -> Page[Any]:
         check_result(asked)
@@ -156,7 +152,7 @@ class Querying:
         table, mapping = found
         compiler = self._asking.compiler(table, mapping)
         rows = await self._asking.send_page(asked, compiler, compiler.counted(asked))
-        return self._answers.page_of(rows, table, mapping, asked)
+        return self._asking.answers.page_of(rows, table, mapping, asked)
 
     async def _prepare_stream(
         self, asked: Specification

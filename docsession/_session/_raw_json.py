@@ -114,7 +114,7 @@ class RawJson:
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
-        self._asking = Asking(context, Loader(context))
+        self._asking = Asking(context)
 
     async def load(self, key: str, object_type: type[Any] | None) -> DocumentJson | None:
         """Return a document as it is stored, with its id; None where there is none."""
