@@ -182,20 +182,11 @@ class AsyncConnections:
             if self._pool is None:
                 async with self.apart_lock:
                     await self.apart()
-                settings = self._settings
                 pool = AsyncConnectionPool(
                     connection_class=self._connection_class,
-                    kwargs=settings.connect_arguments(),
                     configure=self._configure,
-                    min_size=settings.min_size,
-                    max_size=settings.max_size,
-                    timeout=settings.timeout,
-                    max_idle=settings.max_idle,
-                    max_lifetime=settings.max_lifetime,
-                    # The pool does not try again by itself: the next request does, and tells its caller.
-                    reconnect_timeout=0,
                     reconnect_failed=self._reconnect_failed,
-                    name=settings.application_name,
+                    **self._settings.pool_arguments(),
                     open=False,
                 )
                 await pool.open()

@@ -162,20 +162,11 @@ class Connections:
             if self._pool is None:
                 with self.apart_lock:
                     self.apart()
-                settings = self._settings
                 self._pool = ConnectionPool(
                     connection_class=PooledConnection,
-                    kwargs=settings.connect_arguments(),
                     configure=self._configure,
-                    min_size=settings.min_size,
-                    max_size=settings.max_size,
-                    timeout=settings.timeout,
-                    max_idle=settings.max_idle,
-                    max_lifetime=settings.max_lifetime,
-                    # The pool does not try again by itself: the next request does, and tells its caller.
-                    reconnect_timeout=0,
                     reconnect_failed=self._reconnect_failed,
-                    name=settings.application_name,
+                    **self._settings.pool_arguments(),
                     open=True,
                 )
                 self._at_exit = partial(_close_at_exit, weakref.ref(self))

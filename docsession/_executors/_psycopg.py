@@ -100,11 +100,7 @@ class PoolSettings:
     def place(self) -> str:
         """Where the connections go, without a password."""
         info = self.conninfo
-        hosts = (info.get("host") or info.get("hostaddr") or "the local socket").split(",")
-        ports = (info.get("port") or "5432").split(",")
-        if len(ports) == 1:
-            ports *= len(hosts)
-        where = ", ".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+        where = ", ".join(f"{host}:{port}" for host, port in _servers(info, "the local socket"))
         user = f" as {info['user']!r}" if info.get("user") else ""
         return f"{where}, database {info.get('dbname') or info.get('user') or 'of the same name as the user'!r}{user}"
 
@@ -112,11 +108,7 @@ class PoolSettings:
     def url(self) -> str:
         """The same as a URL."""
         info = self.conninfo
-        hosts = (info.get("host") or info.get("hostaddr") or "").split(",")
-        ports = (info.get("port") or "5432").split(",")
-        if len(ports) == 1:
-            ports *= len(hosts)
-        where = ",".join(f"{quote(host, safe='')}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+        where = ",".join(f"{quote(host, safe='')}:{port}" for host, port in _servers(info, ""))
         user = f"{quote(info['user'], safe='')}@" if info.get("user") else ""
         return f"postgresql://{user}{where}/{quote(info.get('dbname') or info.get('user') or '', safe='')}"
 
@@ -136,6 +128,20 @@ class PoolSettings:
             "prepare_threshold": None,
         }
 
+    def pool_arguments(self) -> dict[str, Any]:
+        """Return those arguments of a pool that are the same for both faces."""
+        return {
+            "kwargs": self.connect_arguments(),
+            "min_size": self.min_size,
+            "max_size": self.max_size,
+            "timeout": self.timeout,
+            "max_idle": self.max_idle,
+            "max_lifetime": self.max_lifetime,
+            # The pool does not try again by itself: the next request does, and tells its caller.
+            "reconnect_timeout": 0,
+            "name": self.application_name,
+        }
+
     def exhausted(self, opened: int, refusal: BaseException | None) -> PoolTimeoutException:
         """Return the error for a pool that has had no free connection for `timeout` seconds.
 
@@ -152,3 +158,12 @@ class PoolSettings:
             f"the store's pool is exhausted: none of its {opened} connections (max_size {self.max_size}) became free "
             f"within {self.timeout:g} s. Nothing was sent. {advice}"
         )
+
+
+def _servers(info: Mapping[str, str], unnamed: str) -> list[tuple[str, str]]:
+    """Return the host and the port of each server; *unnamed* stands for a host that is left out."""
+    hosts = (info.get("host") or info.get("hostaddr") or unnamed).split(",")
+    ports = (info.get("port") or "5432").split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return [(host, port or "5432") for host, port in zip(hosts, ports, strict=False)]

@@ -14,6 +14,7 @@ from docsession._query._kinds import bare
 from docsession._query._operands import NUMBERS, TEXTS, Operand, Place
 from docsession._query._predicates import Predicate
 from docsession._query._recorder import Recorded, item_form, operand_of
+from docsession._query._text_predicates import check_characters
 from docsession._sql._search import any_of_words, check_language, headline, text_query, text_vector
 from docsession._sql._values import Path, Shape
 
@@ -262,12 +263,7 @@ def _places(fields: object, function: str) -> tuple[Place, ...]:
 def _text(words: object, label: str) -> str:
     if not isinstance(words, str):
         raise InvalidArgumentTypeException(f"{label} takes a str, not {type(words).__qualname__}")
-    try:
-        words.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgumentException(f"{label}: the text holds a lone surrogate") from None
-    if "\0" in words:
-        raise InvalidArgumentException(f"{label}: no text of PostgreSQL holds NUL")
+    check_characters(words, label)
     return words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
@@ -21,14 +21,18 @@ from docsession._sql._values import Path, Shape, json_at, path_literal
 class PatchOperation(ABC):
     """One change of a field."""
 
-    __slots__ = ("place",)
+    __slots__ = ("_constants", "place")
+    _word: ClassVar[str]
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *constants: object) -> None:
         self.place = place
+        self._constants = constants
 
-    @abstractmethod
     def walk(self, key: list[object], values: list[Any]) -> None:
         """Add what tells its SQL from that of others to *key*, and its constants to *values*."""
+        key.append(self._word)
+        self.place.walk(key, values)
+        values.extend(self._constants)
 
     @property
     def replaced(self) -> tuple[Path, ...]:
@@ -43,18 +47,12 @@ class PatchOperation(ABC):
 class Set(PatchOperation):
     """The field gets a value, whatever it had; one whose parent is missing stays missing, and so does an item."""
 
-    __slots__ = ("_value",)
+    __slots__ = ()
+    _word = "set"
 
     def __init__(self, place: Place, value: object) -> None:
-        super().__init__(place)
-        self._value = value
+        super().__init__(place, value)
         check_fits(place.form, _plain(value, "set_"), place.label)
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append("set")
-        self.place.walk(key, values)
-        values.append(self._value)
 
     @override
     def sql(self, to: Compilation, document: str) -> str:
@@ -66,10 +64,11 @@ class Set(PatchOperation):
 class Increment(PatchOperation):
     """A number grows; a missing or null one counts as 0, and what is no number stays as it is."""
 
-    __slots__ = ("_by",)
+    __slots__ = ()
+    _word = "increment"
 
     def __init__(self, place: Place, by: object) -> None:
-        super().__init__(place)
+        super().__init__(place, by)
         if shape_of_form(place.form) is not Shape.NUMBER and not bare(place.form).untyped:
             raise InvalidArgumentTypeException(
                 f"increment(): {place.label} holds {place.form.label}, which is no number"
@@ -79,18 +78,11 @@ class Increment(PatchOperation):
             raise InvalidArgumentTypeException(
                 f"increment(): {place.label} holds int, which it would not be any more after adding {by!r:.60}"
             )
-        self._by = by
 
     @property
     @override
     def replaced(self) -> tuple[Path, ...]:
         return ()
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append("increment")
-        self.place.walk(key, values)
-        values.append(self._by)
 
     @override
     def sql(self, to: Compilation, document: str) -> str:
@@ -107,24 +99,18 @@ class Increment(PatchOperation):
 class Append(PatchOperation):
     """A list gets one more item; a missing or null one begins with it, and what is no list stays as it is."""
 
-    __slots__ = ("_item", "_value")
+    __slots__ = ("_item",)
+    _word = "append"
 
     def __init__(self, place: Place, value: object) -> None:
-        super().__init__(place)
+        super().__init__(place, value)
         self._item = item_form(place)
-        self._value = value
         check_fits(self._item, _plain(value, "append"), f"an item of {place.label}")
 
     @property
     @override
     def replaced(self) -> tuple[Path, ...]:
         return ()
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append("append")
-        self.place.walk(key, values)
-        values.append(self._value)
 
     @override
     def sql(self, to: Compilation, document: str) -> str:
@@ -142,6 +128,7 @@ class Remove(PatchOperation):
     """The field is removed."""
 
     __slots__ = ()
+    _word = "remove"
 
     @property
     @override
@@ -149,11 +136,6 @@ class Remove(PatchOperation):
         path = self.place.path
         # What follows an item of a list moves.
         return (_up_to_positions_from_the_end(path[:-1] if isinstance(path[-1], int) else path),)
-
-    @override
-    def walk(self, key: list[object], values: list[Any]) -> None:
-        key.append("remove")
-        self.place.walk(key, values)
 
     @override
     def sql(self, to: Compilation, document: str) -> str:

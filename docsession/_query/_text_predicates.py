@@ -135,17 +135,21 @@ class Matches(Predicate):
         return f"({left} !{operator} {pattern} OR {left} IS NULL)" if negated else f"{left} {operator} {pattern}"
 
 
+def check_characters(text: str, label: str) -> None:
+    """Refuse a text that PostgreSQL cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentException(f"{label}: the text holds a lone surrogate") from None
+    if "\0" in text:
+        raise InvalidArgumentException(f"{label}: no text of PostgreSQL holds NUL")
+
+
 def check_text(operand: Operand, text: object, function: str) -> None:
     """Refuse what is no text, or a field that holds none."""
     if not isinstance(text, str):
         raise InvalidArgumentTypeException(f"{function}() takes a str, not {type(text).__qualname__}")
-    if "\0" in text or not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgumentException(f"{function}({operand.label}, …): the text holds a lone surrogate") from None
-        if "\0" in text:
-            raise InvalidArgumentException(f"{function}({operand.label}, …): no text of PostgreSQL holds NUL")
+    check_characters(text, f"{function}({operand.label}, …)")
     form = bare(operand.form)
     if not form.untyped and "string" not in form.kinds:
         raise InvalidArgumentTypeException(f"{function}() looks at texts, and {operand.label} holds {form.label}")

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing_extensions import override
 
 from docsession._port import Statement, TextArray
-from docsession._sql._load import next_prefix
+from docsession._sql._load import begins_with, page_end
 from docsession._sql._schema import COMPARE_EXCHANGE_TABLE
 from docsession._sql._tables import CONFLICT, TableStatements
 
@@ -94,17 +94,8 @@ class CompareExchangeStatements(TableStatements):
 
     def load_starting_with(self, prefix: str, start: int, page_size: int | None) -> Statement:
         """The values whose key begins with *prefix*, in the order of their keys."""
-        conditions = ["key >= $1"]
-        params: list[object] = [prefix]
-        end = next_prefix(prefix)
-        if end is not None:
-            params.append(end)
-            conditions.append(f"key < ${len(params)}")
-        sql = f"SELECT {_READ} FROM {self.name} WHERE {' AND '.join(conditions)} ORDER BY key"
-        if page_size is not None:
-            params.append(page_size)
-            sql += f" LIMIT ${len(params)}"
-        if start:
-            params.append(start)
-            sql += f" OFFSET ${len(params)}"
+        params: list[object] = []
+        conditions = " AND ".join(begins_with("key", prefix, params))
+        page = page_end(start, page_size, params)
+        sql = f"SELECT {_READ} FROM {self.name} WHERE {conditions} ORDER BY key{page}"
         return Statement(sql.encode(), params)

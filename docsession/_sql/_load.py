@@ -241,12 +241,8 @@ def load_starting_with(
 
     *matches* and *exclude* are regular expressions on the whole rest of the id.
     """
-    conditions = ["id >= $1"]
-    params: list[object] = [prefix]
-    end = next_prefix(prefix)
-    if end is not None:
-        params.append(end)
-        conditions.append(f"id < ${len(params)}")
+    params: list[object] = []
+    conditions = begins_with("id", prefix, params)
     if start_after is not None:
         params.append(start_after)
         conditions.append(f"id > ${len(params)}")
@@ -256,19 +252,36 @@ def load_starting_with(
             conditions.append(f"substr(id, ${len(params) - 1}::int) {operator} ${len(params)}")
     where = " AND ".join(conditions)
     branches = (f"SELECT {COLUMNS}, {i} AS part FROM {table.name} WHERE {where}" for i, table in enumerate(tables))
-    end_of_page = ""
-    if page_size is not None:
-        params.append(page_size)
-        end_of_page += f" LIMIT ${len(params)}"
-    if start:
-        params.append(start)
-        end_of_page += f" OFFSET ${len(params)}"
+    page = page_end(start, page_size, params)
     columns = COLUMNS
     if known:
         params.append(_versions(known))
         columns = _unless_known(len(params))
-    sql = f"SELECT {columns}, part FROM ({' UNION ALL '.join(branches)}) AS found ORDER BY id{end_of_page}"
+    sql = f"SELECT {columns}, part FROM ({' UNION ALL '.join(branches)}) AS found ORDER BY id{page}"
     return Statement(sql.encode(), params)
+
+
+def begins_with(column: str, prefix: str, params: list[object]) -> list[str]:
+    """Return the conditions of texts that begin with *prefix*, whose values they add to *params*."""
+    params.append(prefix)
+    conditions = [f"{column} >= ${len(params)}"]
+    end = next_prefix(prefix)
+    if end is not None:
+        params.append(end)
+        conditions.append(f"{column} < ${len(params)}")
+    return conditions
+
+
+def page_end(start: int, page_size: int | None, params: list[object]) -> str:
+    """Return what bounds a statement to a page, whose values it adds to *params*."""
+    end = ""
+    if page_size is not None:
+        params.append(page_size)
+        end += f" LIMIT ${len(params)}"
+    if start:
+        params.append(start)
+        end += f" OFFSET ${len(params)}"
+    return end
 
 
 def next_prefix(prefix: str) -> str | None:
