@@ -15,6 +15,7 @@ from tests.support.executors import Table, executor_of, settings
 from tests.support.faces import Blocking, Face
 from tests.support.hosts import HOSTS, HostTable, django_settings
 from tests.support.kinds import KINDS
+from tests.support.proxy import CuttingProxy
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def table(postgres_url):
     table = Table(postgres_url, f"executor_{uuid.uuid4().hex[:10]}")
     yield table
     table.close()
+
+
+@pytest.fixture
+def proxy(postgres_url):
+    """A proxy before the server that breaks connections when it is told to."""
+    with CuttingProxy(postgres_url) as proxy:
+        yield proxy
 
 
 @pytest.fixture(params=KINDS, scope="session")

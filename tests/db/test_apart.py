@@ -6,7 +6,7 @@ import pytest
 
 from docsession import ConnectionLostException, UnknownOutcomeException
 from tests.support.documents import read, save
-from tests.support.proxy import CuttingProxy, Stage
+from tests.support.proxy import Stage
 
 
 @dataclass
@@ -19,12 +19,6 @@ class Item:
 class Other:
     value: int
     id: str | None = None
-
-
-@pytest.fixture
-def proxy(postgres_url):
-    with CuttingProxy(postgres_url) as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize("stage", [Stage.BEFORE_BYTE, Stage.BEFORE_ANSWER])

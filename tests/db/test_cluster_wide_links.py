@@ -17,7 +17,7 @@ from docsession._commands import CommandData
 from tests.support.cluster_wide import User, cluster_wide, put, value_of
 from tests.support.documents import change, read, save
 from tests.support.hosts import session_on
-from tests.support.proxy import CountingProxy, CuttingProxy, Stage
+from tests.support.proxy import CountingProxy, Stage
 
 SETTING = "SHOW synchronous_commit"
 
@@ -74,11 +74,6 @@ COMMITTED = {Stage.BEFORE_ANSWER, Stage.INSIDE_ANSWER}
 
 
 class TestLostAnswers:
-    @pytest.fixture
-    def proxy(self, postgres_url):
-        with CuttingProxy(postgres_url) as proxy:
-            yield proxy
-
     @pytest.mark.parametrize(("stage", "n"), CUTS)
     @pytest.mark.parametrize("with_documents", [True, False])
     async def test_whether_it_was_committed_is_found_out(self, make_store, proxy, stage, n, with_documents):

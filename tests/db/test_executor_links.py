@@ -32,18 +32,12 @@ from docsession._executors._translate import TooManyConnectionsException
 from docsession._faces._run import run
 from docsession._port import Request
 from tests.support.executors import PID, pid_of, read, run_in_thread, settings, statement, write
-from tests.support.proxy import CuttingProxy, Proxy, Stage
+from tests.support.proxy import Proxy, Stage
 
 SECRET = "s3cr3t-p4ss"
 BYTES = [0, 1, 40, 150]
 MESSAGES = range(17)
 """A transaction of two statements is four times Parse, Bind, Describe, Execute, and then Sync."""
-
-
-@pytest.fixture
-def proxy(postgres_url):
-    with CuttingProxy(postgres_url) as proxy:
-        yield proxy
 
 
 @contextmanager

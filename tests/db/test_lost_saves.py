@@ -18,7 +18,7 @@ from docsession import (
 from tests.support.answers import Answers
 from tests.support.documents import change, read, remove, save
 from tests.support.faces import Face
-from tests.support.proxy import CuttingProxy, DelayProxy, Stage
+from tests.support.proxy import DelayProxy, Stage
 
 BEFORE = [(Stage.BEFORE_BYTE, 0), (Stage.BEFORE_BYTE, 100), *((Stage.AFTER_MESSAGES, n) for n in range(0, 16, 3))]
 AFTER = [(Stage.BEFORE_ANSWER, 0), (Stage.INSIDE_ANSWER, 1), (Stage.INSIDE_ANSWER, 30), (Stage.POOLER, 4)]
@@ -28,12 +28,6 @@ AFTER = [(Stage.BEFORE_ANSWER, 0), (Stage.INSIDE_ANSWER, 1), (Stage.INSIDE_ANSWE
 class Item:
     value: int
     id: str | None = None
-
-
-@pytest.fixture
-def proxy(postgres_url):
-    with CuttingProxy(postgres_url) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from docsession import (
 )
 from tests.support.documents import read, save
 from tests.support.hosts import finished, session_on, sqlalchemy_url
-from tests.support.proxy import CuttingProxy, Stage
+from tests.support.proxy import Stage
 from tests.support.refusals import refused
 
 
@@ -38,12 +38,6 @@ class Item:
 @pytest.fixture
 def store(host_store):
     return host_store
-
-
-@pytest.fixture
-def proxy(postgres_url):
-    with CuttingProxy(postgres_url) as proxy:
-        yield proxy
 
 
 def foreign(module, name="Connection"):
@@ -245,7 +239,7 @@ class TestTheirTransactionIsTheirs:
                 with refused(InvalidOperationException, "begin"):
                     await call()
             with refused(InvalidOperationException, "that you handed in"):
-                session.advanced.connection  # noqa: B018
+                session.advanced.connection  # noqa: B018  # what it raises is asked
 
     async def test_nor_does_it_choose_its_isolation_level(self, host, store, postgres_url):
         await host.open(postgres_url)

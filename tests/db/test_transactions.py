@@ -357,7 +357,7 @@ class TestOwnSql:
     async def test_there_is_none_without_a_transaction(self, store):
         async with store.open_session() as session:
             with pytest.raises(InvalidOperationException, match=r"begin\(\)"):
-                session.advanced.connection  # noqa: B018
+                session.advanced.connection  # noqa: B018  # what it raises is asked
 
     async def test_a_transaction_ended_behind_the_session_is_told(self, store):
         async with store.open_session() as session:
@@ -500,11 +500,6 @@ class TestMisuse:
 
 
 class TestLostConnections:
-    @pytest.fixture
-    def proxy(self, postgres_url):
-        with CuttingProxy(postgres_url) as proxy:
-            yield proxy
-
     async def test_in_the_middle_everything_is_undone(self, make_store, proxy):
         store, near = make_store(proxy.url), make_store()
         await save(near, Item(1, id="items/1"))

@@ -25,7 +25,7 @@ from docsession import (
 from docsession._port import Request
 from tests.support.documents import read, save
 from tests.support.executors import statement
-from tests.support.proxy import CuttingProxy, DelayProxy, Stage
+from tests.support.proxy import DelayProxy, Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -228,11 +228,6 @@ def test_ctrl_c_in_a_save_rolls_the_block_back(postgres_url, database):
 
 
 class TestALostConnectionInABlock:
-    @pytest.fixture
-    def proxy(self, postgres_url):
-        with CuttingProxy(postgres_url) as proxy:
-            yield proxy
-
     async def lose(self, session, proxy):
         proxy.cut_next(Stage.BEFORE_ANSWER, 0)
         with pytest.raises(ConnectionLostException):
