@@ -22,8 +22,8 @@ def lowest(project: dict[str, object], but: tuple[str, ...] = ("dev", "docs")) -
         project: The table `project` of pyproject.toml.
         but: Extras that are left out: tools, which nobody installs beside the project.
     """
-    extras: dict[str, list[str]] = project["optional-dependencies"]  # type: ignore[assignment]
-    wanted: list[str] = project["dependencies"]  # type: ignore[assignment]
+    extras: dict[str, list[str]] = project["optional-dependencies"]  # type: ignore[assignment]  # as pyproject.toml has them
+    wanted: list[str] = project["dependencies"]  # type: ignore[assignment]  # as pyproject.toml has them
     found: dict[str, str] = {}
     for requirement in chain(wanted, *(extras[extra] for extra in extras if extra not in but)):
         if requirement.startswith(f"{project['name']}["):

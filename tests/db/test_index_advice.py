@@ -133,10 +133,10 @@ def ordered(make):
 QUERIES = [
     (where(lambda o: o.company == "x"), "Index(lambda o: o.company)"),
     (where(lambda o: in_(o.company, ["x", "y"])), "Index(lambda o: o.company)"),
-    (where(lambda o: o.company == None), "Index(lambda o: o.company)"),  # noqa: E711  # it records
+    (where(lambda o: o.company == None), "Index(lambda o: o.company)"),
     (where(lambda o: starts_with(o.company, "x")), "Index(lambda o: o.company)"),
     (where(lambda o: given(o.freight) > 3), "Index(lambda o: o.freight)"),
-    (where(lambda o: o.freight == None), "Index(lambda o: o.freight)"),  # noqa: E711
+    (where(lambda o: o.freight == None), "Index(lambda o: o.freight)"),
     (where(lambda o: o.ordered_at > MOMENT), "Index(lambda o: o.ordered_at)"),
     (
         where(lambda o: o.ordered_at == MOMENT.replace(tzinfo=None)),
@@ -147,7 +147,7 @@ QUERIES = [
     (where(lambda o: o.attributes == {"a": "x"}), "Index(lambda o: o.attributes)"),
     (where(lambda o: o.anything == 3), 'Index(lambda o: o.anything, type="numeric")'),
     (where(lambda o: o.anything == "x"), 'Index(lambda o: o.anything, type="text")'),
-    (where(lambda o: o.anything == None), "Index(lambda o: o.anything)"),  # noqa: E711
+    (where(lambda o: o.anything == None), "Index(lambda o: o.anything)"),
     (where(lambda o: len_(o.tags) > 3), "Index(lambda o: len_(o.tags))"),
     (where(lambda o: meta("@last-modified") > MOMENT), "Index(lambda o: meta('@last-modified'))"),
     (where(company__iexact="x"), "Index(lambda o: o.company, ignore_case=True)"),

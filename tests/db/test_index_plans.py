@@ -272,7 +272,7 @@ SERVED = {
         [">= '7'::numeric", "<= 7.1"],
     ),
     "number greater": ("orders_freight_idx", lambda o: given(o.freight) > 999, ["> '999'::numeric"]),
-    "number null": ("orders_freight_idx", lambda o: o.freight == None, ["IS NULL"]),  # noqa: E711
+    "number null": ("orders_freight_idx", lambda o: o.freight == None, ["IS NULL"]),
     "instant": ("orders_ordered_at_idx", lambda o: o.ordered_at == MOMENT, ["docsession_instant", "= '2020-01-05"]),
     "instant range": (
         "orders_ordered_at_idx",

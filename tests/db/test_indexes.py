@@ -548,8 +548,8 @@ CONDITIONS = st.one_of(
     st.builds(lambda v: lambda o: contains(o.tags, v), st.sampled_from(VALUES)),
     st.builds(lambda v, w: lambda o: contains_any(o.tags, [v, w]), st.sampled_from(VALUES), st.sampled_from(VALUES)),
     st.builds(lambda v: lambda o: o.company == v, st.sampled_from(VALUES)),
-    st.just(lambda o: o.company == None),  # noqa: E711
-    st.just(lambda o: o.seller == None),  # noqa: E711
+    st.just(lambda o: o.company == None),
+    st.just(lambda o: o.seller == None),
 )
 
 

@@ -81,8 +81,8 @@ CONDITIONS = [
     (lambda o: o.company != "companies/1-A", [0, 2, 3, 5, 6, 8, 9, 11]),
     (lambda o: given(o.freight) > 9, [10, 11]),
     (lambda o: not_(given(o.freight) > 9), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
-    (lambda o: o.freight == None, [0]),  # noqa: E711
-    (lambda o: o.freight != None, list(range(1, 12))),  # noqa: E711
+    (lambda o: o.freight == None, [0]),
+    (lambda o: o.freight != None, list(range(1, 12))),
     (lambda o: value(o.freight).is_null(), [0]),
     (lambda o: (o.company == "companies/1-A") & (given(o.freight) > 5), [7, 10]),
     (lambda o: (o.company == "companies/1-A") | (given(o.freight) > 9), [1, 4, 7, 10, 11]),

@@ -230,7 +230,7 @@ def test_any_walk_meets_every_document_once(face, postgres_url, database):
             async def check():
                 async with store.open_session() as session:
                     session.advanced.max_number_of_requests_per_session = 10_000
-                    query = session.query(Row).where(lambda r: (r.a == None) | (r.a >= minimum))  # noqa: E711
+                    query = session.query(Row).where(lambda r: (r.a == None) | (r.a >= minimum))
                     query = query.order_by(ORDERS[order])
                     whole = [row.id for row in await query.all()]
                     page, start = await query.page(size), 0

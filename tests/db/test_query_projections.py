@@ -103,7 +103,7 @@ class TestSelect:
         rows.write("sales", "sales/02", {"country": "FR", "items": "no number"})
         async with store.open_session() as session:
             query = session.query(Sale).order_by("id")
-            found = await query.select(lambda s: (s.items > 0, not_(s.items > 0), s.country == None)).all()  # noqa: E711
+            found = await query.select(lambda s: (s.items > 0, not_(s.items > 0), s.country == None)).all()
             assert found == [(False, True, True), (True, False, False), (False, True, False)]
             assert await query.select(lambda s: {"sold": (s.items > 0) & (s.country == "DE")}).skip(1).first() == {
                 "sold": True

@@ -175,8 +175,8 @@ def leaves():
         st.builds(lambda v: (lambda o: starts_with(o.s, v), on_text(lambda t: t.startswith(v))), texts),
         st.builds(lambda v: (lambda o: ends_with(o.s, v), on_text(lambda t: t.endswith(v))), texts),
         st.builds(lambda v: (lambda o: contains(o.s, v), on_text(lambda t: v in t)), texts),
-        st.just((lambda o: o.x == None, lambda d: d.get("x") is None)),  # noqa: E711
-        st.just((lambda o: o.n != None, lambda d: d.get("n") is not None)),  # noqa: E711
+        st.just((lambda o: o.x == None, lambda d: d.get("x") is None)),
+        st.just((lambda o: o.n != None, lambda d: d.get("n") is not None)),
         st.just((lambda o: value(o.x).is_missing(), lambda d: "x" not in d)),
         st.just((lambda o: exists(o.s), lambda d: "s" in d)),
         st.builds(

@@ -150,7 +150,7 @@ class TestAsserting:
 
     def test_the_blocks_own_failure_goes_first(self):
         with pytest.raises(ZeroDivisionError), assert_requests(1):
-            1 / 0  # noqa: B018
+            1 / 0  # noqa: B018  # what it raises is asked
 
 
 class TestArguments:

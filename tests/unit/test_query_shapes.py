@@ -107,7 +107,7 @@ CONDITIONS = [
     (lambda o: ends_with(o.company, "x"), ["company:text part text"]),
     (lambda o: contains(o.company, "x"), ["company:text part text"]),
     (lambda o: matches(o.company, "x"), ["company:text regex text"]),
-    (lambda o: o.company == None, ["company:text null text"]),  # noqa: E711  # it records
+    (lambda o: o.company == None, ["company:text null text"]),
     (lambda o: contains(o.tags, "x"), ["tags:list holds"]),
     (lambda o: contains_any(o.tags, ["x", "y"]), ["tags:list holds"]),
     (lambda o: any_(o.lines, lambda i: (i.product == "x") & (i.quantity > 3)), ["lines:list items", "..."]),

@@ -107,7 +107,7 @@ class TestWhichAnswersSave:
         """FastAPI's default scope ends after the response was sent; the save does not wait for it."""
 
         @app.post("/")
-        async def put(session=Depends(document_session, scope=scope)):  # noqa: B008
+        async def put(session=Depends(document_session, scope=scope)):
             await session.store(Note("x"), "notes/1")
 
         assert serve(app).post("/").status_code == 200

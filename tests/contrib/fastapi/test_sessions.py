@@ -42,14 +42,14 @@ class TestTheSessionOfARequest:
     def test_all_who_ask_for_it_get_the_same_one(self, app, documents, serve):
         """Dependencies of either scope, the view, and code that has the request alone."""
 
-        async def whole(session=Depends(document_session)):  # noqa: B008
+        async def whole(session=Depends(document_session)):
             return session
 
         async def user(session: Session):
             return session
 
         @app.get("/")
-        async def view(request: Request, session: Session, user=Depends(user), whole=Depends(whole)):  # noqa: B008
+        async def view(request: Request, session: Session, user=Depends(user), whole=Depends(whole)):
             async with documents.session(request) as another:
                 return session is user is whole is another
 

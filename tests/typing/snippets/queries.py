@@ -111,7 +111,7 @@ def of_dataclass(session: DocumentSession) -> None:
     query = query.where(lambda o: value(o.freight).gt(5) | value(o.freight).is_null() | value(o.at).is_missing())
     query = query.where(lambda o: (len_(o.tags) == 2) & exists(o.at) & contains_all(o.tags, ["x"]))
     query = query.where(lambda o: (o.attributes["colour"] == "red") & (o.lines[0].quantity * 2 > 4))
-    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)  # noqa: E711
+    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)
     query = query.where(company="x", freight__gt=5)
     query = query.order_by(lambda o: (desc(o.at), o.company)).include(lambda o: o.company, Line).skip(1).take(20)
     assert_type(query, DocumentQuery[OfDataclass])
@@ -142,7 +142,7 @@ def of_pydantic(session: DocumentSession) -> None:
     query = query.where(lambda o: value(o.freight).gt(5) | value(o.freight).is_null() | value(o.at).is_missing())
     query = query.where(lambda o: (len_(o.tags) == 2) & exists(o.at) & contains_all(o.tags, ["x"]))
     query = query.where(lambda o: (o.attributes["colour"] == "red") & (o.lines[0].quantity * 2 > 4))
-    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)  # noqa: E711
+    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)
     query = query.where(company="x", freight__gt=5)
     query = query.order_by(lambda o: (desc(o.at), o.company)).include(lambda o: o.company, Line).skip(1).take(20)
     assert_type(query, DocumentQuery[OfPydantic])
@@ -173,7 +173,7 @@ def of_attrs(session: DocumentSession) -> None:
     query = query.where(lambda o: value(o.freight).gt(5) | value(o.freight).is_null() | value(o.at).is_missing())
     query = query.where(lambda o: (len_(o.tags) == 2) & exists(o.at) & contains_all(o.tags, ["x"]))
     query = query.where(lambda o: (o.attributes["colour"] == "red") & (o.lines[0].quantity * 2 > 4))
-    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)  # noqa: E711
+    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)
     query = query.where(company="x", freight__gt=5)
     query = query.order_by(lambda o: (desc(o.at), o.company)).include(lambda o: o.company, Line).skip(1).take(20)
     assert_type(query, DocumentQuery[OfAttrs])
@@ -204,7 +204,7 @@ def of_msgspec(session: DocumentSession) -> None:
     query = query.where(lambda o: value(o.freight).gt(5) | value(o.freight).is_null() | value(o.at).is_missing())
     query = query.where(lambda o: (len_(o.tags) == 2) & exists(o.at) & contains_all(o.tags, ["x"]))
     query = query.where(lambda o: (o.attributes["colour"] == "red") & (o.lines[0].quantity * 2 > 4))
-    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)  # noqa: E711
+    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)
     query = query.where(company="x", freight__gt=5)
     query = query.order_by(lambda o: (desc(o.at), o.company)).include(lambda o: o.company, Line).skip(1).take(20)
     assert_type(query, DocumentQuery[OfMsgspec])
@@ -235,7 +235,7 @@ def of_plain(session: DocumentSession) -> None:
     query = query.where(lambda o: value(o.freight).gt(5) | value(o.freight).is_null() | value(o.at).is_missing())
     query = query.where(lambda o: (len_(o.tags) == 2) & exists(o.at) & contains_all(o.tags, ["x"]))
     query = query.where(lambda o: (o.attributes["colour"] == "red") & (o.lines[0].quantity * 2 > 4))
-    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)  # noqa: E711
+    query = query.where(lambda o: id_(o) == "orders/1").where(lambda o: o.freight == None)
     query = query.where(company="x", freight__gt=5)
     query = query.order_by(lambda o: (desc(o.at), o.company)).include(lambda o: o.company, Line).skip(1).take(20)
     assert_type(query, DocumentQuery[OfPlain])

@@ -344,14 +344,14 @@ def test_old_spellings_of_annotations():
 
     @dataclasses.dataclass
     class Old:
-        a: List[dt.date]  # noqa: UP006
-        b: Dict[int, dt.date]  # noqa: UP006
-        c: Set[int]  # noqa: UP006
-        d: Tuple[int, ...]  # noqa: UP006
-        e: FrozenSet[str]  # noqa: UP006
-        f: Union[dt.date, str]  # noqa: UP007
-        g: Tuple  # noqa: UP006
-        h: List  # noqa: UP006
+        a: List[dt.date]  # noqa: UP006  # as older code has it
+        b: Dict[int, dt.date]  # noqa: UP006  # as older code has it
+        c: Set[int]  # noqa: UP006  # as older code has it
+        d: Tuple[int, ...]  # noqa: UP006  # as older code has it
+        e: FrozenSet[str]  # noqa: UP006  # as older code has it
+        f: Union[dt.date, str]  # noqa: UP007  # as older code has it
+        g: Tuple  # noqa: UP006  # as older code has it
+        h: List  # noqa: UP006  # as older code has it
 
     day = dt.date(2020, 1, 2)
     entity = Old([day], {1: day}, {1}, (1, 2), frozenset("a"), "x", (1, (2,)), [{1}])
