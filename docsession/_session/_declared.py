@@ -10,12 +10,22 @@ from docsession._conventions import DocumentConventions
 from docsession._declarations import IndexDeclaration
 from docsession._documents._declaration import declared_indexes
 from docsession._documents._mapping import DocumentMapping, Mappings
-from docsession._errors import InvalidOperationException, RavenException
+from docsession._errors import (
+    DocSessionError,
+    InvalidArgumentException,
+    InvalidOperationException,
+    RavenException,
+    TableDoesNotExistException,
+)
 from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._index_definitions import define_all
 from docsession._query._recorder import root_of
 from docsession._sql._definitions import Definition
+
+_UNDEFINED_OBJECT: Final = "42704"
+_WRONG_REFERENCES: Final = frozenset({"42703", "42804", "42830"})
+"""No such column, one of another type, one that is not unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +102,21 @@ class DeclaredIndexes:
         return list(dict.fromkeys(found))
 
 
-def missing_reference(error: RavenException) -> InvalidOperationException:
-    """Return the error for a table that a declaration refers to, and that is not there."""
+def refused_declaration(error: RavenException) -> DocSessionError | None:
+    """Return the error for what PostgreSQL refuses of a declaration; None where that is not to blame."""
     told = str(error.__cause__ or error).splitlines()[0]
-    return InvalidOperationException(
-        f"Promoted(references=…) refers to a table that is not there ({told}): make that one first, and repeat this"
-    )
+    if isinstance(error, TableDoesNotExistException):
+        return InvalidOperationException(
+            f"Promoted(references=…) refers to a table that is not there ({told}): make that one first, and repeat this"
+        )
+    if error.sqlstate in _WRONG_REFERENCES:
+        return InvalidArgumentException(
+            f"Promoted(references=…) refers to what no foreign key can refer to ({told}): name a column that has a "
+            "unique index, and give the field the type= of that column"
+        )
+    if error.sqlstate == _UNDEFINED_OBJECT:
+        return InvalidArgumentException(
+            f"FullText(language=…) names a language that PostgreSQL does not know ({told}): name one of those that "
+            "`SELECT cfgname FROM pg_ts_config` lists, as 'english' or 'simple', or your own with its schema"
+        )
+    return None

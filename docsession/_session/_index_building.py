@@ -10,17 +10,18 @@ from typing import Any, Final
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import (
     ConnectionLostException,
+    ForeignKeyViolation,
     IndexedValueTooLongException,
     InvalidArgumentException,
     InvalidOperationException,
+    RavenException,
     RequestTimeoutException,
-    TableDoesNotExistException,
     UniqueConstraintViolation,
     UnknownOutcomeException,
 )
 from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
 from docsession._session._database import Database
-from docsession._session._declared import missing_reference
+from docsession._session._declared import refused_declaration
 from docsession._session._making import schemas_of_extensions
 from docsession._sql._definitions import Definition, Kind, create_columns
 from docsession._sql._objects import (
@@ -30,6 +31,7 @@ from docsession._sql._objects import (
     found_of,
     long_stored_document,
     objects_of,
+    unreferred_stored_documents,
 )
 from docsession._sql._schema import LOCK_WAIT_SECONDS, try_lock_statement
 from docsession._sql._tables import TableStatements
@@ -185,14 +187,15 @@ class IndexBuilder:
         create = definition.create(schema, concurrently=True, extensions=extensions)
         try:
             await self._run_sql(create, _settings_of(definition))
-        except TableDoesNotExistException as error:
-            raise missing_reference(error) from error.__cause__
         except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
             # What was begun would be kept up to date with every write, and be of no use.
             await self._run_sql([definition.drop(schema, concurrently=True)])
             if isinstance(error, UniqueConstraintViolation):
                 raise await self._explain_duplicate(table, definition) from error.__cause__
             raise await self._explain_length(table, definition) from error.__cause__
+        except ForeignKeyViolation as error:
+            await self._run_sql([definition.drop(schema)])
+            raise await self._explain_reference(table, definition) from error.__cause__
         await self._run_sql([definition.comment_on(schema)])
 
     async def _explain_duplicate(self, table: TableStatements, definition: Definition) -> UniqueConstraintViolation:
@@ -208,6 +211,18 @@ class IndexBuilder:
             pairs,
         )
 
+    async def _explain_reference(self, table: TableStatements, definition: Definition) -> ForeignKeyViolation:
+        rows = await self._run(Statement(unreferred_stored_documents(table, definition, self._database.name)))
+        ids = [row[0] for row in rows]
+        return ForeignKeyViolation(
+            f"documents of {table.collection!r} refer in ({', '.join(definition.fields)}) to what is not there, "
+            f"{', '.join(map(repr, ids[:3]))} among them, so that the foreign key {definition.name!r} cannot be made: "
+            "change or delete them first",
+            definition.name,
+            definition.fields,
+            ids,
+        )
+
     async def _explain_length(self, table: TableStatements, definition: Definition) -> IndexedValueTooLongException:
         ((key, size),) = await self._run(Statement(long_stored_document(table, definition, self._database.name)))
         return IndexedValueTooLongException(
@@ -219,8 +234,14 @@ class IndexBuilder:
         )
 
     async def _run_sql(self, statements: Iterable[str], settings: Settings = ()) -> None:
-        for sql in statements:
-            await self._run(Statement(sql.encode()), settings, write=True)
+        try:
+            for sql in statements:
+                await self._run(Statement(sql.encode()), settings, write=True)
+        except RavenException as error:
+            wrong = refused_declaration(error)
+            if wrong is None:
+                raise
+            raise wrong from error.__cause__
 
     async def _run(self, statement: Statement, settings: Settings = (), *, write: bool = False) -> Rows:
         """Run a statement alone, and outside a transaction, unless it has settings."""

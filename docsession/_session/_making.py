@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from docsession._documents._naming import command_line
-from docsession._errors import PermissionDeniedException, RavenException, TableDoesNotExistException
+from docsession._errors import PermissionDeniedException, RavenException
 from docsession._port import Request, RequestExecutor, Statement
 from docsession._session._apart import run_apart
-from docsession._session._declared import missing_reference
+from docsession._session._declared import refused_declaration
 from docsession._sql._definitions import Definition, create_all
 from docsession._sql._objects import extensions_named
 from docsession._sql._schema import create_collection_statements
@@ -46,7 +46,8 @@ async def run_statements(
 
     Raises:
         PermissionDeniedException: The role may not; the message names the command for one that may.
-        TableDoesNotExistException: A foreign key leads to a table that there is not.
+        InvalidOperationException: A foreign key leads to a table that there is not.
+        InvalidArgumentException: A declaration names what PostgreSQL does not know.
     """
     try:
         for sql in statements:
@@ -60,8 +61,11 @@ async def run_statements(
         )
         refused.sqlstate = error.sqlstate
         raise refused from error.__cause__
-    except TableDoesNotExistException as error:
-        raise missing_reference(error) from error.__cause__
+    except RavenException as error:
+        wrong = refused_declaration(error)
+        if wrong is None:
+            raise
+        raise wrong from error.__cause__
 
 
 async def schemas_of_extensions(executor: RequestExecutor, definitions: Iterable[Definition]) -> dict[str, str]:

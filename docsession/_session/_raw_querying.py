@@ -24,6 +24,8 @@ from docsession._sql._tables import TableStatements
 
 _WRONG_SQL = frozenset({"42601", "42703", "42702", "42P01", "42883", "42804", "42P18", "42P08"})
 """Mistakes in the SQL's text: syntax, columns, tables, functions, types."""
+_NOT_SUPPORTED = "0A000"
+"""Among others of WITH that changes rows, which stands in no subquery."""
 
 
 R = TypeVar("R")
@@ -97,6 +99,12 @@ class RawQuerying:
                 raise InvalidArgumentException(
                     f"{error}. The SQL's result has the columns id, data, metadata, version and last_modified, as in "
                     "SELECT o.* FROM {table} AS o WHERE …"
+                ) from error
+            if error.sqlstate == _NOT_SUPPORTED:
+                raise InvalidArgumentException(
+                    f"{error}. query_sql() takes one SELECT, which changes nothing, not even in WITH: query(…).patch() "
+                    "and delete() change documents, and what else is to be changed in the session's transaction goes "
+                    "to session.advanced.connection"
                 ) from error
             raise
         finally:

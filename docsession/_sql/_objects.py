@@ -117,6 +117,16 @@ def unreferred_documents(definition: Definition, schema: str) -> bytes:
     ).encode()
 
 
+def unreferred_stored_documents(table: TableStatements, definition: Definition, schema: str) -> bytes:
+    """Return the same question of the documents that are stored."""
+    place, column = _referenced(definition)
+    stored = f"SELECT id, {render(definition.keys[0], schema)} AS k0 FROM {table.name}"
+    return (
+        f"SELECT id FROM ({stored}) AS b WHERE k0 IS NOT NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM {place} AS r WHERE r.{column} = b.k0) ORDER BY id LIMIT 100"
+    ).encode()
+
+
 def referred_documents(table: TableStatements, definition: Definition) -> bytes:
     """Return the question which documents that are to be deleted a foreign key refers to; $1 are their ids.
 

@@ -150,6 +150,7 @@ async def test_in_a_transaction_it_sees_what_that_wrote(store):
         ("SELEC * FROM {table}", {}, "syntax"),
         ("SELECT * FROM {table} WHERE nothing = 1", {}, "nothing"),
         ("DELETE FROM {table} RETURNING *", {}, "syntax"),
+        ("WITH d AS (DELETE FROM {table} RETURNING *) SELECT * FROM d", {}, r"one SELECT.*patch\(\)"),
         ("", {}, "SQL"),
     ],
 )

@@ -1,12 +1,20 @@
 """Foreign keys of promoted fields: what is refused is told in words of documents."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from docsession import DocumentConventions, ForeignKeyViolation, Promoted, set_
+from docsession import (
+    DocumentConventions,
+    ForeignKeyViolation,
+    FullText,
+    InvalidArgumentException,
+    Promoted,
+    set_,
+)
 from tests.support.documents import read, remove, save
 
 
@@ -113,3 +121,41 @@ async def test_a_foreign_key_of_the_applications_is_told_in_postgresqls_words(st
     with pytest.raises(ForeignKeyViolation, match="letters") as caught:
         await remove(store, "firms/1")
     assert (caught.value.id, caught.value.constraint) == (None, "letters_firm_fkey")
+
+
+async def test_stored_documents_that_refer_to_nothing_are_named(store, make_store, execute, database):
+    await save_what_is_referred_to(store, execute)
+    await save(make_store(), Bill("firms/1", 1, "bills/1"), Bill("firms/9", 1, "bills/2"), Bill(None, 9, "bills/3"))
+    with pytest.raises(ForeignKeyViolation, match=r"'bills/2' among them") as caught:
+        await store.maintenance.create_indexes(Bill)
+    assert (caught.value.ids, caught.value.fields) == (("bills/2",), ("firm",))
+    await save(make_store(), Bill("firms/9", 1, "bills/4"))
+    await remove(store, "bills/2", "bills/4")
+    with pytest.raises(ForeignKeyViolation, match=r"'bills/3' among them"):
+        await store.maintenance.create_indexes(Bill)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (Promoted(lambda b: b.number, type="integer", references="{}.firms.id"), "type="),
+        (Promoted(lambda b: b.firm, references="{}.firms.nowhere"), "nowhere"),
+        (Promoted(lambda b: b.firm, references="{}.firms.data"), "unique"),
+        (FullText(lambda b: b.firm, language="klingon"), "language that PostgreSQL does not know.*klingon"),
+        (
+            FullText(lambda b: b.firm, language="klingon", stored=True),
+            "language that PostgreSQL does not know.*klingon",
+        ),
+    ],
+    ids=["type", "column", "not unique", "language", "stored language"],
+)
+async def test_what_postgresql_does_not_know_of_a_declaration(make_store, database, wrong, told):
+    if isinstance(wrong, Promoted):
+        wrong = dataclasses.replace(wrong, references=wrong.references.format(database))
+    await save(make_store(), Firm("a", "firms/1"))
+    declaring = make_store(conventions=DocumentConventions(indexes={Bill: [wrong]}))
+    with pytest.raises(InvalidArgumentException, match=told):
+        await save(declaring, Bill(None, None, "bills/1"))
+    await save(make_store(), Bill(None, None, "bills/1"))
+    with pytest.raises(InvalidArgumentException, match=told):
+        await declaring.maintenance.create_indexes(Bill)
