@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from docsession._documents._naming import command_line
-from docsession._errors import DocSessionError, RavenException
+from docsession._errors import DocSessionError, RavenException, TableDoesNotExistException
 from docsession._port import JSONB_VERSION, Request, RequestExecutor, Rows, Statement
 from docsession._query._shapes import QueryShape
 from docsession._query._statements import QueryStatement
-from docsession._sql._query_shapes import MOST_SHAPES, add_shapes
+from docsession._sql._query_shapes import MOST_SHAPES, add_shapes, has_schema
 
 _log = logging.getLogger("docsession")
 
@@ -124,20 +124,33 @@ class QueryShapes:
         request = Request(statements, transaction=True, write=True, settings=_SETTINGS)
         try:
             await self._executor.run_apart(lambda: request)
+        except TableDoesNotExistException as error:
+            if await self._has_database():  # or it was dropped, and its queries are nobody's concern any more
+                self._refuse(error)
         except RavenException as error:
             passes = error.retryable or error.sqlstate in _PASSING
             if not passes or error.sqlstate == _READ_ONLY:
-                self._is_refused = True
-                _log.warning(
-                    "the shapes of queries cannot be kept in the database %r, so that `docsession indexes` will not "
-                    "know which indexes they lack: %s. Run `%s`, give the role its rights on docsession_query_shapes, "
-                    "or turn the convention record_query_shapes off",
-                    self._database,
-                    error,
-                    command_line("upgrade", self._database),
-                )
+                self._refuse(error)
         except DocSessionError:
             pass
+
+    async def _has_database(self) -> bool:
+        try:
+            (((there,),),) = await self._executor.run_apart(lambda: Request([has_schema(self._database)]))
+        except DocSessionError:
+            return False
+        return bool(there)
+
+    def _refuse(self, error: RavenException) -> None:
+        self._is_refused = True
+        _log.warning(
+            "the shapes of queries cannot be kept in the database %r, so that `docsession indexes` will not know which "
+            "indexes they lack: %s. Run `%s`, give the role its rights on docsession_query_shapes, or turn the "
+            "convention record_query_shapes off",
+            self._database,
+            error,
+            command_line("upgrade", self._database),
+        )
 
 
 def shapes_in(statements: Iterable[Statement]) -> list[QueryShape]:

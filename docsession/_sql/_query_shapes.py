@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from docsession._port import Statement, TextArray, Timestamp
-from docsession._sql._quoting import qualified
+from docsession._sql._quoting import qualified, quote_identifier
 from docsession._sql._schema import QUERY_SHAPES_TABLE
 
 _TYPES: Final = {str: "text", int: "bigint", bytes: "jsonb", Timestamp: "timestamptz", TextArray: "text[]"}
@@ -39,6 +39,11 @@ def add_shapes(database: str, shapes: bytes) -> list[Statement]:
         "ORDER BY digest FOR UPDATE SKIP LOCKED)"
     )
     return [Statement(add.encode(), (shapes,)), Statement(trim.encode())]
+
+
+def has_schema(database: str) -> Statement:
+    """Whether the database is there."""
+    return Statement(b"SELECT to_regnamespace($1) IS NOT NULL", (quote_identifier(database),))
 
 
 def read_shapes(database: str) -> str:

@@ -192,6 +192,16 @@ async def test_a_database_that_is_gone_is_no_trouble(make_store, caplog):
     assert not caplog.records
 
 
+async def test_nor_is_one_that_was_dropped_beside_the_store(make_store, caplog, postgres_url):
+    store = make_store()
+    await save(store, Note("a", None, [], "notes/1"))
+    await ask(store, lambda q: q.where(title="a").all())
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(store.database)))
+    await store.close()
+    assert not caplog.records
+
+
 async def test_a_database_keeps_so_many_and_the_last_that_were_seen(make_store, kept, monkeypatch):
     monkeypatch.setattr(statements, "MOST_SHAPES", 2)
     store = make_store()
