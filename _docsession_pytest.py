@@ -9,7 +9,7 @@ PYTEST_DONT_REWRITE: it has no assertion to show.
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -103,7 +103,9 @@ class Shared:
             except DocSessionError as error:
                 raise pytest.UsageError(str(error)) from error
         elif settings.backend == "embedded" and settings.directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="docsession-tests-"))
+            # Named as `docsession.testing` names its own, so that a later run removes it if this one is killed.
+            self._directory = Path(tempfile.gettempdir()) / f"docsession-tests.{secrets.token_hex(6)}"
+            self._directory.mkdir(mode=0o700)
 
     def told(self) -> dict[str, str]:
         """What a worker has to know."""
@@ -116,12 +118,12 @@ class Shared:
         if self._server is not None:
             self._server.stop()
         if self._directory is not None:
-            if any(self._directory.rglob("postmaster.pid")):
-                from docsession import EmbeddedServer
+            try:
+                self._directory.rmdir()
+            except OSError:  # it was used; only now docsession is imported
+                from docsession._embedded._abandoned import remove_abandoned
 
-                version = self._settings.postgres_version
-                EmbeddedServer.start(self._directory, major_version=version, durable=False).stop()
-            shutil.rmtree(self._directory, ignore_errors=True)
+                remove_abandoned(self._directory)
 
 
 _shared = pytest.StashKey[Shared]()

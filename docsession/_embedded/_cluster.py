@@ -17,7 +17,7 @@ from pathlib import Path
 
 from docsession._embedded._account import Account
 from docsession._embedded._binaries import Binaries
-from docsession._embedded._locks import open_lock, try_lock
+from docsession._embedded._locks import is_free, open_lock, try_lock
 from docsession._embedded._places import Place, write_private
 from docsession._embedded._postmaster import Running, answers, is_postmaster, read_pid_file
 from docsession._errors import EmbeddedServerException
@@ -104,7 +104,7 @@ class Cluster:
                     return found[0]
                 if time.monotonic() - since > _START_SECONDS:
                     raise self._failure(f"did not become ready within {_START_SECONDS:.0f} s", begin)
-            elif self._is_free():
+            elif is_free(self.place.server_lock):
                 return None
             else:  # its processes live, but postmaster.pid is gone, not whole, or names another one
                 other = self._recorded()
@@ -188,7 +188,7 @@ class Cluster:
                     raise self._failure(f"may not be stopped by uid {os.geteuid()}", begin) from error
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
-                if not is_postmaster(running.pid, self.place.data) and self._is_free():
+                if not is_postmaster(running.pid, self.place.data) and is_free(self.place.server_lock):
                     self._leave_socket_directory(running)
                     return
                 time.sleep(0.005)
@@ -290,14 +290,6 @@ class Cluster:
                 raise self._failure("ended while it was starting", begin)
             time.sleep(0.005)
         raise self._failure(f"did not accept connections within {_START_SECONDS:.0f} s", begin)
-
-    def _is_free(self) -> bool:
-        """Whether no process of a server lives: each has inherited the server lock."""
-        lock = open_lock(self.place.server_lock)
-        try:
-            return try_lock(lock, shared=True)
-        finally:
-            os.close(lock)
 
     def _record(self) -> dict[str, object]:
         """What `start` noted of the last server."""

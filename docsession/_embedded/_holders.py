@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from docsession._embedded._account import server_account
+from docsession._embedded._account import Account, server_account
 from docsession._embedded._binaries import find_binaries
 from docsession._embedded._cluster import Cluster, Wish
 from docsession._embedded._locks import exclusive, open_lock, release, try_lock
-from docsession._embedded._places import find_place, system_base
+from docsession._embedded._places import Place, find_place, system_base
 from docsession._embedded._postmaster import Running
 from docsession._errors import EmbeddedServerException
 
@@ -55,11 +57,10 @@ def join(data_directory: str | os.PathLike[str] | None, major_version: int, wish
     """
     binaries = find_binaries(major_version)
     account = server_account()
-    place = find_place(data_directory, major_version, account)
     if not account.can_run(binaries.postgres):
         binaries = binaries.copy_for(account, system_base(account))
-    cluster = Cluster(place, binaries, account)
-    with _lock, exclusive(place.start_lock, _LOCK_SECONDS):
+    with _lock, _starting(data_directory, major_version, account) as place:
+        cluster = Cluster(place, binaries, account)
         hold = _holds.get(place.directory) or Hold(cluster, open_lock(place.holders_lock))
         try:
             said = _run(hold, cluster, wish)
@@ -80,6 +81,20 @@ def join(data_directory: str | os.PathLike[str] | None, major_version: int, wish
     )
     _leave_after_multiprocessing()
     return hold, token
+
+
+@contextlib.contextmanager
+def _starting(data_directory: str | os.PathLike[str] | None, major_version: int, account: Account) -> Iterator[Place]:
+    """Hold the start lock of a server's directory."""
+    with contextlib.ExitStack() as stack:
+        try:
+            place = find_place(data_directory, major_version, account)
+            stack.enter_context(exclusive(place.start_lock, _LOCK_SECONDS))
+        except FileNotFoundError:
+            # Somebody took it for an abandoned one and removed it, since nobody held it yet.
+            place = find_place(data_directory, major_version, account)
+            stack.enter_context(exclusive(place.start_lock, _LOCK_SECONDS))
+        yield place
 
 
 def leave(hold: Hold, token: object) -> None:

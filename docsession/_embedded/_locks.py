@@ -33,12 +33,30 @@ def release(descriptor: int) -> None:
     os.close(descriptor)
 
 
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock file *path* alone."""
+    descriptor = open_lock(path)
+    try:
+        return try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of that path: who held it before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def exclusive(path: Path, timeout: float) -> Iterator[None]:
     """Hold the lock file *path* alone.
 
     Raises:
         EmbeddedServerException: Another process held it for longer than *timeout* seconds.
+        FileNotFoundError: Its directory is gone, or was removed by the one who held it.
     """
     descriptor = open_lock(path)
     try:
@@ -50,6 +68,8 @@ def exclusive(path: Path, timeout: float) -> Iterator[None]:
                     f"See which process holds {path} (fuser, lsof), end it and try again."
                 )
             time.sleep(0.01)
+        if not is_at(descriptor, path):
+            raise FileNotFoundError(f"{path} was removed meanwhile")
         yield
     finally:
         release(descriptor)

@@ -41,6 +41,23 @@ class EmptyingStatements:
         return Statement(f"VACUUM {qualified(self._database, table)}".encode())
 
 
+def create_commented(database: str, comment: str) -> list[Statement]:
+    """Make a schema with a comment."""
+    schema = quote_identifier(database)
+    said = f"COMMENT ON SCHEMA {schema} IS {quote_literal(comment)}"
+    return [Statement(f"CREATE SCHEMA {schema}".encode()), Statement(said.encode())]
+
+
+def commented(beginning: str) -> Statement:
+    """The schemas whose comments begin in a way, and these."""
+    return Statement(
+        b"SELECT n.nspname::text, d.said FROM pg_catalog.pg_namespace AS n, "
+        b"LATERAL (SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS said) AS d "
+        b"WHERE pg_catalog.starts_with(d.said, $1)",
+        (beginning,),
+    )
+
+
 def drop_statement(database: str) -> Statement:
     """Drop a schema with all that is in it."""
     return Statement(f"DROP SCHEMA IF EXISTS {quote_identifier(database)} CASCADE".encode())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from urllib.parse import quote
 import psycopg
 
 from docsession._embedded import EmbeddedServer
+from docsession._embedded._abandoned import remove_abandoned
 from docsession._errors import (
     ConnectionFailedException,
     EmbeddedServerException,
@@ -22,6 +21,7 @@ from docsession._errors import (
 )
 from docsession._executors._url import parse_url
 from docsession.testing._databases import PostgresServer
+from docsession.testing._leftovers import remove_abandoned_directories, temporary_directory
 
 BACKENDS: Final = ("embedded", "url", "testcontainers")
 
@@ -82,18 +82,24 @@ def start_server(
 
 
 def _embedded(version: int, directory: str | Path | None, options: Mapping[str, Any] | None) -> PostgresServer:
-    place = tempfile.mkdtemp(prefix="docsession-tests-") if directory is None else directory
+    remove_abandoned_directories()
+    place = temporary_directory() if directory is None else Path(directory)
+
+    def remove() -> None:
+        if directory is None:
+            remove_abandoned(place)
+
     try:
         server = EmbeddedServer.start(place, major_version=version, durable=False)
     except EmbeddedServerException:
-        if directory is None:
-            shutil.rmtree(place, ignore_errors=True)
+        remove()
         raise
+    if server.data_directory != place.resolve():
+        (place / "elsewhere").touch()  # where the server's user can enter; not empty, so that it is looked for
 
     def stop() -> None:
         server.stop()
-        if directory is None:
-            shutil.rmtree(place, ignore_errors=True)
+        remove()
 
     return PostgresServer(server.url, "embedded", stop, options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,12 @@ from psycopg.conninfo import conninfo_to_dict
 from typing_extensions import override
 
 from docsession._conventions import DocumentConventions
-from docsession._errors import InvalidOperationException, RavenException, TableDoesNotExistException
+from docsession._errors import (
+    InvalidOperationException,
+    PermissionDeniedException,
+    RavenException,
+    TableDoesNotExistException,
+)
 from docsession._executors._async import AsyncExecutor
 from docsession._executors._blocking import BlockingExecutor
 from docsession._executors._psycopg import PoolSettings
@@ -26,8 +32,9 @@ from docsession._migrate import Target, upgrade
 from docsession._migrate._project import find_project, lines_of
 from docsession._port import Request, Rows, Statement
 from docsession._session._database import Database
-from docsession._sql._emptying import EmptyingStatements, drop_statement
+from docsession._sql._emptying import EmptyingStatements, commented, create_commented, drop_statement
 from docsession._sql._schema import LOCK_NOT_AVAILABLE
+from docsession.testing._leftovers import BEGINNING, Owner
 from docsession.testing._lending import LentExecutor
 from docsession.testing._reserve import Reserve
 
@@ -63,6 +70,8 @@ class PostgresServer:
         self._reserve = Reserve()
         self.connection_class = self._reserve.connection_class()
         self._lock = threading.Lock()
+        self._owner: Owner | None = None
+        self._is_tidy = False
 
     @override
     def __repr__(self) -> str:
@@ -74,9 +83,36 @@ class PostgresServer:
         Args:
             name: Its name; None makes one that nobody else has.
         """
-        made = DocumentDatabase(self, f"test_{secrets.token_hex(6)}" if name is None else name)
+        if name is None:
+            made = DocumentDatabase(self, f"test_{secrets.token_hex(6)}")
+            self._mark(made.name)
+        else:
+            made = DocumentDatabase(self, name)
         made.create()
         return made
+
+    def _mark(self, name: str) -> None:
+        """Make a schema that says whose it is, and before the first one remove those that nobody has any more."""
+        if not self._is_tidy:
+            self._is_tidy = True
+            self._owner = Owner.claim()
+            if self._owner is not None:
+                self._remove_abandoned(self._owner)
+        if self._owner is not None:
+            with contextlib.suppress(PermissionDeniedException):  # who makes its tables says more about that
+                run(
+                    self.executor.run(
+                        Request(create_commented(name, self._owner.comment), transaction=True, write=True)
+                    )
+                )
+
+    def _remove_abandoned(self, owner: Owner) -> None:
+        (found,) = run(self.executor.run(Request([commented(BEGINNING)])))
+        for name, comment in found:
+            if owner.has_abandoned(name, comment):
+                # Another run may be doing the same, and a role may not drop what another one has made.
+                with contextlib.suppress(RavenException):
+                    run(self.executor.run(Request([drop_statement(name)], write=True, settings=_LOCK_TIMEOUT)))
 
     def stop(self) -> None:
         """Close the connections, and stop the server where this process has started it."""
@@ -84,6 +120,9 @@ class PostgresServer:
         if executor is not None:
             run(executor.close())
         self._reserve.close()
+        owner, self._owner, self._is_tidy = self._owner, None, False
+        if owner is not None:
+            owner.end()
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
