@@ -15,6 +15,7 @@ import msgspec
 
 from docsession._documents._aliases import AliasRegistry
 from docsession._documents._anchors import compile_anchors
+from docsession._documents._batches import Batch, without_anchors
 from docsession._documents._form import Form
 from docsession._documents._forms import Forms
 from docsession._documents._merge import Anchors
@@ -75,6 +76,7 @@ class DocumentCodec(Generic[T]):
         first_snapshot: The same of an entity that was decoded just now from a document without types,
             which is quicker where the class has untyped places: they hold nothing special yet.
         decode: See `Decode`.
+        batch: Reads many documents without types at a time; None for classes of which none can be read so.
         has_anchors: True where `anchors` finds something.
     """
 
@@ -106,6 +108,7 @@ class DocumentCodec(Generic[T]):
         self._all_anchors = compile_anchors(self._form, untyped=True)
         self._declared_anchors = compile_anchors(self._form, untyped=False)
         self.has_anchors = self._all_anchors is not None
+        self.batch = self._make_batch()
 
     def explain(self, entity: T, key: str, error: Exception) -> UnsupportedValueException:
         """Return the error that says where *entity* holds what cannot be stored.
@@ -307,6 +310,19 @@ class DocumentCodec(Generic[T]):
             return entity
 
         return decode if member is None or sets_id else decode_with_id
+
+    def _make_batch(self) -> Batch[T] | None:
+        native = self._native
+        if native.decode_lines is None or native.encode is None or self._is_dict:
+            return None
+        member, sets_id = self._id_member, self._sets_id_after
+        return Batch(
+            native.decode_lines,
+            native.encode_into,
+            self._declared_anchors or without_anchors,
+            None if sets_id else member,
+            self._set_id if sets_id else None,
+        )
 
     def _read_slowly(self, key: str, text: bytes, types: Mapping[str, str] | None, error: Exception | None) -> T:
         """Read with the form, which knows what is wrong, and takes what msgspec does not."""

@@ -30,6 +30,8 @@ class Native:
         write: Writes what forms make of an entity, and whatever msgspec writes faithfully.
         encode: The same for the entity itself; None where only the form can.
         decode: Reads the text of a document; None where only the form can.
+        decode_lines: Reads the texts of several, a line each; None where that is no quicker.
+        encode_into: Does what `encode` does, into a buffer.
         keeps_floats: False where floats need a decimal point in the document to come back as floats.
         is_deep: True where nothing bounds how deep documents go.
         has_decimals: True where reading needs every digit.
@@ -45,7 +47,8 @@ class Native:
         )
         self.is_deep = self.has_untyped or _is_recursive(form)
         hook = _encoding_hook(forms)
-        self.write = msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook).encode
+        encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number", enc_hook=hook)
+        self.write, self.encode_into = encoder.encode, encoder.encode_into
         self.encode = self.write if all(each.encodes for each in forms) else None
         # MessagePack, unlike JSON, writes NaN as what it is: quicker than a walk over all values, unless
         # every object goes through Python.
@@ -53,10 +56,11 @@ class Native:
         self._pack = msgspec.msgpack.Encoder(enc_hook=hook).encode if packs else None
         self._find_nan = compile_probe(form, nan_leaf)
         self.decode: Callable[[bytes], Any] | None = None
-        if all(each.decodes for each in forms):
-            self.decode = _decoder(cls, form, forms)
+        self.decode_lines: Callable[[bytes], list[Any]] | None = None
+        if all(each.decodes for each in forms) and (decoder := _decoder(cls, form, forms)) is not None:
+            self.decode, self.decode_lines = decoder.decode, decoder.decode_lines
         if isinstance(form, ObjectForm) and form.recipe.pydantic and _agrees_with_pydantic(forms):
-            self.decode = _model_decoder(cls)
+            self.decode, self.decode_lines = _model_decoder(cls), None
         if self.encode is None or self.decode is None:
             _shorten(forms)
 
@@ -103,7 +107,7 @@ def _encoding_hook(forms: list[Form]) -> Callable[[Any], Any]:
     return hook
 
 
-def _decoder(cls: type, root: Form, forms: list[Form]) -> Callable[[bytes], Any] | None:
+def _decoder(cls: type, root: Form, forms: list[Form]) -> msgspec.json.Decoder[Any] | None:
     custom: dict[Any, ObjectForm] = {}
     for each in forms:
         if isinstance(each, ObjectForm) and each.recipe.is_custom:
@@ -118,7 +122,7 @@ def _decoder(cls: type, root: Form, forms: list[Form]) -> Callable[[bytes], Any]
         return form.decode(json, None)
 
     try:
-        return msgspec.json.Decoder(cls, dec_hook=hook if custom else None).decode
+        return msgspec.json.Decoder(cls, dec_hook=hook if custom else None)
     except Exception:
         # msgspec says no in many ways; the form reads everything.
         return None

@@ -48,12 +48,10 @@ class Answers:
         self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any] | None, *, no_tracking: bool
     ) -> list[Any]:
         """Return the entities of rows of a table."""
-        if no_tracking or self._context.no_tracking:
-            return [self._loader.read(row, table, mapping) for row in rows]
         deleted = self._context.map.deleted
-        if not deleted:
-            return list(self._loader.materialise_all(rows, table, mapping).values())
-        found = self._loader.materialise_all([row for row in rows if row[0] not in deleted], table, mapping)
+        if no_tracking or self._context.no_tracking or not deleted:
+            return self._loader.materialise_all(rows, table, mapping, track=not no_tracking)
+        found = self._loader.by_id([row for row in rows if row[0] not in deleted], table, mapping)
         entities = []
         for row in rows:
             deletion = deleted.get(row[0])

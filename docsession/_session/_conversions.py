@@ -5,7 +5,7 @@ What they leave alone stays to the digit; a document that they leave as it was i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -197,7 +197,7 @@ def converted(
     rows: Iterable[Row],
     table: TableStatements,
     mapping: DocumentMapping[Any],
-    found: Mapping[str, object],
+    made: Sequence[object],
     *,
     track: bool,
 ) -> Iterator[Row]:
@@ -208,7 +208,7 @@ def converted(
         rows: Rows of *table*.
         table: The table.
         mapping: How its documents are to become entities.
-        found: Where the reader puts the entities, by id.
+        made: Where the reader puts the entities, the newest last.
         track: True where the session tracks them.
     """
     known: Mapping[str, Tracked] = context.map.by_id if track else {}
@@ -221,7 +221,7 @@ def converted(
         is_new = key not in known  # a handler may have loaded it
         yield arrival.row
         if is_new:
-            _finish(context, arrival, known.get(key), found[key])
+            _finish(context, arrival, known.get(key), made[-1])
 
 
 def _finish(context: SessionContext, arrival: Arrival, tracked: Tracked | None, entity: object) -> None:

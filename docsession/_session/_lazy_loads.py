@@ -70,7 +70,7 @@ class LazyLoad(LazyOperation):
             found = await loader.take_including(self._including, rows, self._mapping)
         else:
             for (table, _), rows in zip(self._parts, answers, strict=True):
-                found |= loader.materialise_all(rows, table, self._mapping)
+                found |= loader.by_id(rows, table, self._mapping)
         missing = [key for key in self._unknown if key not in found]
         if missing:
             await loader.look_again(missing, tuple(table for table, _ in self._parts), self._mapping, found)

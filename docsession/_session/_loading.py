@@ -9,13 +9,12 @@ from typing import Any
 
 from docsession._documents._ids import check_id, prefix_of
 from docsession._documents._mapping import DocumentMapping
-from docsession._documents._polymorphism import became_another, is_special
+from docsession._documents._polymorphism import became_another
 from docsession._errors import InvalidArgumentTypeException
-from docsession._port import NULL_JSONB, Request, Row, Statement
+from docsession._port import Request, Row, Statement
 from docsession._session._cache import Kept
 from docsession._session._catalogue import Catalogue
-from docsession._session._changes import metadata_of, types_of
-from docsession._session._conversions import converted
+from docsession._session._entities import entities_of
 from docsession._session._including import IncludePath, Including
 from docsession._session._reading import Reader, decode_document, strings_at
 from docsession._session._tracked import Tracked
@@ -76,7 +75,7 @@ class Loader(Reader):
         elif len(parts) == 1:
             ((table, wanted),) = parts.items()
             rows = await (self.read_one(table, wanted[0]) if len(wanted) == 1 else self.read_many([(table, wanted)]))
-            found = self.materialise_all(rows, table, mapping)
+            found = self.by_id(rows, table, mapping)
         else:
             tables = tuple(parts)
             for row in await self.read_many(list(parts.items())):
@@ -126,7 +125,7 @@ class Loader(Reader):
                 statements = [load_many([part]) for part in parts.items()]
                 answers = await context.run(Request(statements, may_lag=True))
                 for table, rows in zip(parts, answers, strict=True):
-                    found.update(self.materialise_all(rows, table, mapping))
+                    found.update(self.by_id(rows, table, mapping))
         if not context.no_tracking:
             context.map.missing.update(key for key in keys if key not in found)
 
@@ -136,70 +135,23 @@ class Loader(Reader):
         Raises:
             DocumentMismatchException: The document does not fit the class.
         """
-        return self.materialise_all((row,), table, mapping)[row[0]]
+        return self.materialise_all((row,), table, mapping)[0]
+
+    def materialise_all(
+        self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any] | None, *, track: bool = True
+    ) -> list[object]:
+        """Return the entity of each row of a table, in the same order, likewise; new ones if not *track*."""
+        return entities_of(self._context, rows, table, mapping, track=track and not self._context.no_tracking)
+
+    def by_id(
+        self, rows: Sequence[Row], table: TableStatements, mapping: DocumentMapping[Any] | None
+    ) -> dict[str, object]:
+        """Return the entities of rows of a table by id."""
+        return dict(zip([row[0] for row in rows], self.materialise_all(rows, table, mapping), strict=True))
 
     def read(self, row: Row, table: TableStatements, mapping: DocumentMapping[Any] | None) -> object:
         """Return the entity of a row, which is a new one and is not tracked."""
-        return self.materialise_all((row,), table, mapping, track=False)[row[0]]
-
-    def materialise_all(
-        self,
-        rows: Iterable[Row],
-        table: TableStatements,
-        mapping: DocumentMapping[Any] | None,
-        *,
-        track: bool = True,
-    ) -> dict[str, object]:
-        """Do that for rows of one table; it runs for every document that is loaded, so it is one loop."""
-        context = self._context
-        track = track and not context.no_tracking
-        known = context.map
-        by_id, by_entity = known.by_id, known.by_entity
-        asked = context.mappings.for_dict(table.collection) if mapping is None else mapping
-        mapping, codec = asked, asked.codec
-        decode, encode, first = codec.decode, codec.snapshot, codec.first_snapshot
-        anchors = codec.anchors if codec.has_anchors else None
-        usual, is_class = asked.metadata, asked.entity_class is not dict
-        found: dict[str, object] = {}
-        if context.handlers is not None and context.handlers.convert_to_entities:
-            rows = converted(context, rows, table, mapping, found, track=track)
-        for row in rows:
-            key, data, stored, version, last_modified = row if len(row) == 5 else row[:5]
-            if track and key in by_id:
-                found[key] = by_id[key].entity
-                continue
-            actual = asked
-            if is_class and stored != usual and (usual or (stored and is_special(stored))):
-                actual, data, stored = context.mappings.of_document(asked, key, data, stored)
-            if actual is not mapping:
-                mapping, codec = actual, actual.codec
-                decode, encode, first = codec.decode, codec.snapshot, codec.first_snapshot
-                anchors = codec.anchors if codec.has_anchors else None
-            entity: Any = decode(key, data, types_of(stored)) if stored else decode(key, data)
-            found[key] = entity
-            if not track:
-                tracked = Tracked(
-                    key, entity, mapping, encode, table, data, stored or NULL_JSONB, version, last_modified
-                )
-            else:
-                try:
-                    snapshot = encode(entity) if stored else first(entity)
-                except Exception as error:
-                    raise codec.explain(entity, key, error) from error
-                kept = anchors(entity, snapshot) if anchors is not None else ()
-                metadata = stored or NULL_JSONB
-                tracked = Tracked(
-                    key, entity, mapping, encode, table, data, metadata, version, last_modified, snapshot, kept
-                )
-                by_id[key] = by_entity[id(entity)] = tracked
-            if mapping.entity_class is dict:
-                entity["@metadata"] = metadata_of(tracked)
-        if track and known.missing:
-            known.missing.difference_update(found)
-        if track and known.included:
-            for key in found:
-                known.included.pop(key, None)
-        return found
+        return self.materialise_all((row,), table, mapping, track=False)[0]
 
     def as_of_entity(self, tracked: Tracked, data: bytes, stored: bytes | None) -> tuple[bytes, bytes | None]:
         """Return the columns of a tracked document, read anew, brought up to date.

@@ -78,10 +78,12 @@ class RawQuerying:
             rows = [row[:-2] for row in rows if row[-2]]
         else:
             rows = await self._send(asked.documents(self._named(table)))
+        tell = self._answers.entities_of
+        if table is not None:
+            return tell(rows, table, mapping, no_tracking=asked.no_tracking), total
         entities: list[Any] = []
         for row in rows:
-            place = (table, mapping) if table is not None else self._place_of(row, catalogue)
-            entities += self._answers.entities_of([row], *place, no_tracking=asked.no_tracking)
+            entities += tell([row], *self._place_of(row, catalogue), no_tracking=asked.no_tracking)
         return entities, total
 
     async def _guarded(self, operation: str, asked: RawQuery, ask: Callable[[Source | None], Awaitable[R]]) -> R:
