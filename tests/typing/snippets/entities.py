@@ -39,7 +39,7 @@ def decorated() -> None:
     assert_type(Dog("Rex").barks, bool)
     assert_type(rename({"title": "Rex"}), dict[str, Any])
     upcaster(Dog, 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    document(version="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    document(version="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 def loads(session: DocumentSession) -> None:
