@@ -32,6 +32,7 @@ from docsession._executors._translate import (
     without_secrets,
 )
 from docsession._executors._wire import LinkLostError, Wire
+from docsession._held import holding
 from docsession._port import Request, Row, Rows, Statement
 
 T = TypeVar("T")
@@ -361,9 +362,10 @@ class AsyncExecutor:
         connections = self._current()
         connection = await connections.acquire()
         try:
-            async with aclosing(_stream(connection, statement, size)) as rows:
-                async for row in rows:
-                    yield row
+            with holding(connection):
+                async with aclosing(_stream(connection, statement, size)) as rows:
+                    async for row in rows:
+                        yield row
         finally:
             await connections.release(connection)
 

@@ -34,6 +34,7 @@ from docsession._executors._translate import (
     without_secrets,
 )
 from docsession._executors._wire import LinkLostError, Wire
+from docsession._held import holding
 from docsession._port import Request, Row, Rows, Statement
 
 _LONGEST_EXIT = 5.0
@@ -370,8 +371,9 @@ class BlockingExecutor:
         connections = self._current()
         connection = connections.acquire()
         try:
-            for row in _stream(connection, statement, size):
-                yield row
+            with holding(connection):
+                for row in _stream(connection, statement, size):
+                    yield row
         finally:
             connections.release(connection)
 

@@ -29,6 +29,7 @@ from docsession._executors._foreign_links import Link, begin_of, busy, check, li
 from docsession._executors._hosts import Host
 from docsession._executors._translate import lost_in_transaction, translate, translate_lost, translate_streamed
 from docsession._executors._wire import ROLLBACK, Frame, LinkLostError, settings_of
+from docsession._held import hold
 from docsession._port import Fate, Place, Premise, Request, Row, Rows, Statement, Transaction
 from docsession._sql._joining import (
     CURRENT_TRANSACTION,
@@ -65,6 +66,7 @@ class BlockingForeignExecutor:
             InvalidOperationException: The connection cannot take a request now.
         """
         driver = await self._host.driver(begin=True)
+        hold(driver)
         link = link_of(driver, self._host.name)
         await self._seize(driver)
         try:
@@ -115,6 +117,7 @@ class BlockingForeignExecutor:
     async def stream(self, statement: Statement, size: int) -> AsyncGenerator[Row]:
         """See `RequestExecutor.stream`; the connection is busy until the last row."""
         driver = await self._host.driver(begin=True)
+        hold(driver)
         is_joined = driver.pgconn.transaction_status == INTRANS
         await self._command(driver, [SAVEPOINT] if is_joined else [])
         is_done = False

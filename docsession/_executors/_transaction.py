@@ -17,6 +17,7 @@ from typing_extensions import override
 from docsession._errors import ConnectionLostException, InvalidOperationException, RavenException
 from docsession._executors._translate import lost_in_transaction, translate, translate_lost
 from docsession._executors._wire import BEGIN, COMMIT, ROLLBACK, STATEMENT_LOST, Frame, LinkLostError, Wire, settings_of
+from docsession._held import hold, let_go
 from docsession._port import Request, Row, Rows, Statement
 
 IDLE: Final = TransactionStatus.IDLE
@@ -240,6 +241,7 @@ class PooledTransaction:
         if self._link is None:
             self._link = await self._acquire()
             self._pid = os.getpid()
+            hold(self._link.connection)
         elif self._pid != os.getpid():
             raise InvalidOperationException(
                 "this transaction was begun before the process forked, and goes on in the parent; open a new session"
@@ -275,6 +277,7 @@ class PooledTransaction:
         self._is_begun = self._is_bounded = self._is_streaming = False
         self._depth = 0
         if link is not None and self._pid == os.getpid():
+            let_go(link.connection)
             await link.release()
 
 

@@ -63,7 +63,9 @@ class Maintenance:
         Raises:
             UniqueConstraintViolation: Documents have the same values in the fields of a unique index.
             IndexedValueTooLongException: A value is too long for an index.
-            InvalidOperationException: Something of that name is there which docsession has not made.
+            ForeignKeyViolation: Documents refer to what is not there.
+            InvalidOperationException: Something of that name is there which docsession has not made; or a transaction
+                or stream of the caller's own has used the table, which this would wait for.
         """
         return run(self._core.create_indexes(object_type, database))
 
@@ -85,6 +87,7 @@ class Maintenance:
 
         Raises:
             InvalidArgumentException: The store knows no class of the collection.
+            InvalidOperationException: A transaction or stream of the caller's own has used the table.
             RavenException: Something that others have made, a view for instance, needs a column.
         """
         return run(self._core.drop_undeclared_indexes(object_type, database))

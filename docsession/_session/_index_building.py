@@ -19,6 +19,7 @@ from docsession._errors import (
     UniqueConstraintViolation,
     UnknownOutcomeException,
 )
+from docsession._held import pids_of_caller
 from docsession._port import Request, RequestExecutor, Rows, Settings, Statement
 from docsession._session._database import Database
 from docsession._session._declared import refused_declaration
@@ -31,6 +32,7 @@ from docsession._sql._objects import (
     found_of,
     long_stored_document,
     objects_of,
+    transactions_in_the_way,
     unreferred_stored_documents,
 )
 from docsession._sql._schema import LOCK_WAIT_SECONDS, try_lock_statement
@@ -118,6 +120,8 @@ class IndexBuilder:
         kept = {(each.kind, each.name) for each in declared}
         found = (await self._find(table)).items()
         others = [each for place, each in found if place not in kept and each.digest is not None]
+        if others:
+            await self._check_free(table)
         others.sort(key=lambda each: (_BACKWARDS.index(each.kind), each.name))
         for each in others:
             definition = Definition(kind=each.kind, name=each.name, table=table.table, body="")
@@ -159,15 +163,29 @@ class IndexBuilder:
     async def _drop_others(self, table: TableStatements, definitions: Sequence[Definition]) -> list[Definition]:
         """Return what is missing, and drop what is there of the same name, but is made otherwise or half."""
         found = await self._find(table)
-        missing = []
-        for definition in definitions:
+        missing = [each for each in definitions if not _is_made(found.get((each.kind, each.name)), each)]
+        if missing:
+            await self._check_free(table)
+        for definition in missing:
             known = found.get((definition.kind, definition.name))
-            if known is not None and known.is_made_of(definition):
-                continue
             if known is not None:
                 await self._drop(table, definition, known)
-            missing.append(definition)
         return missing
+
+    async def _check_free(self, table: TableStatements) -> None:
+        """Refuse to wait for a transaction of the caller's own, which cannot end meanwhile.
+
+        Raises:
+            InvalidOperationException: It has read or written the table, or sees the database as it was.
+        """
+        pids = pids_of_caller()
+        if pids and await self._run(transactions_in_the_way(table, pids)):
+            raise InvalidOperationException(
+                f"making or dropping indexes of {table.collection!r} waits for every transaction that has used the "
+                "table or goes on seeing an earlier state, and one of them, or a stream, is your own, of this very "
+                "thread or task, and cannot end meanwhile: commit it, roll it back or leave the stream first. Nothing "
+                "was changed"
+            )
 
     async def _find(self, table: TableStatements) -> dict[tuple[Kind, str], Found]:
         rows = await self._run(objects_of(self._database.name, [table.table]))
@@ -275,6 +293,10 @@ class IndexBuilder:
                     "seconds: try again later"
                 )
             await self._executor.run(Request([_PAUSE]))
+
+
+def _is_made(known: Found | None, definition: Definition) -> bool:
+    return known is not None and known.is_made_of(definition)
 
 
 def _settings_of(definition: Definition) -> Settings:

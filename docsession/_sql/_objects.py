@@ -36,6 +36,14 @@ _EXTENSIONS = (
     b"JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = ANY($1)"
 )
 
+_IN_THE_WAY = b"""
+SELECT a.pid::text FROM pg_catalog.pg_stat_activity a
+WHERE a.pid::text = ANY($1) AND a.datname = current_database() AND (a.backend_xmin IS NOT NULL OR EXISTS (
+    SELECT 1 FROM pg_catalog.pg_locks l
+    WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.relation = pg_catalog.to_regclass($2)
+))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -79,6 +87,14 @@ def found_of(rows: Iterable[Row]) -> list[Found]:
 def extensions_named(names: Iterable[str]) -> Statement:
     """Return the question in which schema each extension is, and its version; those without a row are missing."""
     return Statement(_EXTENSIONS, (TextArray(names),))
+
+
+def transactions_in_the_way(table: TableStatements, pids: Iterable[int]) -> Statement:
+    """Return the question which of the server's processes have a transaction that an index of *table* waits for.
+
+    That is one that has a lock of the table, or a snapshot.
+    """
+    return Statement(_IN_THE_WAY, (TextArray(map(str, pids)), table.name))
 
 
 def analyze(table: TableStatements) -> Statement:
