@@ -47,8 +47,9 @@ LEGEND = """
 Medians of one run. "By hand" is psycopg with a pool, prepared statements, the binary format, pipelines and msgspec,
 sending the same SQL, and makes 1.0; SQLAlchemy's ORM has a JSONB column and version_id_col. "Middle half" are the
 quartiles of the ratio by turns; "first deciles" is the ratio of the fastest tenths, which a busy machine touches least.
-The rows "option / plain session" compare a session that has the option with one that has none, and "testing kit /
-another way" what a test could do instead, not with psycopg.
+The rows "option / plain session" compare a session that has the option with one that has none, "testing kit / another
+way" what a test could do instead, and "testing kit / milliseconds allowed" a whole test that saves one document, from
+the fixture's beginning to its end, with the time it may take: none of them with psycopg.
 The document: an order of 0.83 kB with twelve nested objects, a dataclass where nothing else is said.
 """
 
