@@ -250,6 +250,11 @@ class DocumentCache:
         self._is_closed = True
         self.clear()
 
+    def count_anew(self) -> None:
+        """Begin the counters of `statistics` at 0."""
+        with self._lock:
+            self._hits = self._misses = 0
+
     def renew_lock(self) -> None:
         """Let a forked child begin with a free lock, and empty where another thread of the parent was changing it."""
         is_whole = self._lock.acquire(blocking=False)

@@ -180,7 +180,7 @@ class DocumentDatabase:
         return self.store_over(LentExecutor(self.server.executor), conventions)
 
     def async_store(self, *, conventions: DocumentConventions | None = None) -> AsyncDocumentStore:
-        """Return a new async store on this database; it has connections of its own, as its event loop has.
+        """Return a new async store on this database, for any event loop; it goes on with connections of earlier ones.
 
         Args:
             conventions: Those of the store.
@@ -267,6 +267,8 @@ class DocumentDatabase:
         """Let the stores of this process forget what they know of the database."""
         for known in known_databases(self.name):
             known.reset()
+            if known.cache is not None:
+                known.cache.count_anew()
 
 
 def _quiet(conventions: DocumentConventions | None) -> DocumentConventions:

@@ -138,6 +138,11 @@ class TestEachTestBeginsEmpty:
                 assert save(application, "theirs") == ["companies/1-A"]
                 assert names(document_store) == ["theirs"]
                 assert save(document_store, "mine")[0] not in (None, "companies/1-A")
+                assert application.statistics.cache_misses == 0
+                (large,) = save(application, "large" * 1000)
+                with application.open_session() as session:
+                    session.load(large, Company)
+                assert application.statistics.cache_misses > 0
         """).assert_outcomes(passed=3)
 
     def test_a_transaction_that_was_left_open_is_rolled_back(self, suite):
