@@ -120,9 +120,11 @@ class AsyncDocumentStore(StoreCommon):
                 self._cache.close()
         try:
             if self._executor is not None:
-                await self._give_back()
-                await self._executor.close()
-                await self._reading.close()
+                try:
+                    await self._give_back()
+                finally:
+                    await self._executor.close()
+                    await self._reading.close()
         finally:
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)

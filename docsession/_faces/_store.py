@@ -184,9 +184,11 @@ class DocumentStore(StoreCommon):
                 self._cache.close()
         try:
             if self._executor is not None:
-                await self._give_back()
-                await self._executor.close()
-                await self._reading.close()
+                try:
+                    await self._give_back()
+                finally:
+                    await self._executor.close()
+                    await self._reading.close()
         finally:
             if self._server is not None:
                 self._server.stop()

@@ -276,17 +276,17 @@ class StoreCommon(StoreEvents, DocumentEvents):
         database = self._databases.get(name)
         if database is None:
             with self._lock:
-                made = Database(name, executor, self._conventions, self._cache)
+                made = Database(name, executor, self._conventions, self._cache, self._observing(name))
                 database = self._databases.setdefault(name, made)
         return database
 
-    def _database_at(self, place: RequestExecutor, name: str) -> Database:
+    def _database_at(self, place: RequestExecutor, name: str, url: str) -> Database:
         """Return a database of another server, as the sessions of this store see it."""
         check_database(name)
         with self._lock:
             known = self._elsewhere.setdefault(place, {})
             if name not in known:
-                known[name] = Database(name, place, self._conventions, self._cache)
+                known[name] = Database(name, place, self._conventions, self._cache, self._observing(name, url))
             return known[name]
 
     def get_request_executor(self, database: str | None = None) -> SessionPlace:
@@ -365,9 +365,10 @@ class StoreCommon(StoreEvents, DocumentEvents):
             mode = self._choose_mode(options, no_tracking=no_tracking)
             isolation_level = check_isolation_level(options.isolation_level)
             statement_timeout = check_timeout("statement_timeout", options.statement_timeout)
-        known = (
-            self._databases.get(name) or self._database_of(name) if place is None else self._database_at(place, name)
-        )
+        if place is None:
+            known = self._databases.get(name) or self._database_of(name)
+        else:
+            known = self._database_at(place, name, self._url_for(options))
         foreign = None if options is None else self._open_foreign(options)
         transaction_mode, unguarded = self._choose_transaction_mode(options, mode)
         context = SessionContext(
@@ -405,12 +406,12 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """Return what is known of the database *name* at a place of PostgreSQL, which may not be the store's own."""
         if where != self._place and (self._place is None or self._strange.get(where) != self._place):
             # The store's server may have been started anew, or another one have taken over.
-            ((row,),) = await self._start().run_apart(lambda: Request([PLACE]))
+            ((row,),) = await self._database_of(name).beside.run_apart("find_place", Request([PLACE]), again=False)
             self._place = (row[0], row[1])
         if where == self._place:
             return self._database_of(name)
         self._strange[where] = self._place
-        return ForeignDatabase(name, executor, self._conventions)
+        return ForeignDatabase(name, executor, self._conventions, self._observing(name, ""))
 
     # events
 
@@ -428,9 +429,33 @@ class StoreCommon(StoreEvents, DocumentEvents):
         """Give a new session the store's handlers."""
         context.handlers = handlers
         if handlers.watch_requests:
-            place = None if options is None else options.request_executor
-            url = place._url if isinstance(place, SessionPlace) else self._url
-            context.observer = Observer(handlers, context.database.name, url, awaits=self._is_async)
+            context.observer = self._observer(context.database.name, self._url_for(options))
+
+    def _url_for(self, options: SessionOptions | None) -> str:
+        """Return where the requests of a session go."""
+        place = None if options is None else options.request_executor
+        return place._url if isinstance(place, SessionPlace) else self._url
+
+    def _observing(self, name: str, url: str | None = None) -> Callable[[], Observer | None]:
+        """Return what returns who hears of a database's own requests, by the handlers that there are then.
+
+        Args:
+            name: The database.
+            url: The server; None is the store's.
+        """
+        reference = weakref.ref(self)  # sessions know the database, and need not keep the store
+
+        def observe() -> Observer | None:
+            store = reference()
+            return None if store is None else store._observer(name, store._url if url is None else url)
+
+        return observe
+
+    def _observer(self, name: str, url: str) -> Observer | None:
+        handlers = self._handlers
+        if handlers is None or not handlers.watch_requests:
+            return None
+        return Observer(handlers, name, url, awaits=self._is_async)
 
     def _begin_closing(self) -> bool:
         """Return True to the first who closes the store."""

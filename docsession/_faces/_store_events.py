@@ -73,7 +73,7 @@ class StoreEvents(HandlerOwner):
     def add_on_before_request(
         self, event: Callable[[BeforeRequestEventArgs], R]
     ) -> Callable[[BeforeRequestEventArgs], R]:
-        """Call *event* before a session sends a request.
+        """Call *event* before a request is sent.
 
         It cannot use the session. What it raises stops the request.
 
@@ -97,7 +97,7 @@ class StoreEvents(HandlerOwner):
     def add_on_succeed_request(
         self, event: Callable[[SucceedRequestEventArgs], R]
     ) -> Callable[[SucceedRequestEventArgs], R]:
-        """Call *event* after a request of a session was answered.
+        """Call *event* after a request was answered.
 
         It cannot use the session. What it raises comes out of the session's method; what a save has written is saved.
 
@@ -121,7 +121,7 @@ class StoreEvents(HandlerOwner):
     def add_on_failed_request(
         self, event: Callable[[FailedRequestEventArgs], R]
     ) -> Callable[[FailedRequestEventArgs], R]:
-        """Call *event* after a request of a session failed, or was refused.
+        """Call *event* after a request failed, or was refused.
 
         It cannot use the session. What it raises becomes a note of the error, which comes out as it would have.
 

@@ -21,12 +21,13 @@ from docsession._errors import (
     TableDoesNotExistException,
 )
 from docsession._port import Request, RequestExecutor, Statement
-from docsession._session._apart import run_apart
+from docsession._session._beside import Beside, nobody
 from docsession._session._cache import DocumentCache
 from docsession._session._catalogue import Catalogue, KnownTables, new_places
 from docsession._session._declared import DeclaredIndexes
 from docsession._session._id_sources import IdRanges, IdSource
 from docsession._session._making import run_statements, statements_for
+from docsession._session._observing import Observer
 from docsession._session._query_shapes import QueryShapes
 from docsession._session._schema_check import check_schema
 from docsession._session._server_objects import ServerObjects
@@ -41,6 +42,9 @@ R = TypeVar("R")
 
 _NO_SUCH_COLUMN: Final = "42703"
 
+_READ: Final = "read_catalogue"
+_NO_REVISION: Final = (TableDoesNotExistException, PermissionDeniedException)
+
 NO_TABLES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -49,6 +53,8 @@ class Database:
 
     Attributes:
         name: The schema's name.
+        executor: What carries the requests of sessions.
+        beside: What carries all others.
         cache: What the store keeps of the documents that were read, of all its databases; None: nothing.
         catalogue: What is known of it; None before the first use.
         request_timeout: How long the server may work on a statement of a session; None is the convention's.
@@ -67,9 +73,11 @@ class Database:
         executor: RequestExecutor,
         conventions: DocumentConventions,
         cache: DocumentCache | None = None,
+        observe: Callable[[], Observer | None] = nobody,
     ) -> None:
         self.name = check_database(name)
         self.executor = executor
+        self.beside = Beside(executor, observe)
         self.conventions = conventions
         self.cache = cache
         self.separator = conventions.identity_parts_separator
@@ -79,11 +87,11 @@ class Database:
         self.request_timeout: timedelta | None = None
         self._is_checked = False
         self.seen_prefixes: dict[tuple[tuple[TableStatements, ...], tuple[str, ...]], frozenset[str]] = {}
-        self.objects = ServerObjects(name, executor)
+        self.objects = ServerObjects(name, self.beside)
         self.declared = DeclaredIndexes(conventions)
-        self.shapes = QueryShapes(name, executor) if conventions.record_query_shapes else None
+        self.shapes = QueryShapes(name, self.beside) if conventions.record_query_shapes else None
         self.has_exchange_table = False
-        self.ids: IdSource = IdRanges(executor, self.system, conventions, self.make_missing)
+        self.ids: IdSource = IdRanges(self.beside, self.system, conventions, self.make_missing)
         self._tables = KnownTables(name)
 
     async def refresh(self) -> Catalogue:
@@ -114,14 +122,16 @@ class Database:
         if not self._is_checked:
             with_revision = Request([self.system.read(), self.system.revision()])
             try:
-                rows, revisions = await run_apart(self.executor, lambda: with_revision)
-            except (TableDoesNotExistException, PermissionDeniedException):
+                rows, revisions = await self.beside.run_apart(_READ, with_revision, answers=_NO_REVISION)
+            except _NO_REVISION:
                 pass  # the revision may be out of the role's reach, or not recorded; or there is no database
             else:
                 check_schema(self.name, revisions)
                 self._is_checked = True
                 return rows
-        (rows,) = await run_apart(self.executor, lambda: Request([self.system.read()]))
+        (rows,) = await self.beside.run_apart(
+            _READ, Request([self.system.read()]), answers=(TableDoesNotExistException,)
+        )
         self._is_checked = True
         return rows
 
@@ -208,7 +218,8 @@ class Database:
         A rollback would undo them, and until the commit their locks would stop others. A pair whose
         documents are rolled back does no harm: there is one table more to look in.
         """
-        await run_apart(self.executor, lambda: Request(records, transaction=True, write=True))
+        request = Request(records, transaction=True, write=True)
+        await self.beside.run_apart("record_collections", request)
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -228,8 +239,8 @@ class Database:
         """
         there = self.catalogue is not None and self.catalogue.exists
         statements = [] if there else create_database_statements(self.name)
-        statements += await statements_for(self.executor, self.name, tables.values(), definitions)
-        await run_statements(self.executor, self.name, statements, tables)
+        statements += await statements_for(self.beside, self.name, tables.values(), definitions)
+        await run_statements(self.beside, self.name, statements, tables)
 
     async def make_missing(self, error: TableDoesNotExistException | None) -> None:
         """Make the database for lack of which *error* came.
@@ -249,7 +260,7 @@ class Database:
             DatabaseDoesNotExistException: `auto_create` is off.
         """
         await self.make_missing(error)
-        await run_statements(self.executor, self.name, complete_database_statements(self.name))
+        await run_statements(self.beside, self.name, complete_database_statements(self.name))
 
     async def create(self) -> None:
         """Make the database with its system tables, where it is missing."""

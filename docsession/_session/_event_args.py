@@ -167,24 +167,27 @@ class AfterConversionToEntityEventArgs:
 
 @dataclass(frozen=True, slots=True)
 class RequestDescription:
-    """One request of a session: what it is, not what it holds.
+    """One request: what it is, not what it holds.
 
     Attributes:
-        operation: The session's method that sends it, such as `load`.
+        operation: The session's method that sends it, such as `load`; else what the store does, such as `take_ids`.
         statements: How many SQL statements it carries.
         is_write: True where they change something.
         collections: The collections that it is about, sorted, as far as the store knows them.
+        by_store: True where it is none of a session's requests: ranges of ids, the catalogue, tables that are made on
+            first use, and what `store.maintenance` and `store.operations` do.
     """
 
     operation: str
     statements: int
     is_write: bool
     collections: tuple[str, ...] = ()
+    by_store: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeforeRequestEventArgs:
-    """A session is about to send a request (RavenDB: BeforeRequestEventArgs).
+    """A request is about to be sent (RavenDB: BeforeRequestEventArgs).
 
     Attributes:
         database: The database (a schema).
@@ -201,13 +204,14 @@ class BeforeRequestEventArgs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SucceedRequestEventArgs:
-    """A request of a session was answered (RavenDB: SucceedRequestEventArgs).
+    """A request was answered (RavenDB: SucceedRequestEventArgs).
 
     Attributes:
         database: The database (a schema).
         url: The server, without a password; empty where somebody else owns the connection.
         request: What the request was.
-        attempt_number: How often it was sent: 2 where the connection of a read broke, and another one carried it.
+        attempt_number: How often it was sent: 2 where the connection of a read broke, and another one carried it; 0
+            where others had taken a range of ids meanwhile, which did for this one, too.
         rows: How many rows came back.
         seconds: How long it took, waiting for a connection included.
         documents: How many documents a save wrote, deleted or checked; else how many of the rows are documents.
@@ -228,7 +232,7 @@ class SucceedRequestEventArgs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FailedRequestEventArgs:
-    """A request of a session failed, or was refused by the server (RavenDB: FailedRequestEventArgs).
+    """A request failed, or was refused by the server (RavenDB: FailedRequestEventArgs).
 
     Attributes:
         database: The database (a schema).

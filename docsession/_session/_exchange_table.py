@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from docsession._errors import TableDoesNotExistException
 from docsession._port import Request
-from docsession._session._apart import run_apart
 from docsession._session._database import Database
 
 R = TypeVar("R")
@@ -51,5 +50,5 @@ async def among_values(database: Database, ask: Callable[[], Awaitable[R]], *, m
 
 
 async def _look_for_it(database: Database) -> bool:
-    (((there,),),) = await run_apart(database.executor, lambda: Request([database.compare_exchange.is_there()]))
+    (((there,),),) = await database.beside.run_apart("find_table", Request([database.compare_exchange.is_there()]))
     return bool(there)

@@ -11,8 +11,8 @@ from docsession._conventions import DocumentConventions
 from docsession._documents._ids import HiLoGenerator, time_ordered_id
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import TableDoesNotExistException
-from docsession._port import Request, RequestExecutor
-from docsession._session._apart import run_apart
+from docsession._port import Request
+from docsession._session._beside import Beside
 from docsession._sql._catalogue import SystemStatements
 
 
@@ -37,12 +37,12 @@ class IdRanges(IdSource):
 
     def __init__(
         self,
-        executor: RequestExecutor,
+        beside: Beside,
         statements: SystemStatements,
         conventions: DocumentConventions,
         make_missing: Callable[[TableDoesNotExistException], Awaitable[None]],
     ) -> None:
-        self._executor = executor
+        self._beside = beside
         self._statements = statements
         self._conventions = conventions
         self._make_missing = make_missing
@@ -62,12 +62,14 @@ class IdRanges(IdSource):
             generator = self._generators.setdefault(mapping.collection, made)
         key = generator.next_id()
         while key is None:
-            key = await self._take_range(mapping.collection, generator)
+            key = await self._take_range(mapping.collection, generator) or generator.next_id()
         return key
 
     async def _take_range(self, collection: str, generator: HiLoGenerator) -> str | None:
         taken: list[str] = []
-        size = 0
+        size = generator.wanted()
+        request = Request([self._statements.take_range(collection, size)], write=True)
+        request.collections = (collection,)
 
         def unless_somebody_did() -> Request | None:
             # Called when nobody else is taking a range, so that those who waited share the last one.
@@ -77,10 +79,13 @@ class IdRanges(IdSource):
                 taken.append(key)
                 return None
             size = generator.wanted()
-            return Request([self._statements.take_range(collection, size)], write=True)
+            request.statements = [self._statements.take_range(collection, size)]
+            return request
 
         try:
-            answer = await run_apart(self._executor, unless_somebody_did)
+            answer = await self._beside.run_apart(
+                "take_ids", request, unless_somebody_did, answers=(TableDoesNotExistException,)
+            )
         except TableDoesNotExistException as error:
             await self._make_missing(error)
             return None
@@ -98,7 +103,8 @@ class IdRanges(IdSource):
             if unused is not None:
                 back = self._statements.give_back_range(collection, unused.low - 1, unused.high)
                 request = Request([back], write=True)
-                await self._executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+                request.collections = (collection,)
+                await self._beside.run_apart("give_back_ids", request, again=False)
 
     @override
     def forget(self) -> None:

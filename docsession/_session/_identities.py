@@ -10,7 +10,6 @@ from __future__ import annotations
 from docsession._documents._ids import check_id, identity_name
 from docsession._errors import InvalidArgumentException, TableDoesNotExistException
 from docsession._port import Request, Statement
-from docsession._session._apart import run_apart
 from docsession._session._database import Database
 from docsession._sql._identities import IdentityStatements
 
@@ -26,7 +25,7 @@ async def next_identity_id(database: Database, key: str) -> str:
 async def next_identity(database: Database, name: str) -> int:
     """Take the next number of an identity; the first one is 1."""
     statements = IdentityStatements(database.name)
-    return await _number(database, statements.take(identity_name(name)))
+    return await _number(database, "next_identity_for", statements.take(identity_name(name)))
 
 
 async def seed_identity(database: Database, name: str, value: int, *, forced: bool) -> int:
@@ -34,13 +33,13 @@ async def seed_identity(database: Database, name: str, value: int, *, forced: bo
     if type(value) is not int or not 0 <= value < _LARGEST:
         raise InvalidArgumentException(f"an identity is seeded with a number of 0 or more, not {value!r:.60}")
     statements = IdentityStatements(database.name)
-    return await _number(database, statements.seed(identity_name(name), value, forced=forced))
+    return await _number(database, "seed_identity_for", statements.seed(identity_name(name), value, forced=forced))
 
 
 async def identities(database: Database) -> dict[str, int]:
     """Return the last number of every identity."""
     try:
-        (rows,) = await database.executor.run(Request([IdentityStatements(database.name).read()]))
+        (rows,) = await database.beside.run("get_identities", Request([IdentityStatements(database.name).read()]))
     except TableDoesNotExistException as error:
         if not database.conventions.auto_create:
             raise database.missing() from error
@@ -48,13 +47,10 @@ async def identities(database: Database) -> dict[str, int]:
     return dict(rows)
 
 
-async def _number(database: Database, statement: Statement) -> int:
-    def take() -> Request:
-        return Request([statement], write=True)
-
+async def _number(database: Database, operation: str, statement: Statement) -> int:
     try:
-        ((row,),) = await run_apart(database.executor, take)
+        ((row,),) = await database.beside.run_apart(operation, Request([statement], write=True))
     except TableDoesNotExistException as error:
         await database.make_system_tables(error)
-        ((row,),) = await run_apart(database.executor, take)
+        ((row,),) = await database.beside.run_apart(operation, Request([statement], write=True))
     return int(row[0])

@@ -57,10 +57,13 @@ class IndexBuilder:
         executor: What carries its requests, with connections of its own: an index may take hours.
         database: The database.
         mappings: The classes that are known.
+        method: What it is done for, for those who watch requests.
     """
 
-    def __init__(self, executor: RequestExecutor, database: Database, mappings: Mappings) -> None:
+    def __init__(self, executor: RequestExecutor, database: Database, mappings: Mappings, method: str) -> None:
         self._executor = executor
+        self._beside = database.beside.over(executor)
+        self._method = method
         self._database = database
         self._mappings = mappings
 
@@ -144,7 +147,7 @@ class IndexBuilder:
         return {mapping.collection for mapping in known}
 
     async def _make_all(self, table: TableStatements, definitions: Sequence[Definition]) -> list[str]:
-        extensions = await schemas_of_extensions(self._database.executor, definitions)
+        extensions = await schemas_of_extensions(self._database.beside, definitions)
         columns = [each for each in definitions if each.kind is Kind.COLUMN]
         missing = await self._drop_others(table, columns)
         if missing:
@@ -264,7 +267,7 @@ class IndexBuilder:
     async def _run(self, statement: Statement, settings: Settings = (), *, write: bool = False) -> Rows:
         """Run a statement alone, and outside a transaction, unless it has settings."""
         try:
-            (rows,) = await self._executor.run(Request([statement], write=write, settings=settings))
+            (rows,) = await self._beside.run(self._method, Request([statement], write=write, settings=settings))
         except UnknownOutcomeException as error:
             raise ConnectionLostException(
                 "the connection to PostgreSQL broke while indexes were made or dropped: call it again, which goes on"

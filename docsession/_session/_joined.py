@@ -17,6 +17,7 @@ from docsession._session._context import SessionContext
 from docsession._session._database import NO_TABLES, Database
 from docsession._session._id_sources import TimeOrderedIds
 from docsession._session._journal import Entry, Journal
+from docsession._session._observing import Observer
 from docsession._session._planning import Flush, OutdatedError, UndoneError
 from docsession._sql._definitions import Definition
 from docsession._sql._flush import Delete, Put
@@ -206,7 +207,8 @@ class Joined:
             return
         request = Request([status_of(premise.xid or "") for premise in doubtful])
         with suppress(DocSessionError):
-            for premise, rows in zip(doubtful, await database.executor.run_apart(lambda: request), strict=True):
+            answers = await database.beside.run_apart("find_outcome", request, again=False)
+            for premise, rows in zip(doubtful, answers, strict=True):
                 # One that goes on was that of the broken connection.
                 premise.fate = Fate.COMMITTED if rows[0][0] in {"committed", None} else Fate.UNDONE
 
@@ -218,8 +220,14 @@ class ForeignDatabase(Database):
     table is made. It belongs to the session, since it knows what may never be committed.
     """
 
-    def __init__(self, name: str, executor: RequestExecutor, conventions: DocumentConventions) -> None:
-        super().__init__(name, executor, conventions)
+    def __init__(
+        self,
+        name: str,
+        executor: RequestExecutor,
+        conventions: DocumentConventions,
+        observe: Callable[[], Observer | None],
+    ) -> None:
+        super().__init__(name, executor, conventions, observe=observe)
         self.shapes = None
         self.ids = TimeOrderedIds(self.separator)
 

@@ -49,7 +49,7 @@ class MaintenanceCore:
 
     async def names(self) -> list[str]:
         """Return the databases of the server, sorted by name."""
-        (rows,) = await self._executor.run(Request([Statement(_DATABASES)]))
+        (rows,) = await self._named(None).beside.run("get_database_names", Request([Statement(_DATABASES)]))
         return [row[0] for row in rows]
 
     async def create(self, name: str) -> None:
@@ -73,7 +73,7 @@ class MaintenanceCore:
         for sql in drop_database_statements(name):
             request = Request([Statement(sql.encode())], write=True)
             try:
-                await self._executor.run_apart(lambda request=request: request)  # type: ignore[misc]  # bound per turn
+                await self._find(name).beside.run_apart("delete_database", request, again=False)
             except RavenException as error:
                 if error.sqlstate != NO_SUCH_SCHEMA:
                     raise
@@ -101,7 +101,7 @@ class MaintenanceCore:
         database = self._named(name)
         executor = self._open_executor(CONNECTIONS)
         try:
-            yield IndexBuilder(executor, database, self._mappings)
+            yield IndexBuilder(executor, database, self._mappings, method)
         finally:
             if executor is not self._executor:  # as where a test lends one
                 await executor.close()
@@ -128,5 +128,7 @@ class MaintenanceCore:
         tables = sorted(catalogue.by_collection.items())
         if not tables:
             return {}
-        answers = await self._executor.run(Request([Statement(table.count) for _, table in tables]))
+        request = Request([Statement(table.count) for _, table in tables])
+        request.collections = tuple(collection for collection, _ in tables)
+        answers = await database.beside.run("get_collection_statistics", request)
         return {collection: rows[0][0] for (collection, _), rows in zip(tables, answers, strict=True)}

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from docsession._documents._naming import command_line
 from docsession._errors import PermissionDeniedException, RavenException
-from docsession._port import Request, RequestExecutor, Statement
-from docsession._session._apart import run_apart
+from docsession._port import Request, Statement
+from docsession._session._beside import Beside
 from docsession._session._declared import refused_declaration
 from docsession._sql._definitions import Definition, create_all
 from docsession._sql._objects import extensions_named
@@ -18,7 +18,7 @@ from docsession._sql._schema import create_collection_statements
 
 
 async def statements_for(
-    executor: RequestExecutor, database: str, tables: Iterable[str], definitions: Sequence[Definition]
+    beside: Beside, database: str, tables: Iterable[str], definitions: Sequence[Definition]
 ) -> list[str]:
     """Return what makes *tables*, each with those of the *definitions* that are its own.
 
@@ -28,18 +28,18 @@ async def statements_for(
     statements: list[str] = []
     for table in tables:
         own = [each for each in definitions if each.table == table]
-        made = create_all(own, database, await schemas_of_extensions(executor, own))
+        made = create_all(own, database, await schemas_of_extensions(beside, own))
         statements += create_collection_statements(database, table, made)
     return statements
 
 
 async def run_statements(
-    executor: RequestExecutor, database: str, statements: Iterable[str], collections: Iterable[str] = ()
+    beside: Beside, database: str, statements: Iterable[str], collections: Iterable[str] = ()
 ) -> None:
     """Run each of *statements* by itself.
 
     Args:
-        executor: What carries them.
+        beside: What carries them.
         database: The database's name, for errors.
         statements: Their SQL; what exists is not made again.
         collections: The collections that they make tables for, for errors.
@@ -52,7 +52,8 @@ async def run_statements(
     try:
         for sql in statements:
             request = Request([Statement(sql.encode())], write=True)
-            await run_apart(executor, lambda request=request: request)  # type: ignore[misc]  # bound per turn
+            request.collections = tuple(sorted(collections))
+            await beside.run_apart("create_tables", request)
     except PermissionDeniedException as error:
         refused = PermissionDeniedException(
             f"the role of the URL may make no tables in the database {database!r}; nothing was written. Run "
@@ -68,7 +69,7 @@ async def run_statements(
         raise wrong from error.__cause__
 
 
-async def schemas_of_extensions(executor: RequestExecutor, definitions: Iterable[Definition]) -> dict[str, str]:
+async def schemas_of_extensions(beside: Beside, definitions: Iterable[Definition]) -> dict[str, str]:
     """Return in which schema each extension is that definitions need.
 
     Raises:
@@ -77,7 +78,7 @@ async def schemas_of_extensions(executor: RequestExecutor, definitions: Iterable
     wanted = {name: each for each in definitions for name in each.extensions}
     if not wanted:
         return {}
-    (rows,) = await run_apart(executor, lambda: Request([extensions_named(wanted)]))
+    (rows,) = await beside.run_apart("find_extension", Request([extensions_named(wanted)]))
     found = {row[0]: row[1] for row in rows}
     for name, definition in wanted.items():
         if name not in found:

@@ -1,4 +1,4 @@
-"""Tells handlers of the requests that a session sends."""
+"""Tells handlers of the requests that sessions and their store send."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ class Observer:
         request: Request,
         send: Callable[[Request], Awaitable[list[Rows]]],
         catalogue: Catalogue | None,
+        *,
+        by_store: bool = False,
     ) -> list[Rows]:
         """Send *request* with *send*, and tell the handlers; *catalogue* knows its collections.
 
@@ -65,7 +67,9 @@ class Observer:
         answer is applied; what one of `on_failed_request` raises becomes a note of the failure.
         """
         collections = request.collections or collections_of(request.statements, self._database, catalogue)
-        description = RequestDescription(operation, len(request.statements), request.write, collections)
+        # What ends a transaction is a statement that the executor knows.
+        statements = len(request.statements) or 1
+        description = RequestDescription(operation, statements, request.write, collections, by_store)
         await self._tell_beginning(description)
         began = perf_counter()
         try:
@@ -116,14 +120,13 @@ class Observer:
     async def _tell_success(
         self, request: Request, description: RequestDescription, answer: _Answer, seconds: float
     ) -> None:
-        attempts = max(request.sent, 1)
         documents = request.documents if request.write and request.documents is not None else answer.documents
         sent = sum(size_of(statement.params) for statement in request.statements)
         args = SucceedRequestEventArgs(
             self._database,
             self._url,
             description,
-            attempts,
+            request.sent,
             answer.rows,
             seconds,
             documents=documents,

@@ -102,7 +102,10 @@ class PutCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[T]])
         row = (self._key, data, metadata, index)
         put = Statement(statements.update, (*row, self._index)) if self._index else Statement(statements.insert, row)
         both = [put, statements.load([self._key])]
-        written, found = await among_values(database, lambda: _write(database, self._key, both), make=True) or ([], [])
+        written, found = await among_values(database, lambda: _write(database, self, self._key, both), make=True) or (
+            [],
+            [],
+        )
         if written:
             return CompareExchangeResult(self._value, index, True)
         declared = annotation_for(None, self._value)
@@ -139,7 +142,7 @@ class DeleteCompareExchangeValueOperation(StoreOperation[CompareExchangeResult[A
         statements = database.compare_exchange
         delete = Statement(statements.delete_checked, (self._key, self._index))
         both = [delete, statements.load([self._key])]
-        deleted, found = await among_values(database, lambda: _write(database, self._key, both)) or ([], [])
+        deleted, found = await among_values(database, lambda: _write(database, self, self._key, both)) or ([], [])
         if deleted:
             return CompareExchangeResult(
                 materialise(mappings, deleted[0], self._object_type).shown.value, self._index, True
@@ -163,7 +166,7 @@ class GetCompareExchangeValueOperation(StoreOperation[CompareExchangeValue[Any] 
 
     @override
     async def run(self, database: Database, mappings: Mappings) -> CompareExchangeValue[Any] | None:
-        rows = await _read(database, database.compare_exchange.load([self._key]))
+        rows = await _read(database, self, database.compare_exchange.load([self._key]))
         return materialise(mappings, rows[0], self._object_type).shown if rows else None
 
 
@@ -212,17 +215,22 @@ class GetCompareExchangeValuesOperation(StoreOperation[dict[str, CompareExchange
     async def run(self, database: Database, mappings: Mappings) -> dict[str, CompareExchangeValue[Any]]:
         statements = database.compare_exchange
         if self._keys is not None:
-            rows = await _read(database, statements.load(self._keys))
+            rows = await _read(database, self, statements.load(self._keys))
         else:
             starting = statements.load_starting_with(self._starts_with or "", self._start or 0, self._page_size)
-            rows = await _read(database, starting)
+            rows = await _read(database, self, starting)
         return {row[0]: materialise(mappings, row, self._object_type).shown for row in rows}
 
 
-async def _read(database: Database, statement: Statement) -> Rows:
+async def _read(database: Database, operation: StoreOperation[Any], statement: Statement) -> Rows:
     request = Request([statement], settings=_timeout_of(database))
-    answers = await among_values(database, lambda: database.executor.run(request))
+    answers = await among_values(database, lambda: database.beside.run(_name_of(operation), request))
     return answers[0] if answers else []
+
+
+def _name_of(operation: StoreOperation[Any]) -> str:
+    """Return what those who watch requests know an operation as."""
+    return type(operation).__name__
 
 
 def _timeout_of(database: Database) -> Settings:
@@ -233,7 +241,9 @@ def _timeout_of(database: Database) -> Settings:
     return () if timeout is None else (timeout_setting(timeout),)
 
 
-async def _write(database: Database, key: str, statements: list[Statement]) -> list[Rows]:
+async def _write(
+    database: Database, operation: StoreOperation[Any], key: str, statements: list[Statement]
+) -> list[Rows]:
     """Write as a cluster-wide session does.
 
     Raises:
@@ -247,7 +257,7 @@ async def _write(database: Database, key: str, statements: list[Statement]) -> l
         commit_timeout=timeout_of(database.conventions),
     )
     try:
-        results = await database.executor.run(request)
+        results = await database.beside.run(_name_of(operation), request)
     except UnknownOutcomeException as error:
         raise UnknownOutcomeException(
             f"the connection to PostgreSQL broke before the answer: whether the compare-exchange value {key!r} was "

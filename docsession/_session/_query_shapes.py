@@ -13,9 +13,10 @@ import msgspec
 
 from docsession._documents._naming import command_line
 from docsession._errors import DocSessionError, RavenException, TableDoesNotExistException
-from docsession._port import JSONB_VERSION, Request, RequestExecutor, Rows, Statement
+from docsession._port import JSONB_VERSION, Request, Rows, Statement
 from docsession._query._shapes import QueryShape
 from docsession._query._statements import QueryStatement
+from docsession._session._beside import Beside
 from docsession._sql._query_shapes import MOST_SHAPES, add_shapes, has_schema
 
 _log = logging.getLogger("docsession")
@@ -48,14 +49,14 @@ class QueryShapes:
 
     Args:
         database: Its name.
-        executor: What carries requests there, on the connection apart from the pool.
+        beside: What carries requests there, on the connection apart from the pool.
     """
 
-    __slots__ = ("_counts", "_database", "_due", "_executor", "_is_refused", "_lock")
+    __slots__ = ("_beside", "_counts", "_database", "_due", "_is_refused", "_lock")
 
-    def __init__(self, database: str, executor: RequestExecutor) -> None:
+    def __init__(self, database: str, beside: Beside) -> None:
         self._database = database
-        self._executor = executor
+        self._beside = beside
         self._is_refused = False
         self.renew()
 
@@ -123,7 +124,9 @@ class QueryShapes:
         statements = add_shapes(self._database, JSONB_VERSION + msgspec.json.encode(rows))
         request = Request(statements, transaction=True, write=True, settings=_SETTINGS)
         try:
-            await self._executor.run_apart(lambda: request)
+            await self._beside.run_apart(
+                "write_query_shapes", request, again=False, answers=(TableDoesNotExistException,)
+            )
         except TableDoesNotExistException as error:
             if await self._has_database():  # or it was dropped, and its queries are nobody's concern any more
                 self._refuse(error)
@@ -136,7 +139,8 @@ class QueryShapes:
 
     async def _has_database(self) -> bool:
         try:
-            (((there,),),) = await self._executor.run_apart(lambda: Request([has_schema(self._database)]))
+            request = Request([has_schema(self._database)])
+            (((there,),),) = await self._beside.run_apart("find_database", request, again=False)
         except DocSessionError:
             return False
         return bool(there)

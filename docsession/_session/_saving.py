@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from docsession._errors import (
@@ -192,13 +192,13 @@ class Saver:
             self._apply(flush, [_single_rows(flush.operations[0], results[0])])
         else:
             deliver_cancellation(request, None)
-            raise _noting(request, await self._conflicts.look(flush.operations))
+            raise noting(request, await self._conflicts.look(flush.operations))
         if context.journal is None:
             context.has_committed = True
         late = unconfirmed() if request.unconfirmed and flush.is_cluster_wide else None
         deliver_cancellation(request, late)
         if late is not None:
-            raise _noting(request, late)
+            raise noting(request, late)
         if request.interrupted is not None:
             raise request.interrupted
 
@@ -362,9 +362,14 @@ class Saver:
 
 def _describe(request: Request, flush: Flush) -> None:
     """Say what a save is about to those who watch requests; a new collection is in no catalogue yet."""
-    tables = [each.table for each in flush.operations if not isinstance(each.table, CompareExchangeStatements)]
-    request.documents = len(tables)
-    request.collections = tuple(sorted({table.collection for table in tables}))
+    request.documents = sum(not isinstance(each.table, CompareExchangeStatements) for each in flush.operations)
+    request.collections = collections_in(flush.operations)
+
+
+def collections_in(operations: Iterable[Operation]) -> tuple[str, ...]:
+    """Return the collections that operations write to, for those who watch requests."""
+    tables = [each.table for each in operations]
+    return tuple(sorted({table.collection for table in tables if not isinstance(table, CompareExchangeStatements)}))
 
 
 def deliver_cancellation(request: Request, error: Exception | None) -> None:
@@ -373,7 +378,7 @@ def deliver_cancellation(request: Request, error: Exception | None) -> None:
         raise asyncio.CancelledError(*request.cancelled.args) from error
 
 
-def _noting(request: Request, error: E) -> E:
+def noting(request: Request, error: E) -> E:
     """Return *error*, which matters more than what a handler of `on_succeed_request` raised."""
     other = request.interrupted
     if other is not None:

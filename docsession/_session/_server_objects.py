@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from docsession._errors import RavenException
-from docsession._port import Request, RequestExecutor
+from docsession._port import Request
 from docsession._query._access import Extension
 from docsession._query._compile import QueryCompiler
-from docsession._session._apart import run_apart
+from docsession._session._beside import Beside
 from docsession._sql._definitions import Kind
 from docsession._sql._objects import extensions_named, found_of, objects_of
 from docsession._sql._tables import TableStatements
@@ -21,9 +21,9 @@ class ServerObjects:
         compilers: For (table, class) what compiles queries.
     """
 
-    def __init__(self, database: str, executor: RequestExecutor) -> None:
+    def __init__(self, database: str, beside: Beside) -> None:
         self._database = database
-        self._executor = executor
+        self._beside = beside
         self.columns: dict[TableStatements, frozenset[tuple[str, str]]] = {}
         self.extensions: dict[str, Extension] = {}
         self.compilers: dict[tuple[TableStatements, type], QueryCompiler] = {}
@@ -34,7 +34,7 @@ class ServerObjects:
         Raises:
             RavenException: It is not installed.
         """
-        (rows,) = await run_apart(self._executor, lambda: Request([extensions_named([name])]))
+        (rows,) = await self._beside.run_apart("find_extension", Request([extensions_named([name])]))
         if not rows:
             raise RavenException(
                 f"the query needs PostgreSQL's extension {name!r}, which is not installed: run "
@@ -47,7 +47,9 @@ class ServerObjects:
         """Return the promoted columns that a table has, each with the digest of its definition; asked once."""
         known = self.columns.get(table)
         if known is None:
-            (rows,) = await run_apart(self._executor, lambda: Request([objects_of(self._database, [table.table])]))
+            request = Request([objects_of(self._database, [table.table])])
+            request.collections = (table.collection,)
+            (rows,) = await self._beside.run_apart("find_columns", request)
             found = found_of(rows)
             known = frozenset((each.name, each.digest) for each in found if each.kind is Kind.COLUMN and each.digest)
             self.columns[table] = known

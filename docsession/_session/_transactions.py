@@ -19,7 +19,8 @@ from docsession._session._cluster import unconfirmed
 from docsession._session._context import SessionContext
 from docsession._session._journal import Journal
 from docsession._session._refused_by_reference import explain_reference
-from docsession._session._saving import deliver_cancellation
+from docsession._session._saving import collections_in, deliver_cancellation, noting
+from docsession._session._told_transaction import ToldTransaction
 from docsession._sql._joining import CURRENT_TRANSACTION
 
 OF_ONE_MOMENT: Final = ("repeatable read", "serializable")
@@ -135,7 +136,7 @@ class Transactions:
         self._context = context
         self._own = context.own_executor
         self._level = context.isolation_level
-        self._spanning = None if self._level is None else Spanning(self._own.begin(self._level))
+        self._spanning = None if self._level is None else Spanning(self._make(self._level))
         self._explicit: Explicit | None = None
         self._marks: list[int] = []
         self._attempts: list[Attempt] = []
@@ -185,7 +186,7 @@ class Transactions:
                 raise InvalidOperationException("the transaction has begun; its isolation level cannot be changed now")
             request = await self._on_connection(self._explicit.transaction.savepoint)
             self._marks.append(self._journal.mark())
-            deliver_cancellation(request, None)
+            _deliver(request)
             return
         if self._spanning is not None and self._spanning.transaction.is_begun:
             if isolation_level not in {None, self._level}:
@@ -194,7 +195,7 @@ class Transactions:
                 )
             transaction = self._spanning.transaction
         else:
-            transaction = self._own.begin(isolation_level or self._level)
+            transaction = self._make(isolation_level or self._level)
         await transaction.open()
         self._explicit = explicit = Explicit(transaction, lambda: self._lose_connection(explicit))
         context = self._context
@@ -202,6 +203,11 @@ class Transactions:
         context.is_of_one_moment = (isolation_level or self._level) in OF_ONE_MOMENT
         context.journal = Journal()
         self._attempts = list(context.attempts)
+
+    def _make(self, isolation_level: str | None) -> Transaction:
+        transaction = self._own.begin(isolation_level)
+        observer = self._context.observer
+        return transaction if observer is None else ToldTransaction(transaction, self._context, observer)
 
     def enter_block(self) -> None:
         """Begin a block, which is what was begun last."""
@@ -235,30 +241,30 @@ class Transactions:
         if self._marks:
             request = await self._on_connection(transaction.release_savepoint)
             self._marks.pop()
-            deliver_cancellation(request, None)
+            _deliver(request)
             return
         journal = self._journal
         xid = None if self._explicit is None else self._explicit.xid
         request = Request((), write=True, commit_timeout=journal.commit_timeout)
+        if self._context.observer is not None:
+            request.collections = collections_in(journal.operations())
         try:
             await transaction.commit(request)
-        except UnknownOutcomeException as error:
-            self._leave()
-            self._lose(journal, xid)
-            deliver_cancellation(request, error)
-            raise
-        except DocSessionError as error:
+        except BaseException as error:
+            if transaction.is_begun and not request.sent:
+                raise  # a handler of on_before_request has stopped it, so it goes on
             self._leave()
             operations = journal.operations()
-            self._undo(journal, 0)
-            deliver_cancellation(request, error)
+            is_ours = isinstance(error, DocSessionError)
+            # Of Ctrl-C in the middle of the conversation nobody knows whether the server has committed it.
+            if isinstance(error, UnknownOutcomeException) or (request.sent and not is_ours):
+                self._lose(journal, xid)
+            else:
+                self._undo(journal, 0)
+            if isinstance(error, DocSessionError):
+                deliver_cancellation(request, error)
             if isinstance(error, ForeignKeyViolation):
                 raise await explain_reference(self._context, operations, error) from error.__cause__
-            raise
-        except BaseException:
-            self._leave()
-            # Ctrl-C in the middle of the conversation, say: the server may have committed it.
-            self._lose(journal, xid) if request.sent else self._undo(journal, 0)
             raise
         self._leave()
         journal.clear()
@@ -266,7 +272,8 @@ class Transactions:
         late = unconfirmed() if request.unconfirmed and journal.is_cluster_wide else None
         deliver_cancellation(request, late)
         if late is not None:
-            raise late
+            raise noting(request, late)
+        _deliver(request)
 
     async def rollback(self) -> None:
         """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""
@@ -274,7 +281,7 @@ class Transactions:
         if self._marks and not transaction.has_ended:
             request = await self._on_connection(transaction.rollback_to_savepoint)
             self._undo(self._journal, self._marks.pop())
-            deliver_cancellation(request, None)
+            _deliver(request)
             return
         try:
             await transaction.rollback()
@@ -370,3 +377,10 @@ class Transactions:
         attempt = Attempt(operations, moment, journal.clear, undo=lambda: self._undo(journal, 0), xid=xid)
         self._context.attempts.append(attempt)
         self._context.unknown = True
+
+
+def _deliver(request: Request) -> None:
+    """Raise what came in the way of a request that was carried out: a cancellation, or the error of a handler."""
+    deliver_cancellation(request, None)
+    if request.interrupted is not None:
+        raise request.interrupted

@@ -1,5 +1,6 @@
 """Events of the requests that sessions send."""
 
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import psycopg
@@ -7,26 +8,42 @@ import pytest
 
 from docsession import (
     ConcurrencyException,
+    Index,
     InvalidArgumentException,
     OptimisticConcurrencyMode,
+    PutCompareExchangeValueOperation,
     RavenException,
     RequestDescription,
     RequestExecutor,
     SessionBusyException,
     SessionOptions,
+    StoreClosedException,
     TableDoesNotExistException,
     TransactionMode,
+    document,
 )
 from tests.support.beside import begin, outsider, settle
 from tests.support.documents import change, read, save
 from tests.support.events import Entry, Refusal, User
 
 
-def watch(store):
+@document(indexes=[Index(lambda each: each.name)])
+@dataclass
+class Indexed:
+    name: str
+    id: str | None = None
+
+
+def watch(store, *, by_store=False):
+    """Keep what is told of the requests of sessions, or of those that the store sends beside them."""
     log = []
-    store.add_on_before_request(lambda args: log.append(("before", args)))
-    store.add_on_succeed_request(lambda args: log.append(("succeed", args)))
-    store.add_on_failed_request(lambda args: log.append(("failed", args)))
+
+    def listen(kind):
+        return lambda args: log.append((kind, args)) if args.request.by_store is by_store else None
+
+    store.add_on_before_request(listen("before"))
+    store.add_on_succeed_request(listen("succeed"))
+    store.add_on_failed_request(listen("failed"))
     return log
 
 
@@ -62,8 +79,7 @@ class TestWhatTheyTell:
 
     async def test_how_much_a_request_carries(self, store, face):
         text = "ä" * 1000
-        log = []
-        store.add_on_succeed_request(log.append)
+        watched = watch(store)
         await save(store, (User(text), "users/1"), (User("b"), "users/2"), (Entry("c"), "entries/1"))
         async with store.open_session() as session:
             await session.load("users/1", User)
@@ -72,6 +88,7 @@ class TestWhatTheyTell:
             assert len([each async for each in stream] if face.is_async else list(stream)) == 1
             session.delete("entries/1")
             await session.save_changes()
+        log = [args for kind, args in watched if kind == "succeed"]
         counts = [(args.request.operation, args.request.collections, args.documents, args.rows) for args in log]
         assert counts == [
             ("save_changes", ("Entries", "Users"), 3, 0),
@@ -160,7 +177,29 @@ class TestWhatTheyTell:
             await session.store(User("a"), "users/1")
             await session.save_changes()
             await session.advanced.commit()
-        assert kinds(log)[-2:] == [("before", "save_changes"), ("succeed", "save_changes")]
+            await session.load("users/1", User)
+            await session.advanced.begin()
+            await session.advanced.begin()
+            await session.advanced.rollback()
+            await session.advanced.begin()
+            await session.advanced.commit()
+            await session.load("users/2", User)
+            await session.advanced.rollback()
+        told = [args.request for kind, args in log if kind == "succeed"]
+        names = ["save_changes", "commit", "begin", "rollback", "begin", "commit", "load", "rollback"]
+        assert [request.operation for request in told] == names
+        assert told[1] == RequestDescription("commit", 1, is_write=True, collections=("Users",))
+        assert {args.attempt_number for _, args in log} == {1}
+
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+    async def test_the_end_of_one_that_has_only_read(self, store, level):
+        await save(store, (User("a"), "users/1"))
+        log = watch(store)
+        async with store.open_session(session_options=SessionOptions(isolation_level=level)) as session:
+            await session.load("users/1", User)
+            await session.save_changes()
+            await session.load("users/2", User)
+        assert kinds(log)[1::2] == [("succeed", name) for name in ("load", "save_changes", "load", "close")]
 
     async def test_a_read_that_is_sent_again(self, store, face, postgres_url, database):
         """Its connection is cut while it waits."""
@@ -178,6 +217,171 @@ class TestWhatTheyTell:
             program.let_go()
             assert await loading == User("a", "", "users/1")
         assert [(kind, args.attempt_number) for kind, args in log] == [("before", 1), ("succeed", 2)]
+
+
+class TestThoseOfTheStore:
+    """Ids, tables, the catalogue, maintenance and operations."""
+
+    async def test_what_first_use_takes(self, store, database):
+        log = watch(store, by_store=True)
+        await save(store, (User("a"), None), (User("b"), None))
+        told = [args for kind, args in log if kind == "succeed"]
+        assert kinds(log)[::2] == [("before", args.request.operation) for args in told]
+        assert {args.request.operation for args in told} == {"read_catalogue", "create_tables", "take_ids"}
+        assert {args.database for args in told} == {database}
+        assert ("Users",) in {args.request.collections for args in told if args.request.operation == "create_tables"}
+        ranges = [args for args in told if args.request.operation == "take_ids"]
+        assert ranges[-1].request == RequestDescription("take_ids", 1, True, ("Users",), by_store=True)
+        assert ranges[-1].rows == 1
+        log.clear()
+        await settle(store.close())
+        assert kinds(log)[:2] == [("before", "give_back_ids"), ("succeed", "give_back_ids")]
+
+    async def test_maintenance(self, store, database):
+        await save(store, (User("a"), "users/1"))
+        log = watch(store, by_store=True)
+        await store.maintenance.get_database_names()
+        await store.maintenance.get_collection_statistics()
+        await store.maintenance.next_identity_for("invoices")
+        await store.maintenance.seed_identity_for("invoices", 5)
+        await store.maintenance.get_identities()
+        await store.maintenance.create_database(f"{database} 2")
+        await store.maintenance.delete_database(f"{database} 2")
+        told = {(args.request.operation, args.request.collections) for kind, args in log if kind == "succeed"}
+        assert told == {
+            ("get_database_names", ()),
+            ("read_catalogue", ()),
+            ("get_collection_statistics", ("Users",)),
+            ("next_identity_for", ()),
+            ("seed_identity_for", ()),
+            ("get_identities", ()),
+            ("create_tables", ()),
+            ("delete_database", ()),
+        }
+
+    async def test_indexes(self, store):
+        await save(store, (Indexed("a"), "indexeds/1"))
+        await store.maintenance.create_indexes(Indexed)
+        log = watch(store, by_store=True)
+        await store.maintenance.create_indexes(Indexed)
+        assert {name for _, name in kinds(log)} == {"read_catalogue", "create_indexes"}
+
+    async def test_operations(self, store):
+        await save(store, (User("a"), "users/1"))
+        log = watch(store, by_store=True)
+        await store.operations.send(PutCompareExchangeValueOperation("names/a", "users/1", 0))
+        assert kinds(log)[-2:] == [
+            ("before", "PutCompareExchangeValueOperation"),
+            ("succeed", "PutCompareExchangeValueOperation"),
+        ]
+
+    async def test_a_refusal(self, store):
+        log = watch(store, by_store=True)
+        with pytest.raises(InvalidArgumentException, match="no database"):
+            await store.maintenance.delete_database("none of this name")
+        assert kinds(log) == [("before", "get_database_names"), ("succeed", "get_database_names")]
+        assert log[-1][1].request.is_write is False
+
+    async def test_a_handler_may_stop_them(self, store):
+        def refuse(args):
+            if args.request.operation == "take_ids":
+                raise Refusal
+
+        store.add_on_before_request(refuse)
+        async with store.open_session() as session:
+            with pytest.raises(Refusal):
+                await session.store(User("a"))
+        store.remove_on_before_request(refuse)
+        await save(store, (User("a"), None))
+
+    async def test_what_a_handler_raises_afterwards_comes_out(self, store):
+        await save(store, (User("a"), "users/1"))
+
+        @store.add_on_succeed_request
+        def refuse(args):
+            raise Refusal
+
+        with pytest.raises(Refusal):
+            await store.maintenance.next_identity_for("invoices")
+        store.remove_on_succeed_request(refuse)
+        assert await store.maintenance.get_identities() == {"invoices|": 1}
+
+    async def test_the_store_is_closed_all_the_same(self, make_store, face):
+        store = make_store()
+        await save(store, (User("a"), None))
+
+        @store.add_on_before_request
+        def refuse(args):
+            raise Refusal
+
+        with pytest.raises(Refusal):
+            await settle(store.close())
+        with pytest.raises(StoreClosedException):
+            store.open_session()
+
+
+class TestTransactionsAndHandlers:
+    async def test_a_commit_that_is_stopped_may_be_asked_for_again(self, store, rows):
+        def refuse(args):
+            if args.request.operation == "commit":
+                raise Refusal
+
+        await save(store, (User("a"), "users/1"))
+        store.add_on_before_request(refuse)
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            user = await session.load("users/1", User)
+            user.name = "b"
+            await session.save_changes()
+            for _ in range(2):
+                with pytest.raises(Refusal):
+                    await session.advanced.commit()
+            store.remove_on_before_request(refuse)
+            with pytest.raises(Refusal):
+                await session.advanced.commit()  # the session has the handlers that it was opened with
+            await session.advanced.rollback()
+            assert session.advanced.has_changes()
+            await session.save_changes()
+        assert rows.data("users", "users/1")["name"] == "b"
+
+    async def test_after_a_commit_it_is_committed(self, store, rows):
+        @store.add_on_succeed_request
+        def refuse(args):
+            if args.request.operation in {"commit", "rollback"}:
+                raise Refusal
+
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            await session.store(User("a"), "users/1")
+            await session.save_changes()
+            with pytest.raises(Refusal):
+                await session.advanced.commit()
+            assert not session.advanced.has_changes()
+            await session.advanced.begin()
+            await session.store(User("b"), "users/2")
+            await session.save_changes()
+            with pytest.raises(Refusal):
+                await session.advanced.rollback()
+            assert session.advanced.has_changes()
+        assert rows.data("users", "users/1")["name"] == "a"
+
+    async def test_a_rollback_is_never_stopped(self, store, rows):
+        @store.add_on_before_request
+        def refuse(args):
+            if args.request.operation == "rollback":
+                raise Refusal
+
+        await save(store, (User("a"), "users/1"))
+        async with store.open_session() as session:
+            await session.advanced.begin()
+            user = await session.load("users/1", User)
+            user.name = "b"
+            await session.save_changes()
+            with pytest.raises(Refusal):
+                await session.advanced.rollback()
+            await session.load("users/2", User)
+            await session.save_changes()
+        assert rows.data("users", "users/1")["name"] == "b"
 
 
 class TestFailures:

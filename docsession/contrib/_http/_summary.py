@@ -158,11 +158,11 @@ def watch_requests(store: DocumentStore | AsyncDocumentStore) -> None:
 
 def _succeeded(args: SucceedRequestEventArgs) -> None:
     summary = _current.get()
-    if summary is not None:
+    if summary is not None and not args.request.by_store:
         summary.add(call_site(args.request.operation), args.seconds, rows=args.rows)
 
 
 def _failed(args: FailedRequestEventArgs) -> None:
     summary = _current.get()
-    if summary is not None:
+    if summary is not None and not args.request.by_store:
         summary.add(call_site(args.request.operation), args.seconds, failed=True)

@@ -49,10 +49,10 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Callable[[], None]:
-    """Make a span of each request that the sessions of *store* send, and measure how long it took.
+    """Make a span of each request that *store* and its sessions send, and measure how long it took.
 
-    It holds for sessions that are opened from now on. Names and attributes are those of OpenTelemetry's conventions
-    for database clients; none holds a value, an id or SQL.
+    It holds for sessions that are opened from now on, and at once for ids, tables and maintenance. Names and attributes
+    are those of OpenTelemetry's conventions for database clients; none holds a value, an id or SQL.
 
     Args:
         store: A blocking or an async store.
