@@ -58,7 +58,8 @@ def _advice(target: Target, models: Sequence[Model] | None) -> Iterator[str]:
         documents = "document" if each.documents == 1 else "documents"
         asked = f"{each.queries:,} {queries} of {milliseconds:,.1f} ms on {each.documents:,} {documents}"
         needs = "" if each.needs is None else f"; needs the extension {each.needs}"
-        yield f"{each.collection}: {each.declaration},  # {asked}{needs}"
+        doubt = "" if each.doubt is None else f"; {each.doubt}"
+        yield f"{each.collection}: {each.declaration},  # {asked}{needs}{doubt}"
 
 
 def _row(each: IndexOverview) -> tuple[str, ...]:

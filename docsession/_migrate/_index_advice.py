@@ -16,7 +16,7 @@ from docsession._migrate._environment import recorded_collections
 from docsession._migrate._project import Model
 from docsession._migrate._target import Target, connected
 from docsession._query._access import access_of
-from docsession._query._advice import Candidate, candidates, equalities, is_served_by
+from docsession._query._advice import Candidate, candidates, equalities, is_served_by, may_hold
 from docsession._query._compile import QueryCompiler
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._recorder import root_of
@@ -24,12 +24,19 @@ from docsession._query._shape_reading import specification_from_shape
 from docsession._query._shapes import OperandShape, QueryShape, shape_from
 from docsession._session._index_use import why_not_by_index
 from docsession._sql._definitions import Definition, Kind
+from docsession._sql._objects import sample_of_values
 from docsession._sql._query_shapes import explain_for_any_values, read_shapes
 from docsession._sql._quoting import qualified
 from docsession._sql._schema import QUERY_SHAPES_TABLE
 from docsession._sql._tables import TableStatements
 
 _NAME: Final = "docsession_advice"
+_FEW: Final = 200
+"""Documents of a table that PostgreSQL reads without an index whatever they are."""
+_TOO_MANY: Final = 0.2
+"""The share of a table from which on it is read as a whole."""
+_SAMPLE: Final = 10_000
+"""Documents that are looked at to find out how many values a field has."""
 _NO_RIGHT: Final = "42501"
 
 
@@ -44,6 +51,8 @@ class Advice:
         seconds: How long they took together.
         documents: About how many documents the collection has.
         needs: The extension that PostgreSQL needs for it; None: none.
+        share: Which part of the documents has the same value, on average, where the index does nothing but to find
+            those; None: it does more.
     """
 
     collection: str
@@ -52,6 +61,16 @@ class Advice:
     seconds: float
     documents: int
     needs: str | None = None
+    share: float | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why PostgreSQL may read the table all the same; None: nothing speaks for that."""
+        if self.documents < _FEW:
+            return "a table as small as this is read as quickly without it"
+        if self.share is not None and self.share > _TOO_MANY:
+            return f"a value has about {self.share:.0%} of the documents, for which PostgreSQL rather reads the table"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ class _Asked:
 
 
 def index_advice(target: Target, models: Iterable[Model]) -> list[Advice]:
-    """Return the indexes that the queries of a database lack, what would save the most time first.
+    """Return the indexes that the queries of a database lack: what would save the most time first, doubtful ones last.
 
     A query lacks one where PostgreSQL, asked for its plan, looks up no index for it, not even where it would rather do
     that than read the table; and where none is declared that only has to be made.
@@ -86,7 +105,9 @@ def index_advice(target: Target, models: Iterable[Model]) -> list[Advice]:
                     connection, target.database, TableStatements(target.database, model.collection, table)
                 )
                 found += advisor.advise(kept[model.collection], model.definitions(table))
-        return sorted(found, key=lambda each: (-each.seconds, each.collection, each.declaration))
+        return sorted(
+            found, key=lambda each: (each.doubt is not None, -each.seconds, each.collection, each.declaration)
+        )
 
 
 def _kept_shapes(connection: Connection, database: str) -> Mapping[str, Sequence[_Asked]]:
@@ -118,19 +139,31 @@ class _Advisor:
         compiler = QueryCompiler(self._table, self._database, None, None, access)
         target = IndexTarget(self._table.table, root_of(dict), None, access)
         found: dict[str, tuple[Definition, Advice]] = {}
+        by_value: set[str] = set()
         lacking = [each for each in asked if self._lacks_an_index(each.shape, compiler)]
         uses = Counter(of for each in lacking for of in equalities(each.shape))
         documents = estimate_rows(self._connection, self._database, self._table.table) if lacking else 0
         for each in lacking:
             for definition, candidate in _defined(each.shape, uses, target):
-                if is_served_by(definition, declared):
+                if is_served_by(definition, [one for one in declared if may_hold(one, each.shape)]):
                     continue
+                if candidate.is_by_value:
+                    by_value.add(definition.digest)
                 known = found.get(definition.digest)
                 made = Advice(
                     each.shape.collection, candidate.text, each.count, each.seconds, documents, candidate.needs
                 )
                 found[definition.digest] = (definition, made if known is None else _together(known[1], made))
-        return _fewest(list(found.values()))
+        return [
+            replace(advice, share=self._share(definition, documents)) if definition.digest in by_value else advice
+            for definition, advice in _fewest(list(found.values()))
+        ]
+
+    def _share(self, definition: Definition, documents: int) -> float | None:
+        """Return which part of the documents has the same values as another one, of a sample."""
+        sql = sample_of_values(self._table, definition, self._database, 100 * _SAMPLE / max(documents, 1))
+        [(count, different)] = _run(self._connection, sql)
+        return 1 / different if count and different else None
 
     def _lacks_an_index(self, shape: QueryShape, compiler: QueryCompiler) -> bool:
         if shape.nearest is not None:
@@ -176,7 +209,7 @@ def _defined(
         return  # of a shape that no query has
 
 
-def _fewest(found: Sequence[tuple[Definition, Advice]]) -> list[Advice]:
+def _fewest(found: Sequence[tuple[Definition, Advice]]) -> list[tuple[Definition, Advice]]:
     """Return the advice without that which other advice includes, and which counts for it."""
     kept: list[tuple[Definition, Advice]] = []
     for definition, advice in sorted(found, key=lambda each: -len(each[0].keys)):
@@ -186,7 +219,7 @@ def _fewest(found: Sequence[tuple[Definition, Advice]]) -> list[Advice]:
                 break
         else:
             kept.append((definition, advice))
-    return [advice for _, advice in kept]
+    return kept
 
 
 def _together(one: Advice, other: Advice) -> Advice:

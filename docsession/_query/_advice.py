@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -30,8 +30,8 @@ from docsession._query._shapes import (
     ValueCondition,
     field_text,
 )
-from docsession._sql._definitions import Definition, VectorIndexed
-from docsession._sql._values import Shape
+from docsession._sql._definitions import Definition, VectorIndexed, escaped
+from docsession._sql._values import Shape, json_at, text_at
 
 _MOST_KEYS: Final = 3
 """Equalities that one index begins with: of more the first few find the documents as well."""
@@ -52,11 +52,13 @@ class Candidate:
         text: The declaration, to be pasted.
         declaration: The same.
         needs: The extension that PostgreSQL needs for it; None: none.
+        is_by_value: True for a b-tree that does nothing but to find what equals some values.
     """
 
     text: str
     declaration: IndexKind
     needs: str | None = None
+    is_by_value: bool = False
 
 
 def equalities(shape: QueryShape) -> set[OperandShape]:
@@ -90,6 +92,35 @@ def candidates(shape: QueryShape, uses: Mapping[OperandShape, int] = NO_USES) ->
     if not shape.where:
         return [_tree([], order)] if order and not shape.is_filtered else []
     return _for_all_of(shape.where, order, uses)
+
+
+def may_hold(index: Definition, shape: QueryShape) -> bool:
+    """Return False for an index of some of the documents only, where queries of a shape do not say that it is those.
+
+    Where they compare a field of its condition, or something that the shape does not tell, their values decide.
+    """
+    condition = index.condition
+    if condition is None or shape.is_filtered:
+        return True
+    return any(_is_in(each, condition) for each in _compared(shape.where))
+
+
+def _compared(conditions: Iterable[ConditionShape]) -> Iterator[OperandShape]:
+    for each in conditions:
+        if isinstance(each, Alternatives):
+            for arm in each.of:
+                yield from _compared(arm)
+        elif isinstance(each, SearchCondition):
+            yield from each.of
+        else:
+            yield each.of
+
+
+def _is_in(compared: OperandShape, condition: str) -> bool:
+    field = compared.of if isinstance(compared, LengthShape) else compared
+    if isinstance(field, KeyShape):
+        return field.key != "@id"
+    return any(escaped(write("data", field.path)) in condition for write in (text_at, json_at))
 
 
 def is_served_by(wanted: Definition, others: Iterable[Definition]) -> bool:
@@ -146,7 +177,7 @@ def _tree(
     if equal and not plain:
         # Keys without regard to case, or of a type that nothing declares, are not mixed with others.
         alike = [each for each in equal if each.compared_as is equal[0].compared_as and _is_loose(each)]
-        return _index([(each.of, False) for each in alike[:_MOST_KEYS] or equal[:1]], equal[0])
+        return _by_value(_index([(each.of, False) for each in alike[:_MOST_KEYS] or equal[:1]], equal[0]))
     keys: list[tuple[OperandShape, bool]] = [(each.of, False) for each in plain[:_MOST_KEYS]]
     known = [of for of, _ in keys]
     sorted_by = []
@@ -164,7 +195,7 @@ def _tree(
     for other in others:
         if other.of not in known and _is_as_sorted(other):
             return _index([*keys, (other.of, False)])
-    return _index(keys)
+    return _by_value(_index(keys))
 
 
 def _single(condition: ValueCondition) -> Candidate:
@@ -188,6 +219,10 @@ def _index(
     texts = [f"desc({_text(of)})" if down else _text(of) for of, down in keys]
     made = tuple(parts) if len(parts) > 1 else parts[0]
     return Candidate(f"Index({_function(texts)}{options})", Index(lambda _: made, ignore_case=ignores_case, type=type_))
+
+
+def _by_value(candidate: Candidate) -> Candidate:
+    return replace(candidate, is_by_value=True)
 
 
 def _gin(condition: ListCondition) -> Candidate:

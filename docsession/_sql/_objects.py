@@ -173,6 +173,20 @@ def long_stored_document(table: TableStatements, definition: Definition, schema:
     return f"SELECT id, ({total})::bigint FROM {table.name} ORDER BY 2 DESC LIMIT 1".encode()
 
 
+def sample_of_values(table: TableStatements, definition: Definition, schema: str, percent: float) -> str:
+    """Return the question how many documents of a sample there are, and how many different values of an index's keys.
+
+    Args:
+        table: The table.
+        definition: The index.
+        schema: The database.
+        percent: How much of the table is looked at.
+    """
+    keys = ", ".join(f"({render(key, schema)})" for key in definition.keys)
+    sample = f"TABLESAMPLE SYSTEM ({min(percent, 100):.4f})" if percent < 100 else ""
+    return f"SELECT count(*), count(DISTINCT ROW({keys})) FROM {table.name} {sample}"
+
+
 def equal_stored_documents(table: TableStatements, definition: Definition, schema: str) -> bytes:
     """Return the question for two stored documents that cannot both be in a unique index."""
     keys = [f"({render(key, schema)})" for key in definition.keys]

@@ -276,12 +276,61 @@ def test_one_index_serves_several_combinations(advice):
     "index",
     [
         Index(lambda o: (o.company, o.status)),
-        Index(lambda o: o.company, where=lambda o: o.status != "done"),
+        Index(lambda o: o.company, where=lambda o: o.company != "y"),
         Promoted(lambda o: o.company),
     ],
 )
 def test_what_is_declared_is_not_advised(advice, index):
     assert advice(where(company="x"), indexes=[index]) == []
+
+
+def test_an_index_of_some_documents_hides_none_of_all(advice):
+    """Only from queries that compare what its condition does."""
+    some = Index(lambda o: o.company, where=lambda o: o.status != "done")
+    [found] = advice(where(company="x"), indexes=[some])
+    assert found.declaration == "Index(lambda o: o.company)"
+    of_lists = Index(lambda o: o.freight, where=lambda o: contains(o.tags, "x"))
+    assert {each.declaration for each in advice(where(freight=3), indexes=[some, of_lists])} == {
+        "Index(lambda o: o.company)",
+        "Index(lambda o: o.freight)",
+    }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        where(lambda o: (o.company == "x") & (o.status == "open")),
+        where(lambda o: (o.company == "x") & (o.status != "done")),
+    ],
+)
+def test_an_index_of_some_documents_may_be_what_a_query_needs(advice, query):
+    some = Index(lambda o: (o.company, o.status), where=lambda o: o.status != "done")
+    assert advice(query, indexes=[some]) == []
+
+
+def test_what_may_not_help_comes_last_and_says_why(advice, shop, postgres_url):
+    [few] = advice(where(status="open"))
+    assert few.doubt == "a table as small as this is read as quickly without it"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        orders = sql.Identifier(shop, "orders")
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO {} (id, data, version, last_modified) SELECT 'more/' || n, "
+                "jsonb_build_object('status', n % 2, 'company', n::text), 1, now() FROM generate_series(1, 1000) AS n"
+            ).format(orders)
+        )
+        connection.execute(sql.SQL("ANALYZE {}").format(orders))
+        try:
+            alike, open_ = where(status="open"), where(company="x")
+            by_company, by_status = advice(*[alike] * 20, open_)
+            assert (by_company.declaration, by_company.doubt) == ("Index(lambda o: o.company)", None)
+            assert by_status.doubt is not None
+            assert "about 33% of the documents" in by_status.doubt
+            sorted_ = ordered(lambda q: q.where(status="open").order_by(lambda o: desc(o.ordered_at)).take(3))
+            assert advice(sorted_)[0].share is None, "which is of use however many there are"
+        finally:
+            connection.execute(sql.SQL("DELETE FROM {} WHERE id LIKE 'more/%'").format(orders))
+            connection.execute(sql.SQL("ANALYZE {}").format(orders))
 
 
 def test_what_is_declared_has_only_to_be_made(advice, shop, postgres_url):
