@@ -1,7 +1,12 @@
 # Everything here makes its own virtual environment in .venv first; Python 3.11 or newer and make are all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint docs bench soak clean
+.PHONY: help demo test coverage lint docs bench lowest soak clean
+
+# What is most likely to depend on the versions of others.
+lowest = tests/contrib tests/testing tests/migrations/test_cli_databases.py tests/migrations/test_declared_indexes.py \
+	tests/migrations/test_documents.py tests/migrations/test_scripts_of_sql.py \
+	tests/db/test_executor.py tests/db/test_session_basics.py tests/db/test_shared_sqlalchemy.py tests/db/test_shared_wire.py
 
 help:
 	@echo "make demo     install, start an embedded PostgreSQL and show the session on the ISO lists of the world"
@@ -10,6 +15,7 @@ help:
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make docs     build the documentation into docs/_build/html"
 	@echo "make bench    measure against raw psycopg and SQLAlchemy"
+	@echo "make lowest   the tests of the frameworks, and some others, with the lowest versions allowed"
 	@echo "make soak     the long tests"
 	@echo "make clean    remove what the others made"
 
@@ -39,9 +45,13 @@ bench:
 	@scripts/venv.sh .venv dev
 	.venv/bin/python benchmarks/run.py
 
+lowest:
+	@scripts/venv.sh .venv-lowest lowest 3.11
+	.venv-lowest/bin/python -m pytest -q $(lowest)
+
 soak:
 	@scripts/venv.sh .venv test
 	.venv/bin/python -m pytest -m soak tests
 
 clean:
-	rm -rf .venv .venv-3.11 .venv-3.13 docs/_build dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-3.11 .venv-3.13 .venv-lowest docs/_build dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

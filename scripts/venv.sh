@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # venv.sh FOLDER EXTRA [VERSION]: make a virtual environment and install this checkout into it, with an extra.
-# Does nothing where that was done before and pyproject.toml is still the same.
+# Does nothing where that was done before and pyproject.toml is still the same. With `lowest` in place of an extra it is
+# `test`, with everything in the lowest version that pyproject.toml allows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,5 +37,12 @@ make_venv() {
 
 [ -x "$folder/bin/python" ] || make_venv
 echo "Installing docsession[$extra] into $folder …" >&2
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]" >&2
+wanted=(--editable ".[$extra]")
+if [ "$extra" = lowest ]; then
+    constraints=$(mktemp)
+    trap 'rm -f "$constraints"' EXIT
+    "$folder/bin/python" scripts/lowest.py >"$constraints"
+    wanted=(--constraint "$constraints" --editable ".[test]")
+fi
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${wanted[@]}" >&2
 cp pyproject.toml "$stamp"

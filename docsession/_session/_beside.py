@@ -35,6 +35,10 @@ class Beside:
         """Return the same with other connections."""
         return Beside(executor, self._observe)
 
+    def move_to(self, executor: RequestExecutor) -> None:
+        """Go on with other connections to the same server."""
+        self._executor = executor
+
     async def run(self, operation: str, request: Request) -> list[Rows]:
         """Send *request*, for which *operation* is a name, on a connection of the pool."""
         return await self._tell(operation, request, self._executor.run)

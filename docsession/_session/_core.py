@@ -10,6 +10,7 @@ from typing import Any
 
 from docsession._errors import InvalidOperationException, SessionBusyException
 from docsession._options import check_isolation_level
+from docsession._port import RequestExecutor
 from docsession._session._contents import SessionContents
 from docsession._session._context import SessionContext
 from docsession._session._event_args import SessionClosingEventArgs
@@ -149,6 +150,21 @@ class SessionCore(SessionContents):
         self.context.enter("close")
         self.context.journal = None  # it is that of the session beside which this one was
         await self._end()
+
+    # connections
+
+    def move_to(self, executor: RequestExecutor) -> None:
+        """Go on with other connections to the same server, since those of before went with their event loop.
+
+        So has a transaction that was begun; the caller sees to it that there is none.
+
+        Args:
+            executor: What carries the requests from now on, those of the database, too: no other session may use it.
+        """
+        context = self.context
+        context.database.move_to(executor)
+        context.own_executor = context.executor = executor
+        self._transactions = Transactions(context)
 
     # the end
 

@@ -113,6 +113,11 @@ class Database:
         self.catalogue = self._tables.catalogue_of(rows)
         return self.catalogue
 
+    def move_to(self, executor: RequestExecutor) -> None:
+        """Go on with other connections to the same server."""
+        self.executor = executor
+        self.beside.move_to(executor)
+
     def know(self, rows: Iterable[Sequence[str]]) -> None:
         """Take *rows*, (prefix, collection, table), for the catalogue of a server that is not asked."""
         self.catalogue = self._tables.catalogue_of(rows)

@@ -33,7 +33,7 @@ def autosave(view: View) -> View:
             response = function(*args, **kwargs)
             if not inspect.isawaitable(response):
                 if is_good(response):
-                    scope.save()
+                    scope.save_all()
                 return response
         # A coroutine, of which nothing has run yet.
         return _finished(response)

@@ -143,7 +143,7 @@ class DocumentSessionMiddleware:
         try:
             with scope.blocks:
                 if is_good(response):
-                    scope.save(scope.autosaves)
+                    scope.save_all(scope.autosaves)
         except DocSessionError as error:
             return self._instead(request, response, error)
         return response

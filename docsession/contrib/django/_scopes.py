@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from asgiref.sync import sync_to_async
@@ -18,6 +20,7 @@ from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._request_executor import RequestExecutor
 from docsession._faces._session import DocumentSession
 from docsession._options import SessionOptions
+from docsession.contrib.django._late import save_late
 from docsession.contrib.django._settings import DjangoSettings
 from docsession.contrib.django._stores import STORES
 
@@ -40,7 +43,8 @@ class Scope:
         blocks: The transactions of Django that the request is handled in, on behalf of `ATOMIC_REQUESTS`.
         has_blocks: True where there are any.
         autosaves: The stores whose sessions are saved after the view.
-        is_threaded: True where an async view runs in an event loop of its own, which ends with the view.
+        is_threaded: True where an async view runs in an event loop that is not the middleware's: under WSGI in one of
+            its own, which ends with the view.
     """
 
     def __init__(self, *, is_threaded: bool = False) -> None:
@@ -50,6 +54,7 @@ class Scope:
         self.is_threaded = is_threaded
         self._sessions: dict[_Key, DocumentSession] = {}
         self._async_sessions: dict[_Key, AsyncDocumentSession] = {}
+        self._loops: dict[_Key, asyncio.AbstractEventLoop] = {}
         self._guest: DocumentSession | AsyncDocumentSession | None = None
 
     @classmethod
@@ -92,20 +97,11 @@ class Scope:
         return found
 
     def async_session(self, name: str, database: str | None = None) -> AsyncDocumentSession:
-        """Return the async session of a store's database; None is the store's own.
-
-        Raises:
-            InvalidOperationException: It is to be saved after the view, when its event loop has ended.
-        """
-        if self.is_threaded and name in self.autosaves:
-            raise InvalidOperationException(
-                "AUTOSAVE cannot save an async session here: this request is handled without an event loop (WSGI, or "
-                "a middleware that is not async), and the one of the view ends with it. Mark the view @no_autosave and "
-                "await session.save_changes(), or mark it @autosave, or serve the project over ASGI"
-            )
+        """Return the async session of a store's database; None is the store's own."""
         found = self._async_sessions.get((name, database))
         if found is None:
             found = self._async_sessions[name, database] = STORES.asynchronous(name).open_session(database)
+            self._loops[name, database] = asyncio.get_running_loop()
         return found
 
     def save(self, names: frozenset[str] | None = None) -> None:
@@ -121,6 +117,15 @@ class Scope:
                     blocks.enter_context(transaction.atomic(using=using))
             for _, session in chosen:
                 session.save_changes()
+
+    def save_all(self, names: frozenset[str] | None = None) -> None:
+        """Save, from a thread, what all sessions have changed, the async ones that an event loop has left, too."""
+        self.save(names)
+        if self.is_threaded:
+            for key, session in self._async_sessions.items():
+                name, _ = key
+                if names is None or name in names:
+                    save_late(session, self._loops[key], partial(STORES.blocking, name))
 
     async def asave(self, names: frozenset[str] | None = None) -> None:
         """Save what all sessions have changed, from a coroutine."""

@@ -132,6 +132,15 @@ class TestUnderAsgi:
         assert rows() == {"customers/1": "Ada"}
 
 
+def blocking(get_response):
+    """A middleware that is not async."""
+
+    def answer(request):
+        return get_response(request)
+
+    return answer
+
+
 async def stale(*, save=True):
     """Save over somebody else's change; a conflict."""
     from docsession.contrib.django import get_async_session, get_async_store
@@ -349,23 +358,133 @@ class TestUnderWsgi:
 
         assert rows() == {"customers/1": "Ada"}
 
-    def test_the_setting_cannot(self, project_url, database, ok):
-        """And says so, instead of saving nothing."""
-        from django.test import Client, override_settings
-        from django.urls import path
 
-        from tests.contrib.django.conftest import installed
+class TestSavedByTheSettingUnderWsgi:
+    """When the view has returned its event loop has ended, so its session goes on with other connections."""
+
+    @pytest.fixture
+    def options(self):
+        return {"AUTOSAVE": True}
+
+    def test_it_is_saved(self, serve, rows, ok):
+        """Also what comes with the first use of a database: tables, and ranges of ids."""
+        from docsession.contrib.django import get_async_session, get_async_store
+
+        seen = []
+
+        async def view(request):
+            customer = Customer("Bob")
+            await get_async_session().store(customer)
+            await stored()
+            seen.extend([customer, get_async_store()])
+            return ok()
+
+        serve(view).get("/")
+
+        customer, store = seen
+        assert store.disposed
+        assert rows() == {"customers/1": "Ada", customer.id: "Bob"}
+
+    def test_what_was_loaded_is_saved(self, serve, rows, ok):
+        """Its table is one that the store of the loop has looked up."""
+        from docsession.contrib.django import get_async_session
+
+        async def view(request):
+            session = get_async_session()
+            await stored()
+            await session.save_changes()
+            (await session.load("customers/1", Customer)).name = "Cem"
+            return ok()
+
+        serve(view).get("/")
+
+        assert rows() == {"customers/1": "Cem"}
+
+    def test_nothing_is_saved_with_an_error_status(self, serve, rows, ok):
+        """As for blocking views."""
 
         async def view(request):
             await stored()
+            return ok(status=404)
+
+        serve(view).get("/")
+
+        assert rows() == {}
+
+    def test_a_conflict_is_the_answer(self, serve, rows, ok):
+        """As for blocking views."""
+
+        async def view(request):
+            await stale(save=False)
             return ok()
 
-        with (
-            installed(project_url, DATABASE=database, AUTOSAVE=True),
-            override_settings(ROOT_URLCONF=(path("", view),)),
-            refused(InvalidOperationException, "@autosave", "@no_autosave", "ASGI"),
-        ):
-            Client().get("/")
+        assert serve(view).get("/").status_code == 409
+        assert rows() == {"customers/1": "theirs"}
+
+    def test_coroutine_functions_are_awaited(self, serve, rows, ok):
+        """Handlers of the session's events."""
+        from docsession.contrib.django import get_async_session
+
+        async def rename(args):
+            await asyncio.sleep(0)
+            args.entity.name += " of Oslo"
+
+        async def view(request):
+            get_async_session().add_before_store(rename)
+            await stored()
+            return ok()
+
+        serve(view).get("/")
+
+        assert rows() == {"customers/1": "Ada of Oslo"}
+
+    def test_what_nobody_commits_is_gone(self, serve, rows, ok):
+        """As under ASGI."""
+        from docsession.contrib.django import get_async_session
+
+        async def view(request):
+            await get_async_session().advanced.begin()
+            await stored()
+            await get_async_session().save_changes()
+            await stored("Bob", "customers/2")
+            return ok()
+
+        assert serve(view).get("/").status_code == 200
+        assert rows() == {}
+        assert ask(serve, view).status_code == 200
+        assert rows() == {}
+
+    def test_a_coroutine_of_a_blocking_view(self, serve, rows, ok):
+        """It runs in an event loop of its own, too."""
+        from asgiref.sync import async_to_sync
+
+        def view(request):
+            async_to_sync(stored)()
+            return ok()
+
+        serve(view).get("/")
+
+        assert rows() == {"customers/1": "Ada"}
+
+    def test_under_asgi_before_a_blocking_middleware(self, serve, rows, ok):
+        """The loop of the server goes on, and saves it."""
+        from docsession.contrib.django import get_async_session
+        from tests.contrib.django.conftest import MIDDLEWARE
+
+        loops = []
+
+        async def note(args):
+            loops.append(asyncio.get_running_loop())
+
+        async def view(request):
+            await note(None)
+            get_async_session().add_before_store(note)
+            await stored()
+            return ok()
+
+        assert ask(serve, view, MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.blocking"]).status_code == 200
+        assert rows() == {"customers/1": "Ada"}
+        assert loops[0] is loops[1]
 
 
 class TestLoops:
