@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docsession._embedded import _holders
 from tests.support.hosts import django_settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,10 @@ def data_home():
     folder = Path(tempfile.mkdtemp(prefix="docsession-docs-"))
     folder.chmod(0o755)
     yield folder
+    for place, hold in list(_holders._holds.items()):
+        if place.is_relative_to(folder):  # of a store that the page leaves open
+            for token in list(hold.holders):
+                _holders.leave(hold, token)
     shutil.rmtree(folder, ignore_errors=True)
 
 
