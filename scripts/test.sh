@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All that CI runs. Every leg runs, whatever became of the ones before it; the exit code says whether all passed.
 # The last leg is the whole suite, so that the last line on standard output is pytest's own summary.
+# Which tests run on which PostgreSQL, and why, is in CONTRIBUTING.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,36 +10,83 @@ unset PYTHONDONTWRITEBYTECODE
 
 report=()
 failed=()
+names=() # of legs that were begun and run beside each other
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-# leg NAME COMMAND…: run it, remember how it went. Exit code 77 means that it could not be run here.
+# record NAME CODE SECONDS: remember how a leg went. Exit code 77 means that it could not be run here.
+record() {
+    case $2 in
+    0) report+=("passed   $1 ($3 s)") ;;
+    77) report+=("NOT RUN  $1") ;;
+    *)
+        report+=("FAILED   $1 ($3 s)")
+        failed+=("$1")
+        ;;
+    esac
+}
+
+# leg NAME COMMAND…: run it.
 leg() {
     local name=$1 begin=$SECONDS code=0
     shift
     printf '\n==== %s\n' "$name"
     "$@" || code=$?
-    case $code in
-    0) report+=("passed   $name ($((SECONDS - begin)) s)") ;;
-    77) report+=("NOT RUN  $name") ;;
-    *)
-        report+=("FAILED   $name ($((SECONDS - begin)) s)")
-        failed+=("$name")
-        ;;
-    esac
+    record "$name" "$code" $((SECONDS - begin))
 }
 
-# The main environment is Python 3.11, the oldest supported, wherever there is one.
-main=.venv
+# begin NAME COMMAND…: run it beside others; what it prints is shown by `finish`, which waits for all that were begun.
+begin() {
+    local number=${#names[@]}
+    names+=("$1")
+    shift
+    (
+        begin=$SECONDS code=0
+        "$@" >"$work/$number" 2>&1 || code=$?
+        echo "$code $((SECONDS - begin))" >"$work/$number.ended"
+    ) &
+}
+
+finish() {
+    local number code seconds
+    wait
+    for number in "${!names[@]}"; do
+        printf '\n==== %s\n' "${names[number]}"
+        cat "$work/$number"
+        code=1 seconds=0
+        read -r code seconds <"$work/$number.ended"
+        record "${names[number]}" "$code" "$seconds"
+    done
+    names=()
+}
+
+# The main environment is Python 3.11, the oldest supported, wherever there is one. The newer Python has the newest
+# Django, for which Python 3.11 is too old.
+main=.venv oldest='' newer=''
 if scripts/find-python.sh 3.11 >/dev/null; then
+    oldest=3.11
     if [ -x .venv/bin/python ] && ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
         main=.venv-3.11
     fi
-    scripts/venv.sh "$main" dev 3.11 || exit 1
-else
-    scripts/venv.sh "$main" dev || exit 1
-    report+=("NOT RUN  anything under Python 3.11: there is none here; $("$main/bin/python" --version) took its place")
 fi
+scripts/venv.sh "$main" dev "$oldest" &
+making=$!
+if scripts/find-python.sh 3.13 >/dev/null; then
+    newer=.venv-3.13
+    scripts/venv.sh "$newer" test 3.13 || exit 1
+fi
+wait "$making" || exit 1
+
 bin=$main/bin
 python=$("$bin/python" -c 'import sys; print("Python %d.%d" % sys.version_info[:2])')
+newer_python="Python 3.13"
+[ -n "$oldest" ] || report+=("NOT RUN  anything under Python 3.11: there is none here; $python took its place")
+if [ -z "$newer" ]; then
+    report+=("NOT RUN  anything under Python 3.13: there is none here; $python took its place")
+    newer=$main
+    newer_python=$python
+fi
+newer=$newer/bin
 
 # Each worker has an embedded server of its own.
 parallel=(-n "$(($(nproc) < 4 ? $(nproc) : 4))" --dist worksteal)
@@ -75,17 +123,6 @@ in_halves() {
     rm -r "$folder"
     return "$code"
 }
-
-# The newer Python, where there is one; it has the newest Django, for which Python 3.11 is too old.
-newer=$bin
-newer_python=$python
-if scripts/find-python.sh 3.13 >/dev/null; then
-    scripts/venv.sh .venv-3.13 test 3.13 || exit 1
-    newer=.venv-3.13/bin
-    newer_python="Python 3.13"
-else
-    report+=("NOT RUN  anything under Python 3.13: there is none here; $python took its place")
-fi
 
 # Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
 # reason) without one; where there is no pgbouncer, all do without.
@@ -137,9 +174,10 @@ in_containers() (
     "$bin/python" -m pytest -q -m containers tests/containers
 )
 
-leg "ruff, import contracts" lint
-leg "mypy" types
-leg "documentation" documentation
+begin "ruff, import contracts" lint
+begin "mypy" types
+begin "documentation" documentation
+finish
 leg "$newer_python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
 leg "$newer_python, Debian's PostgreSQL 15: everything else" on_debian_15

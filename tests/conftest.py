@@ -7,10 +7,9 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg import sql
 
+from tests.support.databases import Databases
 from tests.support.faces import Face, run_and_close
 from tests.support.pooler import set_for_pooler
 from tests.support.standby import ReplicatedCluster, replicated_cluster
@@ -87,22 +86,44 @@ def face(request) -> Face:
     return Face(request.param)
 
 
+@pytest.fixture(scope="session")
+def databases(direct_url) -> Iterator[Databases]:
+    """The databases that tests of the run take turns with."""
+    databases = Databases(direct_url)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def database(postgres_url) -> Iterator[str]:
+def database(databases) -> Iterator[str]:
     """The name of a database (a schema) for one test; it is made on first use and dropped at the end."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield name
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+    databases.drop(name)
 
 
 @pytest.fixture
-def make_store(face, postgres_url, database, request):
+def any_database(request, databases) -> Iterator[str]:
+    """The test's database: `database` where the test or one of its fixtures names that, else one that is there already.
+
+    That one is empty, and was used by other tests before, which is much faster than one that has to be made. It is on
+    the server of the run, so a test with servers of its own has `database`.
+    """
+    if not {"database", "shared_cluster", "own_cluster"}.isdisjoint(request.fixturenames):
+        yield request.getfixturevalue("database")
+        return
+    name, contents = databases.take()
+    yield name
+    databases.give_back(name, contents)
+
+
+@pytest.fixture
+def make_store(face, postgres_url, any_database, request):
     """Make stores on the test's database: `make_store(conventions=…)`; they are closed after the test."""
     stores = request.node.stash.setdefault(STORES, [])
 
     def make(*args, **kwargs):
-        store = face.store(*(args or (postgres_url,)), **{"database": database} | kwargs)
+        store = face.store(*(args or (postgres_url,)), **{"database": any_database} | kwargs)
         stores.append(store)
         return store
 

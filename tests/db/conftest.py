@@ -59,9 +59,9 @@ def kind(request):
 
 
 @pytest.fixture
-def rows(postgres_url, database):
+def rows(postgres_url, any_database):
     """The rows of the test's database."""
-    opened = Rows(postgres_url, database)
+    opened = Rows(postgres_url, any_database)
     yield opened
     opened.close()
 

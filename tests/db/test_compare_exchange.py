@@ -186,7 +186,7 @@ class TestReading:
             values.create_compare_exchange_value("u/new", 1)
             assert list(await values.get_compare_exchange_values_starting_with("u/")) == ["u/A", "u/b", "u/c", "u/ä"]
 
-    async def test_a_database_that_does_not_exist_has_none_and_is_not_made(self, store, rows):
+    async def test_a_database_that_does_not_exist_has_none_and_is_not_made(self, store, rows, database):
         async with cluster_wide(store) as session:
             values = session.cluster_transaction
             assert await values.get_compare_exchange_value("a") is None

@@ -142,7 +142,7 @@ class TestById:
             }
             assert session.advanced.number_of_requests == 1
 
-    async def test_in_an_empty_database_is_fine(self, store):
+    async def test_in_an_empty_database_is_fine(self, store, database):
         async with store.open_session() as session:
             session.delete("users/none")
             await session.save_changes()

@@ -61,12 +61,12 @@ async def every_request(store):
 
 class TestConnecting:
     async def all_fail(self, store, kind, *words):
-        """Every request fails for the same reason, at once, and leaves the session as it was."""
+        """Every request fails for the same reason, not after what a pool waits, and leaves the session as it was."""
         async for request in every_request(store):
             begun = time.monotonic()
             with refused(kind, *words, cause=psycopg.OperationalError):
                 await request
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 15  # half of it
 
     async def test_a_server_that_is_down(self, make_store):
         store = make_store(f"postgresql://ann:{SECRET}@127.0.0.1:{free_port()}/shop")
@@ -261,24 +261,24 @@ class TestRights:
 
 class TestWaiting:
     async def test_an_exhausted_pool_is_an_error_after_the_timeout(self, make_store, face, postgres_url, database):
-        store = make_store(max_size=1, timeout=0.4)
+        store = make_store(max_size=1, timeout=1)
         await save(store, (Company("x"), "companies/1"), (Company("y"), "companies/2"))
         with outsider(postgres_url, database) as program:
             program.hold("companies", "companies/1")
             saving = begin(face, lambda: save(store, (Company("new"), "companies/1")))
             await program.until_others_wait()
             begun = time.monotonic()
-            with refused(PoolTimeoutException, "max_size 1", "0.4 s", "raise max_size or timeout"):
+            with refused(PoolTimeoutException, "max_size 1", "within 1 s", "raise max_size or timeout"):
                 await read(store, "companies/2", Company)
-            assert 0.4 <= time.monotonic() - begun < 2
+            assert time.monotonic() - begun >= 1
             program.let_go()
         await saving
         assert (await read(store, "companies/1", Company)).name == "new"
 
     @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_statement_that_takes_too_long(self, make_store, postgres_url, database):
-        store = make_store(make_conninfo(postgres_url, options="-c statement_timeout=100ms"))
-        await save(store, (Company("x"), "companies/1"), (Company("y"), "companies/2"))
+        await save(make_store(), (Company("x"), "companies/1"), (Company("y"), "companies/2"))
+        store = make_store(make_conninfo(postgres_url, options="-c statement_timeout=300ms"))
         async with store.open_session() as session:
             companies = await session.load(["companies/1", "companies/2"], Company)
             with outsider(postgres_url, database) as program:
@@ -299,8 +299,8 @@ class TestWaiting:
 
     @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
     async def test_a_lock_that_does_not_become_free(self, make_store, postgres_url, database):
-        store = make_store(make_conninfo(postgres_url, options="-c lock_timeout=100ms"))
-        await save(store, (Company("x"), "companies/1"))
+        await save(make_store(), (Company("x"), "companies/1"))
+        store = make_store(make_conninfo(postgres_url, options="-c lock_timeout=300ms"))
         with outsider(postgres_url, database) as program:
             program.hold("companies", "companies/1")
             with refused(RequestTimeoutException, "repeat it", cause=psycopg.errors.LockNotAvailable):

@@ -77,7 +77,7 @@ class TestWhatTheyTell:
         assert (before.database, before.attempt_number, after.attempt_number, after.rows) == (database, 1, 1, 2)
         assert 0 < after.seconds < 10
 
-    async def test_how_much_a_request_carries(self, store, face):
+    async def test_how_much_a_request_carries(self, store, face, database):
         text = "ä" * 1000
         watched = watch(store)
         await save(store, (User(text), "users/1"), (User("b"), "users/2"), (Entry("c"), "entries/1"))

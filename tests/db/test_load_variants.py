@@ -501,7 +501,7 @@ class TestExists:
                 assert proxy.round_trips == 0
             await store.close()
 
-    async def test_in_an_empty_database(self, store):
+    async def test_in_an_empty_database(self, store, database):
         async with store.open_session() as session:
             assert await session.advanced.exists("users/1") is False
 

@@ -21,6 +21,7 @@ from docsession import (
 from docsession._executors import _reading
 from docsession._sql._position import end_of_record
 from tests.support.beside import begin, settle
+from tests.support.databases import Databases
 from tests.support.documents import change, save
 from tests.support.proxy import CuttingProxy, Stage
 
@@ -53,6 +54,13 @@ async def until(condition):
 @pytest.fixture
 def postgres_url(cluster):
     return cluster.primary_url
+
+
+@pytest.fixture(scope="session")
+def databases(shared_cluster):
+    databases = Databases(shared_cluster.primary_url)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

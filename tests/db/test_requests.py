@@ -18,6 +18,8 @@ from docsession import (
 from tests.support.documents import change, save
 from tests.support.proxy import CountingProxy
 
+pytestmark = pytest.mark.usefixtures("database")  # one that nobody has made yet
+
 
 @dataclasses.dataclass
 class User:

@@ -95,7 +95,7 @@ async def test_one_that_is_ended_in_the_commit_may_have_written(store, face, pos
 
 @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
 async def test_a_lock_that_does_not_become_free_in_time(store, make_store, postgres_url, database):
-    hasty = make_store(make_conninfo(postgres_url, options="-c lock_timeout=50ms"))
+    hasty = make_store(make_conninfo(postgres_url, options="-c lock_timeout=300ms"))
     async with hasty.open_session() as session:
         await two_changed(store, session)
         with outsider(postgres_url, database) as program:
@@ -109,7 +109,7 @@ async def test_a_lock_that_does_not_become_free_in_time(store, make_store, postg
 
 @pytest.mark.direct("the URL's `options`, which pgbouncer refuses")
 async def test_a_statement_that_took_too_long_is_not_repeated_by_itself(store, make_store, postgres_url, database):
-    hasty = make_store(make_conninfo(postgres_url, options="-c statement_timeout=50ms"))
+    hasty = make_store(make_conninfo(postgres_url, options="-c statement_timeout=300ms"))
     async with hasty.open_session() as session:
         await two_changed(store, session)
         with outsider(postgres_url, database) as program:

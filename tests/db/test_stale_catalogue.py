@@ -9,6 +9,8 @@ from docsession import CollectionMismatchException, DocumentStore, SessionOption
 from tests.support.answers import Answers
 from tests.support.documents import read, save
 
+pytestmark = pytest.mark.usefixtures("database")  # one that nobody has made yet
+
 
 @dataclass
 class Animal:

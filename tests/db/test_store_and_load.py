@@ -169,7 +169,7 @@ class TestLoadOne:
             assert await session.load(["companies/none"], Company) == {"companies/none": None}
             assert session.advanced.number_of_requests == 1
 
-    async def test_an_unknown_id_in_an_empty_database_is_one_request(self, store):
+    async def test_an_unknown_id_in_an_empty_database_is_one_request(self, store, database):
         async with store.open_session() as session:
             assert await session.load("companies/none", Company) is None
             assert await session.load("companies/none") is None

@@ -28,7 +28,8 @@ class Item:
     id: str | None = None
 
 
-SHORT = timedelta(milliseconds=60)
+SHORT = timedelta(milliseconds=300)
+"""What is not held up ends long before, on a busy machine too."""
 LONG = timedelta(seconds=30)
 
 

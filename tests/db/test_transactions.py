@@ -97,7 +97,7 @@ class TestCommit:
             assert (await session.load("items/1", Item)).value == 2
 
     async def test_the_connection_goes_back_to_the_pool(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         async with store.open_session() as session:
             for _ in range(3):
                 async with session.advanced.transaction():
@@ -152,7 +152,7 @@ class TestRollback:
             assert await value_of(store) == 1
 
     async def test_closing_rolls_back(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         async with store.open_session() as session:
             await session.advanced.begin()
             await session.store(Item(1), "items/1")
@@ -160,7 +160,7 @@ class TestRollback:
         assert await value_of(store) is None
 
     async def test_a_session_left_by_an_error_gives_its_connection_back(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         with pytest.raises(ZeroDivisionError):
             async with store.open_session() as session:
                 await session.advanced.begin()
@@ -346,7 +346,7 @@ class TestOwnSql:
             assert await execute(session, "SHOW transaction_isolation") == [("serializable",)]
 
     async def test_the_next_user_of_the_connection_finds_it_as_it_was(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         async with store.open_session() as session, session.advanced.transaction("serializable"):
             await execute(session, "SELECT 1")
         async with store.open_session() as session, session.advanced.transaction():
@@ -442,7 +442,7 @@ class TestIsolationLevels:
             assert caught.value.retryable
 
     async def test_no_connection_is_held_before_the_first_request_and_after_the_save(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         options = SessionOptions(isolation_level="serializable")
         async with store.open_session(session_options=options) as session:
             assert await value_of(store) is None
@@ -466,7 +466,7 @@ class TestIsolationLevels:
             assert (await session.load("items/2", Item)).value == 2
 
     async def test_a_refused_save_ends_the_transaction(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         await save(store, Item(1, id="items/1"))
         options = SessionOptions(
             isolation_level="repeatable read", optimistic_concurrency_mode=OptimisticConcurrencyMode.WRITES
@@ -604,7 +604,7 @@ async def test_a_deleted_document_stays_deleted_after_a_commit(store):
 
 class TestSessionsThatAreNotClosed:
     async def test_its_connection_is_given_up_when_it_is_collected(self, make_store):
-        store = make_store(max_size=1, timeout=10)
+        store = make_store(max_size=1, timeout=30)
         session = store.open_session()
         await session.advanced.begin()
         await session.store(Item(1), "items/1")
@@ -616,7 +616,7 @@ class TestSessionsThatAreNotClosed:
     async def test_a_session_abandoned_in_the_middle_of_a_call_gives_its_connection_up(
         self, face, make_store, postgres_url, database
     ):
-        store = make_store(max_size=1, timeout=10)
+        store = make_store(max_size=1, timeout=30)
         await save(store, Item(1, id="items/1"))
         with outsider(postgres_url, database) as other:
             other.hold("items", "items/1")

@@ -78,13 +78,14 @@ class TestCancellation:
             yield slow
 
     async def cancel(self, slow, call):
-        """Cancel *call* while its answer is under way."""
-        slow.delay = 0.2
+        """Cancel *call* while what it has sent is under way."""
+        slow.hold()
         task = asyncio.ensure_future(call())
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(slow.wait_for_something)
         task.cancel()
+        await asyncio.sleep(0)
+        slow.let_go()
         await asyncio.wait([task])
-        slow.delay = 0
         return task
 
     async def test_a_cancelled_commit_is_finished_and_cancels(self, face, slow, make_store):
@@ -114,7 +115,7 @@ class TestCancellation:
     async def test_a_task_that_is_cancelled_anywhere_is_cancelled_and_leaves_all_or_nothing(self, face, make_store):
         if not face.is_async:
             return
-        store = make_store(max_size=1, timeout=10)
+        store = make_store(max_size=1, timeout=30)
         await save(store, (Item(0), "items/1"))
 
         async def work():
@@ -144,10 +145,18 @@ class TestCancellation:
             await session.store(Item(1), "items/1")
             await session.save_changes()
             await session.store(Item(2), "items/2")
-            slow.delay = 0.2
-            with anyio.move_on_after(0.05) as scope:
+            slow.hold()
+
+            async def cancel():
+                await asyncio.to_thread(slow.wait_for_something)
+                scope.cancel()
+                await asyncio.sleep(0)
+                slow.let_go()
+
+            cancelling = asyncio.ensure_future(cancel())
+            with anyio.CancelScope() as scope:
                 await session.save_changes()
-            slow.delay = 0
+            await cancelling
         assert scope.cancelled_caught
         assert await value_of(store, "items/2") == 2
 
@@ -160,7 +169,7 @@ class TestCancellation:
             return
         # psycopg lets others go on between two steps, which it does only now and then otherwise.
         monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0, raising=False)
-        store = make_store(max_size=1, timeout=2)
+        store = make_store(max_size=1, timeout=30)
         await save(store, *((Item(value), f"items/{value}") for value in range(300)))
 
         async def work():
@@ -274,7 +283,7 @@ class TestALostConnectionInABlock:
 
 class TestEndedOnTheConnection:
     async def test_a_nested_transaction_can_be_left(self, make_store):
-        store = make_store(max_size=1, timeout=5)
+        store = make_store(max_size=1, timeout=30)
         async with store.open_session() as session:
             await session.advanced.begin()
             await session.advanced.begin()

@@ -141,8 +141,8 @@ async def test_a_column_that_somebody_needs_stays(make_store, execute, database)
 
 async def test_they_are_made_and_dropped_with_a_pool_of_one_connection(make_store, execute):
     await save(make_store(), Box("a", "b", "c", ["d"], "boxes/1"))
-    store = make_store(conventions=declaring(*OLD), max_size=1, timeout=0.5)
+    store = make_store(conventions=declaring(*OLD), max_size=1, timeout=30)
     assert set(await store.maintenance.create_indexes(Box)) >= {"by_town", "by_tags", "owner", "by_note", "together"}
-    store = make_store(max_size=1, timeout=0.5)
+    store = make_store(max_size=1, timeout=30)
     assert "by_town" in await store.maintenance.drop_undeclared_indexes(Box)
     assert execute() == set()

@@ -44,7 +44,7 @@ class Outsider:
     async def until_others_wait(self, count=1):
         """Return when *count* requests wait for a lock on the database's tables."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self._watcher.execute(query, (f"%{self._database}%",)).fetchone()[0] < count:
             assert time.monotonic() < deadline, "nobody waits for a lock"
             await asyncio.sleep(0.005)

@@ -1,7 +1,9 @@
 """Executors in tests: made for a face, closed after the test, with a table to write into."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 
 import psycopg
 
@@ -69,12 +71,20 @@ class Table:
             time.sleep(0.01)
         return len(ended)
 
-    def wait_for(self, query: str, *params: object, timeout: float = 10) -> None:
+    def wait_for(self, query: str, *params: object, timeout: float = 60) -> None:
         """Return when *query* answers true."""
         deadline = time.monotonic() + timeout
         while not self.one(query, *params)[0]:
             assert time.monotonic() < deadline, query
             time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Callable[[], None]]:
+        """Let nobody else have the table; gives a function that returns when somebody waits for it."""
+        with self.connection.transaction():
+            self.connection.execute(f"LOCK TABLE {self.name}")
+            query = "SELECT count(*) > 0 FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
+            yield lambda: self.wait_for(query, self.name)
 
     def close(self) -> None:
         self.connection.execute(f'DROP SCHEMA "{self.schema}" CASCADE')

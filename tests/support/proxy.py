@@ -388,8 +388,24 @@ class DelayProxy(Proxy):
         super().__init__(url, tcp=tcp)
         self.delay = delay
         self._queue: deque[tuple[float, socket.socket, bytes]] = deque()
+        self._is_held = False
+        self._has_some = threading.Event()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
+
+    def hold(self) -> None:
+        """Deliver nothing any more, until `let_go`."""
+        self._has_some.clear()
+        self._is_held = True
+
+    def let_go(self) -> None:
+        """Deliver again, first what has come in meanwhile."""
+        self._is_held = False
+        os.write(self._wake_writer, b"x")
+
+    def wait_for_something(self) -> None:
+        """Return when something has come in since `hold`."""
+        assert self._has_some.wait(60)
 
     def __enter__(self) -> Self:
         self._start(self._deliver)
@@ -413,12 +429,13 @@ class DelayProxy(Proxy):
         with self._lock:
             was_empty = not self._queue
             self._queue.append((due, end, data))
+        self._has_some.set()
         if was_empty:
             os.write(self._wake_writer, b"x")
 
     def _deliver(self) -> None:
         while not self._is_closing:
-            left = self._queue[0][0] - time.monotonic() if self._queue else None
+            left = self._queue[0][0] - time.monotonic() if self._queue and not self._is_held else None
             if left is None or left > 0:
                 # select() sleeps to the microsecond, where poll() rounds to milliseconds.
                 if select.select([self._wake_reader], [], [], left)[0]:

@@ -1,5 +1,6 @@
 """What every error of docsession has to be."""
 
+import atexit
 import contextlib
 import socket
 import traceback
@@ -29,6 +30,8 @@ def refused(kind, *words, cause=None):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port where nobody listens, now and later."""
+    probe = socket.socket()
+    atexit.register(probe.close)
+    probe.bind(("127.0.0.1", 0))
+    return probe.getsockname()[1]
