@@ -8,7 +8,7 @@ class's form writes or reads instead. Either way a document has one shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -24,7 +24,7 @@ from docsession._documents._native import Native, read_with_form
 from docsession._documents._objects import ObjectForm, Wrapper
 from docsession._documents._places import MisfitError, Path, Recorded, RefusedError, show
 from docsession._documents._probes import compile_probe, special_leaf, wrong_leaf
-from docsession._documents._state import find_cycle, id_setter, updater
+from docsession._documents._state import carrier, find_cycle, id_setter, updater
 from docsession._documents._values import write_json
 from docsession._errors import DocumentMismatchException, UnsupportedValueException
 
@@ -92,6 +92,7 @@ class DocumentCodec(Generic[T]):
         self._native = native
         self._set_id = id_setter(cls, id_attribute)
         self._update = updater(cls, self._form)
+        self._carry = carrier(cls, self._form)
         # Where the class declares the id, it is spliced into the text, so that frozen classes get it too.
         id_field = _id_field(self._form, id_attribute)
         self.id_key = id_field or id_attribute
@@ -225,6 +226,10 @@ class DocumentCodec(Generic[T]):
     def update(self, entity: T, fresh: T) -> None:
         """Let *entity* take the stored state of *fresh*; what is never stored, it keeps."""
         self._update(entity, fresh)
+
+    def carry(self, entity: T, fresh: T, keys: Iterable[str]) -> None:
+        """Let *fresh* take the fields of *entity* that are the members *keys* of the document."""
+        self._carry(entity, fresh, keys)
 
     def get_id(self, entity: T) -> object:
         """Return what the entity holds as its id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -68,6 +68,43 @@ def updater(cls: type, form: Form) -> Callable[[Any, Any], None]:
         state.update((name, value) for name, value in vars(fresh).items() if not is_open or not name.startswith("_"))
 
     return update
+
+
+def carrier(cls: type, form: Form) -> Callable[[Any, Any, Iterable[str]], None]:
+    """Return what lets an instance take some of the fields of another one, named as the members of the JSON object."""
+    kind = kind_of(cls)
+    names = {key: field.name for key, field in form.fields.items()} if isinstance(form, ObjectForm) else {}
+    if issubclass(cls, dict):
+        return _carry_items
+
+    def put(fresh: Any, name: str, value: Any) -> None:
+        if kind is Kind.STRUCT:
+            msgspec.structs.force_setattr(fresh, name, value)
+        elif kind is Kind.PYDANTIC:
+            fresh.__dict__[name] = value
+            fresh.__pydantic_fields_set__.add(name)
+        else:
+            object.__setattr__(fresh, name, value)
+
+    def carry(entity: Any, fresh: Any, keys: Iterable[str]) -> None:
+        for key in keys:
+            name = names.get(key, key)
+            if kind is Kind.PYDANTIC and key not in names:
+                _carry_items(entity.__pydantic_extra__ or {}, fresh.__pydantic_extra__, (key,))
+            elif hasattr(entity, name):
+                put(fresh, name, getattr(entity, name))
+            elif hasattr(fresh, name):
+                object.__delattr__(fresh, name)
+
+    return carry
+
+
+def _carry_items(entity: Any, fresh: Any, keys: Iterable[str]) -> None:
+    for key in keys:
+        if key in entity:
+            fresh[key] = entity[key]
+        else:
+            fresh.pop(key, None)
 
 
 def _update_struct(entity: Any, fresh: Any) -> None:

@@ -26,6 +26,7 @@ from docsession._session._tracked import Tracked
 from docsession._sql._flush import Put
 
 _decode: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+_members: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -186,6 +187,47 @@ def renew(tracked: Tracked, data: bytes, stored: bytes | None, version: int | No
         tracked.metadata.refill(stored_metadata(tracked.stored_metadata), tracked.reserved_metadata)
     if type(tracked.entity) is dict:
         tracked.entity[METADATA] = metadata_of(tracked)
+
+
+def take_back(
+    tracked: Tracked, base: bytes, data: bytes, stored: bytes | None, version: int | None, modified: int | None
+) -> None:
+    """Do that with an earlier state, and leave the fields as they are that the user has changed since *base*.
+
+    Args:
+        tracked: What is known of the entity.
+        base: The entity's canonical form when it agreed with the later state.
+        data: As in `renew`.
+        stored: Likewise.
+        version: Likewise.
+        modified: Likewise.
+    """
+    codec = tracked.mapping.codec
+    changed = _changed_members(tracked, base, snapshot_of(tracked))
+    metadata = tracked.metadata
+    free = None
+    if metadata is not None and metadata.is_dirty:
+        free = {key: value for key, value in metadata.items() if key not in RESERVED}
+    own = codec.decode(tracked.id, data, types_of(stored))
+    codec.carry(tracked.entity, own, changed)
+    renew(tracked, data, stored, version, modified)
+    codec.carry(own, tracked.entity, changed)
+    if metadata is not None and free is not None:
+        for key in [key for key in metadata if key not in RESERVED and key not in free]:
+            del metadata[key]
+        metadata.update(free)
+
+
+def _changed_members(tracked: Tracked, base: bytes, now: bytes) -> list[str]:
+    """Return the members of the document in which two canonical forms differ, their values or the types of these."""
+    codec = tracked.mapping.codec
+    before, after = (_members.decode(codec.body(each, tracked.id)) for each in (base, now))
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    earlier, later = (_decode.decode(codec.types(each) or b"{}") for each in (base, now))
+    for path in earlier.keys() | later.keys():
+        if earlier.get(path) != later.get(path):
+            changed.add(path.split("/")[1].replace("~1", "/").replace("~0", "~"))
+    return sorted(changed)
 
 
 def types_of(column: bytes | None) -> Mapping[str, str] | None:

@@ -17,7 +17,7 @@ from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
 from docsession._query._query import Specification, but
 from docsession._session._asking import Asking
-from docsession._session._changes import is_changed, renew
+from docsession._session._changes import is_changed, renew, take_back
 from docsession._session._context import SessionContext
 from docsession._session._journal import Entry, undo_write
 from docsession._session._planning import current_moment
@@ -160,11 +160,11 @@ class Changing:
             entry = Entry([], current_moment())
 
             def undo_patch() -> None:
-                # The user gave the entity none of these values: unless there are others by now, it has the old ones.
-                if is_changed(tracked):
-                    undo()
-                else:
-                    renew(tracked, *before)
+                # The user gave the entity none of these values. What the user has changed since, stays so.
+                patched = tracked.snapshot
+                undo()
+                if patched is not None:
+                    take_back(tracked, patched, *before)
 
             entry.remember(undo_patch)
             if tracked.table is not None:

@@ -278,9 +278,28 @@ class TestPatch:
             job.state = "mine"
             await session.save_changes()
             await session.advanced.rollback()
-            assert job.state == "mine"
+            assert (job.state, job.count) == ("mine", 0), "what was patched is as it was before"
             await session.save_changes()
-        assert rows.data("jobs", "jobs/00")["state"] == "mine"
+        stored = rows.data("jobs", "jobs/00")
+        assert (stored["state"], stored["count"]) == ("mine", 0)
+
+    async def test_after_a_rollback_metadata_and_fields_that_the_user_changed_are_still_there(self, store, rows):
+        await save(store, *jobs(1))
+        async with store.open_session() as session:
+            job = await session.load("jobs/00", Job)
+            await session.advanced.begin()
+            for _ in range(2):
+                await session.query(Job).patch(lambda job: [increment(job.count), set_(job.state, "late")])
+            job.count = 7
+            session.advanced.get_metadata_for(job)["by"] = "me"
+            await session.advanced.rollback()
+            assert (job.state, job.count) == ("open", 7)
+            changed = session.advanced.what_changed()["jobs/00"]
+            assert sorted(each.field_name for each in changed) == ["by", "count"]
+            await session.save_changes()
+        async with store.open_session() as session:
+            job = await session.load("jobs/00", Job)
+            assert (job.state, job.count, session.advanced.get_metadata_for(job)["by"]) == ("open", 7, "me")
 
     async def test_deletions_that_are_not_saved_stop_it(self, store):
         await save(store, *jobs(2))

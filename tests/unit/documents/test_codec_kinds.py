@@ -39,6 +39,7 @@ from docsession import _errors
 from docsession._errors import DocumentMismatchException, UnsupportedValueException
 from tests.support.codecs import KEY, document, make_codec, same, trip
 from tests.support.jsonb import stored
+from tests.support.kinds import KINDS
 
 T = TypeVar("T")
 DAY = dt.date(2020, 1, 2)
@@ -1067,3 +1068,35 @@ def test_a_codec_never_fails_for_what_a_class_is_made_of():
         setattr(entity, name, None)
     fresh = trip(codec, entity)
     assert (fresh.e, fresh.i, fresh.j) == (b"x", (), DAY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_of_the_fields_are_carried_to_another_instance(kind):
+    Line = KINDS[kind].Line
+    codec = make_codec(Line)
+    mine, theirs = Line(product="mine", quantity=1), Line(product="theirs", quantity=2)
+    codec.carry(mine, theirs, ["quantity"])
+    assert codec.snapshot(theirs) == codec.snapshot(Line(product="theirs", quantity=1))
+
+
+def test_what_no_class_declares_is_carried_too():
+    class Open(pydantic.BaseModel, extra="allow"):
+        a: int = 1
+
+    class Plain:
+        pass
+
+    for mine, theirs in (
+        (Open(a=5, b=2, c=3), Open(a=6, b=7, d=4)),
+        (plain(Plain, a=5, b=2, c=3), plain(Plain, a=6, b=7, d=4)),
+        ({"a": 5, "b": 2, "c": 3}, {"a": 6, "b": 7, "d": 4}),
+    ):
+        codec = make_codec(type(mine)) if type(mine) is not dict else make_codec(dict, None)
+        codec.carry(mine, theirs, ["b", "c", "d"])
+        assert msgspec.json.decode(codec.snapshot(theirs).partition(b"\0")[0]) == {"a": 6, "b": 2, "c": 3}
+
+
+def plain(cls, **attributes):
+    made = cls()
+    vars(made).update(attributes)
+    return made
