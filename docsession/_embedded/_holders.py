@@ -22,6 +22,8 @@ from docsession._errors import EmbeddedServerException
 _log = logging.getLogger("docsession.embedded")
 # Longer than a start and a stop by another process may take.
 _LOCK_SECONDS = 240.0
+# One for each process that tidies up at that moment.
+_REMOVALS = 100
 
 
 class Hold:
@@ -87,14 +89,17 @@ def join(data_directory: str | os.PathLike[str] | None, major_version: int, wish
 def _starting(data_directory: str | os.PathLike[str] | None, major_version: int, account: Account) -> Iterator[Place]:
     """Hold the start lock of a server's directory."""
     with contextlib.ExitStack() as stack:
-        try:
-            place = find_place(data_directory, major_version, account)
-            stack.enter_context(exclusive(place.start_lock, _LOCK_SECONDS))
-        except FileNotFoundError:
-            # Somebody took it for an abandoned one and removed it, since nobody held it yet.
-            place = find_place(data_directory, major_version, account)
-            stack.enter_context(exclusive(place.start_lock, _LOCK_SECONDS))
-        yield place
+        for tries in reversed(range(_REMOVALS)):
+            try:
+                place = find_place(data_directory, major_version, account)
+                stack.enter_context(exclusive(place.start_lock, _LOCK_SECONDS))
+            except FileNotFoundError:
+                # Somebody took it for an abandoned one and removed it, since nobody held it yet.
+                if not tries:
+                    raise
+            else:
+                yield place
+                return
 
 
 def leave(hold: Hold, token: object) -> None:

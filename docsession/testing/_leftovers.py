@@ -35,6 +35,7 @@ BEGINNING: Final = "docsession tests: "
 _COMMENT: Final = re.compile(BEGINNING + "place ([0-9a-f]{12}), owner ([0-9a-f]{12}), since ([0-9]{1,15})", re.ASCII)
 _PLACE: Final = "place"
 _PATIENCE: Final = 10.0
+_EMPTY_SECONDS: Final = 3600.0
 _OLD_SECONDS: Final = 7 * 24 * 3600.0
 """From when on a run is thought to have ended whose lock cannot be seen from here."""
 
@@ -48,10 +49,16 @@ def temporary_directory() -> Path:
 
 def remove_abandoned_directories() -> None:
     """Remove the embedded servers of runs that were killed."""
-    with contextlib.suppress(OSError):
-        for found in Path(tempfile.gettempdir()).iterdir():
-            if _DIRECTORY.fullmatch(found.name) and found.lstat().st_uid == os.geteuid():
-                remove_abandoned(found)
+    for found in Path(tempfile.gettempdir()).iterdir():
+        if _DIRECTORY.fullmatch(found.name):
+            with contextlib.suppress(OSError):  # somebody else has removed it meanwhile
+                if found.lstat().st_uid == os.geteuid() and (any(found.iterdir()) or _is_old(found)):
+                    remove_abandoned(found)
+
+
+def _is_old(directory: Path) -> bool:
+    """Whether nobody will begin to use an empty directory any more."""
+    return time.time() - directory.lstat().st_mtime > _EMPTY_SECONDS
 
 
 class Owner:

@@ -113,18 +113,23 @@ class TestDirectories:
         assert eventually(lambda: not is_alive(postmaster))
 
     def test_what_only_looks_like_one_stays(self):
-        """Such as a directory of the user's own choice, and one with files that no server has."""
-        with tempfile.TemporaryDirectory(prefix="docsession-tests.") as mine:
-            own = Path(mine).with_name(f"docsession-tests.{os.urandom(6).hex()}")
-            own.mkdir()
-            (own / "notes.txt").touch()
+        """A directory that the user has named, one with files that no server has, and one that is just begun."""
+        with tempfile.TemporaryDirectory(prefix="docsession-tests.") as named:
+            filled, begun, old = (Path(named).with_name(f"docsession-tests.{os.urandom(6).hex()}") for _ in range(3))
+            for each in (filled, begun, old):
+                each.mkdir()
+            os.utime(old, (0, 0))
+            (filled / "notes.txt").touch()
             try:
                 remove_abandoned_directories()
-                assert Path(mine).exists()
-                assert (own / "notes.txt").exists()
+                assert Path(named).exists()
+                assert (filled / "notes.txt").exists()
+                assert begun.exists()
+                assert not old.exists()
             finally:
-                (own / "notes.txt").unlink()
-                own.rmdir()
+                (filled / "notes.txt").unlink()
+                filled.rmdir()
+                begun.rmdir()
 
     def test_one_that_is_removed_just_before_it_is_used_is_made_again(self, monkeypatch):
         found = []
