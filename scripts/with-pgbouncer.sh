@@ -9,10 +9,7 @@ set -euo pipefail
 
 : "${DOCSESSION_TEST_URL:?names the PostgreSQL to put pgbouncer before}"
 PATH=$PATH:/usr/sbin
-if ! command -v pgbouncer >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing Debian's pgbouncer …" >&2
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends pgbouncer; } >/dev/null 2>&1 || true
-fi
+command -v pgbouncer >/dev/null || "$(dirname "$0")/debian-package.sh" pgbouncer
 if ! command -v pgbouncer >/dev/null; then
     echo "No pgbouncer here." >&2
     exit 77
@@ -31,7 +28,8 @@ trap stop EXIT
 trap 'exit 130' INT TERM
 
 # Every role logs in with the password that PostgreSQL knows of it.
-python3 - "$folder" "$DOCSESSION_TEST_URL" <<'PYTHON'
+configure() {
+    python3 - "$folder" "$DOCSESSION_TEST_URL" <<'PYTHON'
 import os, socket, sys
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -69,27 +67,42 @@ log_disconnections = 0
 with open(f"{folder}/url", "w") as out:
     out.write(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{own}", query="").geturl())
 PYTHON
+}
 
 # pgbouncer refuses to run as root.
 as_owner=()
 if [ "$(id -u)" = 0 ]; then
-    chown -R postgres "$folder"
     as_owner=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
 fi
-"${as_owner[@]}" pgbouncer --quiet "$folder/pgbouncer.ini" &
-pid=$!
+
+# Return when it answers; false where it has ended.
+starts() {
+    [ "$(id -u)" != 0 ] || chown -R postgres "$folder"
+    "${as_owner[@]}" pgbouncer --quiet "$folder/pgbouncer.ini" &
+    pid=$!
+    local port
+    port=$(cat "$folder/url")
+    port=${port##*:}
+    port=${port%%/*}
+    while kill -0 "$pid" 2>/dev/null; do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && kill -0 "$pid" 2>/dev/null; then
+            return
+        fi
+        sleep 0.05
+    done
+    return 1
+}
+
+# Another program may take the port between the moment at which it was free and the start.
 DOCSESSION_TEST_DIRECT_URL=$DOCSESSION_TEST_URL
-DOCSESSION_TEST_URL=$(cat "$folder/url")
-export DOCSESSION_TEST_URL DOCSESSION_TEST_DIRECT_URL DOCSESSION_TEST_POOLER=1
-port=${DOCSESSION_TEST_URL##*:}
-port=${port%%/*}
-for _ in $(seq 200); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+for _ in 1 2 3 4 5; do
+    configure
+    if starts; then
+        DOCSESSION_TEST_URL=$(cat "$folder/url")
+        export DOCSESSION_TEST_URL DOCSESSION_TEST_DIRECT_URL DOCSESSION_TEST_POOLER=1
         "$@"
         exit
     fi
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.05
 done
 cat "$folder/log" >&2
 exit 1

@@ -4,10 +4,7 @@
 set -euo pipefail
 
 binaries=/usr/lib/postgresql/15/bin
-if [ ! -x "$binaries/initdb" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing Debian's PostgreSQL 15 …" >&2
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15; } >/dev/null 2>&1 || true
-fi
+[ -x "$binaries/initdb" ] || "$(dirname "$0")/debian-package.sh" postgresql-15
 if [ ! -x "$binaries/initdb" ]; then
     echo "No PostgreSQL 15 in $binaries." >&2
     exit 77
@@ -35,7 +32,6 @@ trap stop EXIT
 trap 'exit 130' INT TERM
 
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 (
     umask 077
     echo "$password" >"$folder/password"
@@ -49,12 +45,21 @@ as_owner "$binaries/initdb" --pgdata="$folder/data" --username=docsession --pwfi
     --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
 cat >>"$folder/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
-port = $port
 unix_socket_directories = '$folder'
 fsync = off
 max_connections = 100
 CONF
-if ! as_owner "$binaries/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --silent start >/dev/null; then
+# Another program may take the port between the moment at which it was free and the start.
+port=
+for _ in 1 2 3 4 5; do
+    free=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    if as_owner "$binaries/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --timeout=120 --silent \
+        --options="-p $free" start >/dev/null; then
+        port=$free
+        break
+    fi
+done
+if [ -z "$port" ]; then
     cat "$folder/log" >&2
     exit 1
 fi
