@@ -19,6 +19,13 @@ class Dog(Animal):
     barks: bool = True
 
 
+@document
+@dataclass
+class Cage:
+    animals: list[str]
+    id: str | None = None
+
+
 @upcaster(Animal, from_version=1)
 def rename(animal: dict[str, Any]) -> dict[str, Any]:
     return {**animal, "name": animal["title"]}
@@ -37,6 +44,7 @@ def forget_to_return(dog: dict[str, Any]) -> None:
 def decorated() -> None:
     assert_type(Dog("Rex"), Dog)
     assert_type(Dog("Rex").barks, bool)
+    assert_type(Cage(["animals/1-A"]), Cage)
     assert_type(rename({"title": "Rex"}), dict[str, Any])
     upcaster(Dog, 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     document(version="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -27,13 +27,19 @@ from docsession.contrib.django import (
     Problem,
     ProblemMap,
     RunRevision,
+    aload_or_404,
     async_document_session,
     autosave,
+    check_if_match,
     document_session,
+    etag_of,
+    expect_change_vector,
     get_async_session,
     get_async_store,
     get_session,
     get_store,
+    json_response,
+    load_or_404,
     no_autosave,
 )
 
@@ -97,6 +103,28 @@ async def names(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(lines())
 
 
+def listing(request: HttpRequest) -> HttpResponse:
+    query = get_session().query(Customer).order_by("name")
+    return json_response(request, query.json(20, after=request.GET.get("after")))
+
+
+def api(request: HttpRequest, key: str) -> HttpResponse:
+    if request.method != "PUT":
+        return json_response(request, get_session().load_json(key, Customer))
+    customer = load_or_404(key, Customer)
+    assert_type(customer, Customer)
+    check_if_match(request, customer)
+    expect_change_vector(customer, request.POST["version"])
+    return HttpResponse(headers={"ETag": etag_of(customer)})
+
+
+async def later(request: HttpRequest, key: str) -> HttpResponse:
+    customer = await aload_or_404(key, Customer)
+    assert_type(customer, Customer)
+    check_if_match(request, customer, get_async_session())
+    return json_response(request, await get_async_session().load_json(key, Customer))
+
+
 class Middleware(DocumentSessionMiddleware):
     @override
     def problem_response(self, request: HttpRequest, problem: Problem, error: DocSessionError) -> HttpResponseBase:
@@ -123,4 +151,6 @@ async def mistakes(request: HttpRequest, customer: Customer) -> None:
     CustomerForm(customer)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CustomerForm(document=customer).save().nmae = "a"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     get_async_session().save_changes()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    json_response(request, b"{}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    load_or_404("customers/1-A", Customer).nmae = "a"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     autosave(print)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]

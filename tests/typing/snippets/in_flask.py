@@ -94,7 +94,7 @@ def customers() -> Response:
     found = docs.session.query(Customer).where(lambda c: c.name == "a").json(20, after=request.args.get("after"))
     assert_type(json_response(found), Response)
     stored = docs.session.load_json("customers/1-A", Customer)
-    return json_response(found) if stored is None else json_response(stored)
+    return json_response(stored)
 
 
 @app.put("/customers/<path:key>")
