@@ -4,9 +4,9 @@
 .PHONY: help demo test coverage lint docs bench lowest soak clean
 
 # What is most likely to depend on the versions of others.
-lowest = tests/contrib tests/testing tests/migrations/test_cli_databases.py tests/migrations/test_declared_indexes.py \
-	tests/migrations/test_documents.py tests/migrations/test_scripts_of_sql.py \
-	tests/db/test_executor.py tests/db/test_session_basics.py tests/db/test_shared_sqlalchemy.py tests/db/test_shared_wire.py
+lowest = tests/contrib tests/testing/test_plugin.py tests/migrations/test_documents.py \
+	tests/migrations/test_revisions_with_indexes.py tests/db/test_executor.py tests/db/test_session_basics.py \
+	tests/db/test_shared_sqlalchemy.py tests/db/test_shared_wire.py
 
 help:
 	@echo "make demo     install, start an embedded PostgreSQL and show the session on the ISO lists of the world"
@@ -47,7 +47,7 @@ bench:
 
 lowest:
 	@scripts/venv.sh .venv-lowest lowest 3.11
-	.venv-lowest/bin/python -m pytest -q $(lowest)
+	.venv-lowest/bin/python -m pytest -q -n 2 --dist worksteal $(lowest)
 
 soak:
 	@scripts/venv.sh .venv test
