@@ -122,6 +122,7 @@ from docsession._query._functions import (
 )
 from docsession._query._indexes import GinIndex, Index, Statistics
 from docsession._query._ordering import NullsOrdering, OrderingType
+from docsession._query._parameters import parameter
 from docsession._query._patches import PatchOperation, append, increment, remove, rename, set_
 from docsession._query._promoted import Promoted
 from docsession._query._query import Query
@@ -329,6 +330,7 @@ __all__ = [
     "min_",
     "nearest",
     "not_",
+    "parameter",
     "rank",
     "remove",
     "rename",

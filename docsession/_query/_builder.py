@@ -25,6 +25,7 @@ from docsession._query._conditions import (
 from docsession._query._fields import Documents, Leaf, condition_on, field_of
 from docsession._query._operands import Operand
 from docsession._query._ordering import NullsOrdering, OrderingType, orders_of, shuffled
+from docsession._query._parameters import Binding, resolved
 from docsession._query._predicates import All, Constant, Predicate
 from docsession._query._query import QueryBuilding, but, narrowed, orders_by
 from docsession._query._watching import QueryStatistics, QueryTimings, Watchers
@@ -65,12 +66,11 @@ class RavenBuilding(QueryBuilding[T]):
         Raises:
             InvalidArgumentException: There is no such field, or it is never equal to such a value.
         """
-        return self._clause("where_equals", self._on(field_name, equal_to(value_or_method, exact=self._exact(exact))))
+        return self._clause("where_equals", lambda: self._equal(field_name, value_or_method, exact))
 
     def where_not_equals(self, field_name: str, value_or_method: object, exact: bool | None = None) -> Self:
         """Keep the documents whose field does not equal a value, those without the field included."""
-        condition = self._on(field_name, equal_to(value_or_method, exact=self._exact(exact)))
-        return self._clause("where_not_equals", ~condition)
+        return self._clause("where_not_equals", lambda: ~self._equal(field_name, value_or_method, exact))
 
     def where_not_none(self, field_name: str) -> Self:
         """Keep the documents whose field is not null, those without the field included (RavenDB: where_not_none)."""
@@ -78,31 +78,40 @@ class RavenBuilding(QueryBuilding[T]):
 
     def where_in(self, field_name: str, values: Iterable[object], exact: bool | None = None) -> Self:
         """Keep the documents whose field equals one of several values, among which None is null; of none nothing."""
-        found = one_of(_several(values, "where_in"), exact=self._exact(exact))
-        return self._clause("where_in", self._on(field_name, found))
+        return self._clause("where_in", lambda: self._one_of("where_in", field_name, values, exact))
 
     def contains_any(self, field_name: str, values: Iterable[object]) -> Self:
         """Keep the documents whose list has one of several values; of none nothing."""
-        found = one_of(_several(values, "contains_any"), exact=self._exact(None))
-        return self._clause("contains_any", self._on(field_name, found))
+        return self._clause("contains_any", lambda: self._one_of("contains_any", field_name, values, None))
 
     def contains_all(self, field_name: str, values: Iterable[object]) -> Self:
         """Keep the documents whose list has all of several values; without any, all documents."""
-        exact = self._exact(None)
-        found = [self._on(field_name, equal_to(each, exact=exact)) for each in _several(values, "contains_all")]
-        return self._clause("contains_all", All(found) if found else Constant(True))
+
+        def make() -> Predicate:
+            found = [self._equal(field_name, each, None) for each in _several(values, "contains_all")]
+            return All(found) if found else Constant(True)
+
+        return self._clause("contains_all", make)
 
     def where_starts_with(self, field_name: str, value: str, exact: bool | None = None) -> Self:
         """Keep the documents whose field is a text that begins with *value*."""
-        return self._clause("where_starts_with", self._on(field_name, starting_with(value, exact=self._exact(exact))))
+        return self._clause(
+            "where_starts_with",
+            lambda: self._on(field_name, starting_with(resolved(value), exact=self._exact(exact))),
+        )
 
     def where_ends_with(self, field_name: str, value: str, exact: bool | None = None) -> Self:
         """Keep the documents whose field is a text that ends with *value*."""
-        return self._clause("where_ends_with", self._on(field_name, ending_with(value, exact=self._exact(exact))))
+        return self._clause(
+            "where_ends_with", lambda: self._on(field_name, ending_with(resolved(value), exact=self._exact(exact)))
+        )
 
     def where_between(self, field_name: str, start: object, end: object, exact: bool | None = None) -> Self:
         """Keep the documents with `start <= field <= end`; None leaves one side open."""
-        return self._clause("where_between", self._on(field_name, between(start, end, exact=self._exact(exact))))
+        return self._clause(
+            "where_between",
+            lambda: self._on(field_name, between(resolved(start), resolved(end), exact=self._exact(exact))),
+        )
 
     def where_greater_than(self, field_name: str, value: object, exact: bool | None = None) -> Self:
         """Keep the documents whose field is greater; numbers compare as numbers, texts in lower case."""
@@ -122,11 +131,11 @@ class RavenBuilding(QueryBuilding[T]):
 
     def where_exists(self, field_name: str) -> Self:
         """Keep the documents that have the field, though its value may be null."""
-        return self._clause("where_exists", self._on(field_name, existing()))
+        return self._clause("where_exists", lambda: self._on(field_name, existing()))
 
     def where_regex(self, field_name: str, pattern: str) -> Self:
         """Keep the documents in whose text PostgreSQL's regular expression finds something, whatever the case."""
-        return self._clause("where_regex", self._on(field_name, matching(pattern)))
+        return self._clause("where_regex", lambda: self._on(field_name, matching(resolved(pattern))))
 
     # what joins them
 
@@ -276,10 +285,21 @@ class RavenBuilding(QueryBuilding[T]):
     def _compare(self, method: str, operator: str, field_name: str, value: object, exact: bool | None) -> Self:
         if value is None:
             raise InvalidArgumentException(f"{method}() takes a value: nothing is greater or less than null")
-        return self._clause(method, self._on(field_name, compared(operator, value, exact=self._exact(exact))))
+        return self._clause(
+            method, lambda: self._on(field_name, compared(operator, resolved(value), exact=self._exact(exact)))
+        )
 
-    def _clause(self, method: str, condition: Predicate) -> Self:
-        return self._with_clauses(self._clauses(method).followed_by(condition))
+    def _equal(self, field_name: str, value: object, exact: bool | None) -> Predicate:
+        return self._on(field_name, equal_to(resolved(value), exact=self._exact(exact)))
+
+    def _one_of(self, method: str, field_name: str, values: object, exact: bool | None) -> Predicate:
+        return self._on(field_name, one_of(_several(values, method), exact=self._exact(exact)))
+
+    def _clause(self, method: str, make: Callable[[], Predicate]) -> Self:
+        clauses = self._clauses(method)
+        binding = Binding(self.specification.parameters)
+        made = self._with_clauses(clauses.followed_by(binding.condition(make)))
+        return made._with(but(made.specification, parameters=binding.parameters()))
 
     def _clauses(self, method: str) -> Clauses:
         own = self._unfinished(method)
@@ -327,7 +347,8 @@ class RavenBuilding(QueryBuilding[T]):
         return orders_by(self.specification, given)
 
 
-def _several(values: object, method: str) -> list[Any]:
+def _several(given: object, method: str) -> list[Any]:
+    values = resolved(given)
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidArgumentException(f"{method}() takes several values, in a list or the like, not {values!r:.60}")
     return list(values)

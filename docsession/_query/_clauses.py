@@ -6,6 +6,7 @@ AND binds more tightly than OR, and a negation belongs to the condition or group
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -163,6 +164,14 @@ class Clauses(Predicate):
 
     def _on_last(self, level: _Level) -> Clauses:
         return Clauses((*self._levels[:-1], level), self._default)
+
+    @override
+    def with_values(self, bind: Callable[[Callable[[], Predicate]], Predicate]) -> Predicate:
+        levels = [
+            replace(level, terms=tuple((joined_by, each.with_values(bind)) for joined_by, each in level.terms))
+            for level in self._levels
+        ]
+        return Clauses(tuple(levels), self._default)
 
     def _whole(self) -> Predicate:
         if self._tree is None:

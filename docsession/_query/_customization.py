@@ -40,6 +40,7 @@ class DocumentQueryCustomization:
                 f"a handler of before_query may ask for less of {self._query!r:.80}, and sort it otherwise; it cannot "
                 f"ask for other documents, nor for something else than documents: {given!r:.80}"
             )
+        asked.parameters.check()
         if asked.listeners is not None:
             raise InvalidArgumentException(
                 "a handler of before_query adds no listeners to the query that is about to be asked: add them to the "

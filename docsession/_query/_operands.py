@@ -171,8 +171,6 @@ class Arithmetic(Operand):
         self._operator = operator
         self._left = left
         self._right = right
-        self.form = _form_of_result(operator, left, right)
-        self.label = f"{_name(left)} {operator} {_name(right)}"
         for side in (left, right):
             if isinstance(side, Operand):
                 if shape_of_form(side.form) is not Shape.NUMBER and not bare(side.form).untyped:
@@ -182,8 +180,10 @@ class Arithmetic(Operand):
             elif isinstance(side, bool) or not isinstance(side, (int, float)):
                 bind = binder(NUMBERS, Shape.NUMBER)
                 if not hasattr(side, "as_tuple"):
-                    raise InvalidArgumentTypeException(f"arithmetic takes numbers, not {type(side).__qualname__}")
+                    raise InvalidArgumentTypeException(f"arithmetic takes numbers, not {side!r:.40}")
                 bind(side)
+        self.form = _form_of_result(operator, left, right)
+        self.label = f"{_name(left)} {operator} {_name(right)}"
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:

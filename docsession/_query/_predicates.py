@@ -6,7 +6,7 @@ the logic has two values: what compares with null or with nothing is false, its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from typing_extensions import override
@@ -41,6 +41,11 @@ class Predicate:
     def sql(self, to: Compilation, *, negated: bool = False) -> str:
         """Return its SQL, or that of its negation; called once for each `walk`."""
         raise NotImplementedError
+
+    def with_values(self, bind: Callable[[Callable[[], Predicate]], Predicate]) -> Predicate:
+        """Return the same with what lacked values of parameters made by *bind*."""
+        del bind
+        return self
 
     def implies_containment(self, scope: Scope) -> bool:
         """Return True where it says of the items of a list what JSON they contain; the same for all of its form."""
@@ -115,6 +120,10 @@ class _Joined(Predicate):
         return self._parts
 
     @override
+    def with_values(self, bind: Callable[[Callable[[], Predicate]], Predicate]) -> Predicate:
+        return type(self)([part.with_values(bind) for part in self._parts])
+
+    @override
     def walk(self, key: list[object], values: list[Any]) -> None:
         key.append((self._word, len(self._parts)))
         for part in self._parts:
@@ -165,6 +174,10 @@ class Not(Predicate):
 
     def __init__(self, inner: Predicate) -> None:
         self._inner = inner
+
+    @override
+    def with_values(self, bind: Callable[[Callable[[], Predicate]], Predicate]) -> Predicate:
+        return Not(self._inner.with_values(bind))
 
     @override
     def walk(self, key: list[object], values: list[Any]) -> None:

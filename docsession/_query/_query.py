@@ -17,6 +17,7 @@ from docsession._query._functions import Descending
 from docsession._query._keywords import condition_of
 from docsession._query._listening import Listeners, StreamListening, wants_results
 from docsession._query._operands import Operand, Place
+from docsession._query._parameters import NO_PARAMETERS, Binding, Parameters, resolved, with_parameter
 from docsession._query._predicates import Predicate, as_predicate
 from docsession._query._projection import Projection
 from docsession._query._recorder import Recorded, operand_of, record, root_of
@@ -52,6 +53,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
         skip, take: How many are left out first, and returned at most.
         includes: (path, class) of further documents to bring along.
         no_tracking: True: what is found is not tracked.
+        parameters: The values that conditions get by name.
         watchers: Who is told when it has been asked.
         listeners: Who is told of each executing.
     """
@@ -71,6 +73,7 @@ class Specification(msgspec.Struct, frozen=True, eq=False):
     take: int | None = None
     includes: tuple[tuple[PathLike, type[Any] | None], ...] = ()
     no_tracking: bool = False
+    parameters: Parameters = NO_PARAMETERS
     watchers: Watchers | None = None
     listeners: Listeners | None = None
 
@@ -125,12 +128,31 @@ class QueryBuilding(StreamListening["BeforeQueryEventArgs"], ABC, Generic[T]):
         for each in conditions:
             if type(each) is Clauses:
                 each.check_finished("where()")
+        binding = Binding(own.parameters)
         if predicate is not None:
-            conditions.append(as_predicate(record(predicate, own.root, "where()")))
+            conditions.append(binding.condition(lambda: as_predicate(record(predicate, own.root, "where()"))))
         elif not fields:
             raise InvalidArgumentException("where() takes a function, or fields: where(lambda o: o.name == 'x')")
-        conditions += [condition_of(own.root, name, value) for name, value in fields.items()]
-        return self._with(but(own, conditions=tuple(conditions)))
+        conditions += [binding.condition(_of_keyword(own.root, name, value)) for name, value in fields.items()]
+        return self._with(but(own, conditions=tuple(conditions), parameters=binding.parameters()))
+
+    def add_parameter(self, name: str, value: object) -> Self:
+        """Give a value to what `parameter(name, type)` stands for in the conditions (RavenDB: add_parameter).
+
+        Args:
+            name: The name, with or without a `$` before it.
+            value: The value.
+
+        Raises:
+            InvalidOperationException: There is a value of that name already.
+            InvalidArgumentException: The value cannot stand in the condition.
+        """
+        own = self.specification
+        binding = with_parameter(own.parameters, name, value)
+        conditions = tuple(each.with_values(binding.condition) for each in own.conditions)
+        having = tuple(each.with_values(binding.condition) for each in own.having)
+        parameters = binding.parameters(anew=True)
+        return self._with(but(own, conditions=conditions, having=having, parameters=parameters))
 
     def order_by(self, *keys: Callable[[T], object] | str) -> Self:
         """Sort by fields: numbers as numbers, texts by code point, what has no value last; then by id.
@@ -181,7 +203,9 @@ class QueryBuilding(StreamListening["BeforeQueryEventArgs"], ABC, Generic[T]):
         own = self._unfinished("having")
         if not own.groups:
             raise InvalidArgumentException("having() follows group_by(); where() narrows the documents themselves")
-        return self._with(but(own, having=(*own.having, as_predicate(record(predicate, own.root, "having()")))))
+        binding = Binding(own.parameters)
+        condition = binding.condition(lambda: as_predicate(record(predicate, own.root, "having()")))
+        return self._with(but(own, having=(*own.having, condition), parameters=binding.parameters()))
 
     def distinct(self) -> Self:
         """Return equal results of `select` once."""
@@ -245,6 +269,10 @@ class Query(QueryBuilding[T]):
     @override
     def _with(self, specification: Specification) -> Self:
         return type(self)(self.object_type, self.collection, _specification=specification)
+
+
+def _of_keyword(root: Recorded, name: str, value: object) -> Callable[[], Predicate]:
+    return lambda: condition_of(root, name, resolved(value))
 
 
 def specification_of(object_type: object, collection: object = None) -> Specification:

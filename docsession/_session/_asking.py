@@ -213,6 +213,7 @@ def mapping_for(asked: Specification, mappings: Mappings) -> DocumentMapping[Any
 
 def check_complete(operation: str, asked: Specification) -> None:
     """Refuse a query that ends in the middle of what the builder says, or would leave out those who watch it."""
+    asked.parameters.check()
     if asked.listeners is not None:
         asked.listeners.check(operation)
     if asked.watchers is not None:

@@ -23,6 +23,7 @@ async def customize(context: SessionContext, asked: Specification) -> Specificat
     return but(
         asked,
         conditions=made.conditions,
+        parameters=made.parameters,
         nearest=made.nearest,
         orders=asked.orders if asked.groups else made.orders,
         scores=made.scores,

@@ -305,6 +305,8 @@ REFUSED = [
     (lambda o: int(o.freight) == 1, r"int\(\)"),
     (lambda o: float(o.freight) == 1, r"float\(\)"),
     (lambda o: ["x"][o.freight] == "x", r"int\(\)"),
+    (lambda o: o.freight * None == 0, "numbers, not None"),
+    (lambda o: o.freight + object() == 0, "numbers"),
     (lambda o: o.freight % 2 == 0, "query_sql"),
     (lambda o: o.freight // 2 == 0, "query_sql"),
     (lambda o: 2**o.freight == 4, "query_sql"),

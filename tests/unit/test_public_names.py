@@ -181,6 +181,7 @@ NAMES = [
     "min_",
     "nearest",
     "not_",
+    "parameter",
     "rank",
     "remove",
     "rename",

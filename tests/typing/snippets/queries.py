@@ -35,6 +35,7 @@ from docsession import (
     matches,
     max_,
     not_,
+    parameter,
     set_,
     starts_with,
     sum_,
@@ -267,6 +268,13 @@ def values(session: DocumentSession) -> None:
     assert_type(session.query(large).page(), Page[OfDataclass])
     assert_type(session.query(large).page(20, after="token").items, list[OfDataclass])
     assert_type(session.query(large).count(), int)
+
+
+def parameters(session: DocumentSession) -> None:
+    assert_type(parameter("tags", list[str]), list[str])
+    of_company = Query(OfDataclass).where(lambda o: o.company == parameter("company", str))
+    of_company = of_company.where(lambda o: (given(o.freight) > parameter("least", int)) & in_(o.company, ["x"]))
+    assert_type(session.query(of_company).add_parameter("company", "x"), DocumentQuery[OfDataclass])
 
 
 def groups(session: DocumentSession) -> None:
