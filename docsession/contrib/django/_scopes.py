@@ -18,8 +18,10 @@ from django.utils.asyncio import async_unsafe
 from docsession._errors import InvalidOperationException
 from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._request_executor import RequestExecutor
+from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
 from docsession._options import SessionOptions
+from docsession.contrib._http import save_session
 from docsession.contrib.django._late import save_late
 from docsession.contrib.django._settings import DjangoSettings
 from docsession.contrib.django._stores import STORES
@@ -116,7 +118,7 @@ class Scope:
                 if using is not None and count > 1:
                     blocks.enter_context(transaction.atomic(using=using))
             for _, session in chosen:
-                session.save_changes()
+                run(save_session(session))
 
     def save_all(self, names: frozenset[str] | None = None) -> None:
         """Save, from a thread, what all sessions have changed, the async ones that an event loop has left, too."""
@@ -133,7 +135,7 @@ class Scope:
             await sync_to_async(self.save)(names)
         for (name, _), session in self._async_sessions.items():
             if names is None or name in names:
-                await session.save_changes()
+                await save_session(session)
 
     def begin_blocks(self, view: Any) -> None:
         """Begin the transactions in which Django will call *view*, so that the save after it is a part of them."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from docsession._faces._run import run
 from docsession._faces._session import DocumentSession
-from docsession._faces._units import RUN_ATTEMPTS, BlockingWaiting, Patience, save_unit
+from docsession.contrib._http import save_session
 from docsession.contrib.flask._counts import Count
 
 _REQUEST: Final[Any] = vars(flask.globals).get("request_ctx")
@@ -70,9 +70,7 @@ class Scope:
         opened = sorted(self._opened, key=lambda each: each.joins is None)
         try:
             for each in opened:
-                if each.is_closed:
-                    continue
-                run(save_unit(each.session._core, each.session, Patience(RUN_ATTEMPTS), BlockingWaiting()))
+                run(save_session(each.session))
             for each in opened:
                 # The commit for one session is that for all others of the same transaction.
                 if each.joins is not None and each.is_pending:

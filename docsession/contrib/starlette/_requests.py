@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from docsession._errors import InvalidOperationException, SessionClosedException
 from docsession._faces._async_session import AsyncDocumentSession
 from docsession._faces._async_store import AsyncDocumentStore
-from docsession.contrib._http import RequestSummary
+from docsession.contrib._http import RequestSummary, save_session
 from docsession.contrib.starlette._problems import handled
 
 SCOPE_KEY: Final = "docsession"
@@ -107,9 +107,7 @@ class RequestSession:
         if session is None:
             return
         if self._saves and status < 400:
-            await session.save_changes()
-            while session.advanced.in_transaction:
-                await session.advanced.commit()
+            await save_session(session)
         await session.close()
 
     async def abandon(self, error: BaseException | None) -> None:

@@ -438,8 +438,8 @@ class TestSavedByTheSettingUnderWsgi:
 
         assert rows() == {"customers/1": "Ada of Oslo"}
 
-    def test_what_nobody_commits_is_gone(self, serve, rows, ok):
-        """As under ASGI."""
+    def test_a_transaction_is_gone(self, serve, rows, ok):
+        """With its connection. It is committed where the loop goes on."""
         from docsession.contrib.django import get_async_session
 
         async def view(request):
@@ -449,9 +449,23 @@ class TestSavedByTheSettingUnderWsgi:
             await stored("Bob", "customers/2")
             return ok()
 
-        assert serve(view).get("/").status_code == 200
+        client = serve(view)
+        with refused(InvalidOperationException, "@autosave", "Commit it in the view", "ASGI"):
+            client.get("/")
         assert rows() == {}
         assert ask(serve, view).status_code == 200
+        assert rows() == {"customers/1": "Ada", "customers/2": "Bob"}
+
+    def test_a_session_that_the_view_has_closed(self, serve, rows, ok):
+        """It is left alone, in both."""
+        from docsession.contrib.django import get_async_session
+
+        async def view(request):
+            await stored()
+            await get_async_session().close()
+            return ok()
+
+        assert [serve(view).get("/").status_code, ask(serve, view).status_code] == [200, 200]
         assert rows() == {}
 
     def test_a_coroutine_of_a_blocking_view(self, serve, rows, ok):
