@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from docsession._documents._mapping import DocumentMapping
@@ -12,6 +13,7 @@ from docsession._errors import (
     InvalidOperationException,
     UniqueConstraintViolation,
     UnknownOutcomeException,
+    UnsupportedValueException,
 )
 from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
@@ -164,7 +166,9 @@ class Changing:
                 patched = tracked.snapshot
                 undo()
                 if patched is not None:
-                    take_back(tracked, patched, *before)
+                    # What cannot be stored cannot be compared either; as an edit, it is for the next save to refuse.
+                    with suppress(UnsupportedValueException):
+                        take_back(tracked, patched, *before)
 
             entry.remember(undo_patch)
             if tracked.table is not None:

@@ -97,7 +97,12 @@ class SessionCore(SessionContents):
             ConnectionLostException: The transaction was lost in the block, which went on all the same.
         """
         was_lost = self._transactions.leave_block()
-        await self.end_transaction(depth, failed=failed)
+        try:
+            await self.end_transaction(depth, failed=failed)
+        except BaseException:
+            # A handler or an open stream was in the way of the commit; behind the block nobody would end it.
+            await self.end_transaction(depth, failed=True)
+            raise
         if was_lost and not failed:
             raise lost_in_block()
 

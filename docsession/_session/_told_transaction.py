@@ -84,8 +84,14 @@ class ToldTransaction:
         await self._command(request, self._transaction.release_savepoint)
 
     async def rollback_to_savepoint(self, request: Request) -> None:
-        """See `Transaction.rollback_to_savepoint`."""
-        await self._command(request, self._transaction.rollback_to_savepoint)
+        """See `Transaction.rollback_to_savepoint`; what a handler raises does not keep it from being rolled back."""
+        try:
+            await self._command(request, self._transaction.rollback_to_savepoint)
+        except BaseException as error:
+            if request.sent:
+                raise
+            await self._transaction.rollback_to_savepoint(request)
+            request.interrupted = error
 
     def abandon(self) -> None:
         """See `Transaction.abandon`."""

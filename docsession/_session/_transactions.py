@@ -299,10 +299,13 @@ class Transactions:
 
     async def close(self) -> None:
         """Roll back what is left open."""
-        for executor in (self._explicit, self._spanning):
-            if executor is not None:
-                await executor.transaction.rollback()
-        self._explicit = None
+        explicit, self._explicit = self._explicit, None
+        try:
+            if explicit is not None:
+                await explicit.transaction.rollback()
+        finally:
+            if self._spanning is not None:
+                await self._spanning.transaction.rollback()
 
     def abandon(self) -> None:
         """Give up the connection at once."""

@@ -383,6 +383,65 @@ class TestTransactionsAndHandlers:
             await session.save_changes()
         assert rows.data("users", "users/1")["name"] == "b"
 
+    async def test_nor_that_of_a_nested_transaction(self, store, rows):
+        await save(store, (User("a"), "users/1"), (User("a"), "users/2"))
+
+        @store.add_on_before_request
+        def refuse(args):
+            if args.request.operation == "rollback":
+                raise Refusal
+
+        async with store.open_session() as session:
+            outer, inner = (await session.load(["users/1", "users/2"], User)).values()
+            async with session.advanced.transaction():
+                outer.name = "b"
+                await session.save_changes()
+                with pytest.raises(Refusal):
+                    async with session.advanced.transaction():
+                        inner.name = "c"
+                        await session.save_changes()
+                        raise KeyError
+            assert session.advanced.has_changed(inner)
+        assert rows.data("users", "users/1")["name"] == "b"
+        assert rows.data("users", "users/2")["name"] == "a"
+
+    async def test_a_block_whose_commit_is_stopped_is_rolled_back(self, store, rows):
+        """Nobody is left who would end what the block has begun."""
+        stops = [True]
+
+        @store.add_on_before_request
+        def refuse(args):
+            if args.request.operation == "commit" and stops:
+                raise Refusal
+
+        await save(store, (User("a"), "users/1"))
+        async with store.open_session() as session:
+            user = await session.load("users/1", User)
+            user.name = "b"
+            with pytest.raises(Refusal):
+                async with session.advanced.transaction():
+                    await session.save_changes()
+            stops.clear()
+            assert rows.data("users", "users/1")["name"] == "a"
+            await session.save_changes()
+            assert rows.data("users", "users/1")["name"] == "b"
+
+    async def test_one_that_is_left_open_is_rolled_back_with_the_session(self, store, rows):
+        @store.add_on_before_request
+        def refuse(args):
+            if args.request.operation == "close":
+                raise Refusal
+
+        await save(store, (User("a"), "users/1"))
+        session = store.open_session()
+        await session.advanced.begin()
+        (await session.load("users/1", User)).name = "b"
+        await session.save_changes()
+        with pytest.raises(Refusal):
+            await session.close()
+        await change(store, "users/1", User, name="c")  # nobody holds the row
+        assert rows.data("users", "users/1")["name"] == "c"
+
 
 class TestFailures:
     async def test_a_refused_request(self, store, rows):

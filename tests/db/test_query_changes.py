@@ -283,6 +283,20 @@ class TestPatch:
         stored = rows.data("jobs", "jobs/00")
         assert (stored["state"], stored["count"]) == ("mine", 0)
 
+    async def test_after_a_rollback_what_cannot_be_stored_is_left_as_it_is(self, store):
+        await save(store, *jobs(2))
+        async with store.open_session() as session:
+            first, second = (await session.load(["jobs/00", "jobs/01"], Job)).values()
+            await session.advanced.begin()
+            await session.query(Job).patch(lambda job: set_(job.state, "late"))
+            first.count = second.count = object()
+            await session.advanced.rollback()
+            first.count, first.state = 7, "open"
+            second.count, second.state = 8, "done"
+            await session.save_changes()
+        async with store.open_session() as session:
+            assert [job.count for job in await session.query(Job).all()] == [7, 8]
+
     async def test_after_a_rollback_metadata_and_fields_that_the_user_changed_are_still_there(self, store, rows):
         await save(store, *jobs(1))
         async with store.open_session() as session:

@@ -314,6 +314,21 @@ class TestSavepoints:
                 await session.advanced.rollback()
             assert await value_of(store) is None
 
+    async def test_a_block_that_a_stream_keeps_from_its_commit_is_rolled_back(self, store, face):
+        await save(store, *[Item(number, ["x" * 1000] * 50, id=f"items/{number}") for number in range(1, 100)])
+        async with store.open_session() as session:
+            item = await session.load("items/1", Item)
+            with pytest.raises(InvalidOperationException, match="read the stream to its end"):
+                async with session.advanced.transaction():
+                    item.value = -1
+                    await session.save_changes()
+                    rows = session.query(Item).stream()
+                    await anext(rows) if face.is_async else next(rows)
+            assert not session.advanced.in_transaction
+            assert await value_of(store) == 1
+            await session.save_changes()
+        assert await value_of(store) == -1
+
 
 class TestOwnSql:
     async def test_rows_and_documents_commit_together(self, store, database):
