@@ -69,6 +69,9 @@ class Scalar(Form):
         other = dt.datetime if self.kind is dt.date else enum.Enum
         if isinstance(value, self.kind) and not isinstance(value, (bool, other)):
             return CHECKS[self.kind](as_base(value), trail)
+        if self.kind is Decimal and isinstance(value, str):
+            # It could be read again, but no condition, order or sum over numbers would count it.
+            raise RefusedError(trail, f"expected Decimal, found str {value!r:.40}: make it a Decimal")
         return LOOSE.encode(value, trail, None)
 
     @override
