@@ -88,6 +88,8 @@ if [ -z "$newer" ]; then
 fi
 newer=$newer/bin
 
+# A test that hangs ends its run, with what each thread was at, instead of all that would follow.
+pytest=(-m pytest -q -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true)
 # Each worker has an embedded server of its own.
 parallel=(-n "$(($(nproc) < 4 ? $(nproc) : 4))" --dist worksteal)
 
@@ -131,7 +133,7 @@ in_halves() {
 # reason) without one; where there is no pgbouncer, all do without.
 through_pgbouncer() {
     in_halves scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh \
-        "$newer/python" -m pytest -q -m "pooler or not (direct or soak or citus)" tests/db
+        "$newer/python" "${pytest[@]}" -m "pooler or not (direct or soak or citus)" tests/db
 }
 
 on_debian_15() {
@@ -145,12 +147,12 @@ on_debian_15() {
         esac
     done
     if [ -n "$unpooled" ]; then
-        in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q "${others[@]}" tests/db
+        in_halves scripts/with-postgresql-15.sh "$newer/python" "${pytest[@]}" "${others[@]}" tests/db
         return
     fi
-    in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q "${others[@]}" || code=$?
+    in_halves scripts/with-postgresql-15.sh "$newer/python" "${pytest[@]}" "${others[@]}" || code=$?
     [ "$code" = 77 ] && return 77
-    in_halves scripts/with-postgresql-15.sh "$newer/python" -m pytest -q -m direct tests/db || code=$?
+    in_halves scripts/with-postgresql-15.sh "$newer/python" "${pytest[@]}" -m direct tests/db || code=$?
     return "$code"
 }
 
@@ -161,7 +163,7 @@ on_embedded_16() {
     if printf '%s\n' "${report[@]}" | grep -q '^NOT RUN .*PostgreSQL 15: everything else'; then
         tests=(tests)
     fi
-    DOCSESSION_TEST_MAJOR=16 "$newer/python" -m pytest -q "${parallel[@]}" "${tests[@]}"
+    DOCSESSION_TEST_MAJOR=16 "$newer/python" "${pytest[@]}" "${parallel[@]}" "${tests[@]}"
 }
 
 # In a subshell, since what starts the engine has variables of its own for those who use it. Where a folder beside this
@@ -174,7 +176,7 @@ in_containers() (
         echo "There is no container engine here: PostgreSQL was not run in containers."
         exit 77
     fi
-    "$bin/python" -m pytest -q -m containers tests/containers
+    "$bin/python" "${pytest[@]}" -m containers tests/containers
 )
 
 begin "ruff, import contracts" lint
@@ -190,7 +192,7 @@ printf '\n==== What was run\n'
 printf '%s\n' "${report[@]}"
 printf 'follows  %s, embedded PostgreSQL 18: whole suite\n\n' "$python"
 
-if ! "$bin/python" -m pytest -q "${parallel[@]}" tests; then
+if ! "$bin/python" "${pytest[@]}" "${parallel[@]}" tests; then
     failed+=("$python, embedded PostgreSQL 18: whole suite")
 fi
 if [ ${#failed[@]} -gt 0 ]; then

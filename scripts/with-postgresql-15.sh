@@ -47,6 +47,8 @@ cat >>"$folder/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$folder'
 fsync = off
+full_page_writes = off
+synchronous_commit = off
 max_connections = 100
 CONF
 # Another program may take the port between the moment at which it was free and the start.

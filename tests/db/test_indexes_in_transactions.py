@@ -17,6 +17,8 @@ from docsession import (
 from docsession._held import pids_of_caller
 from tests.support.documents import save
 
+pytestmark = pytest.mark.direct("which process of the server a transaction is in, which pgbouncer does not tell")
+
 
 @dataclass
 class Crate:

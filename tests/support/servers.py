@@ -133,7 +133,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     """Wait until *condition* holds; False where it does not within *seconds*."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
