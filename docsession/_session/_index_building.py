@@ -66,6 +66,8 @@ class IndexBuilder:
         self._method = method
         self._database = database
         self._mappings = mappings
+        # Before there is one that holds the lock, which is the caller's, too, and in nobody's way.
+        self._pids = pids_of_caller()
 
     async def create(self, object_type: type | str | None) -> list[str]:
         """Make what is missing, and make anew what is declared otherwise now; returns the names of what was made.
@@ -181,8 +183,7 @@ class IndexBuilder:
         Raises:
             InvalidOperationException: It has read or written the table, or sees the database as it was.
         """
-        pids = pids_of_caller()
-        if pids and await self._run(transactions_in_the_way(table, pids)):
+        if self._pids and await self._run(transactions_in_the_way(table, self._pids)):
             raise InvalidOperationException(
                 f"making or dropping indexes of {table.collection!r} waits for every transaction that has used the "
                 "table or goes on seeing an earlier state, and one of them, or a stream, is your own, of this very "

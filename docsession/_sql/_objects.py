@@ -37,8 +37,8 @@ _EXTENSIONS = (
 )
 
 _IN_THE_WAY = b"""
-SELECT a.pid::text FROM pg_catalog.pg_stat_activity a
-WHERE a.pid::text = ANY($1) AND a.datname = current_database() AND (a.backend_xmin IS NOT NULL OR EXISTS (
+SELECT given.pid FROM unnest($1) AS given(pid) LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid::text = given.pid
+WHERE a.pid IS NULL OR a.datname = current_database() AND (a.backend_xmin IS NOT NULL OR EXISTS (
     SELECT 1 FROM pg_catalog.pg_locks l
     WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.relation = pg_catalog.to_regclass($2)
 ))
@@ -92,7 +92,8 @@ def extensions_named(names: Iterable[str]) -> Statement:
 def transactions_in_the_way(table: TableStatements, pids: Iterable[int]) -> Statement:
     """Return the question which of the server's processes have a transaction that an index of *table* waits for.
 
-    That is one that has a lock of the table, or a snapshot.
+    That is one that has a lock of the table, or a snapshot; or one with a number that a pooler has made up, of which
+    the server cannot tell.
     """
     return Statement(_IN_THE_WAY, (TextArray(map(str, pids)), table.name))
 
