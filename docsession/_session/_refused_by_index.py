@@ -14,7 +14,7 @@ from docsession._sql._objects import equal_documents, long_documents
 from docsession._sql._tables import TableStatements
 
 Refusal: TypeAlias = UniqueConstraintViolation | IndexedValueTooLongException
-R = TypeVar("R", UniqueConstraintViolation, IndexedValueTooLongException)
+R = TypeVar("R", bound=RavenException)
 
 
 async def explain_refused(context: SessionContext, operations: Sequence[Operation], error: Refusal) -> Refusal:
@@ -58,7 +58,7 @@ async def _explain_duplicate(
                 f"{table.collection!r} refuses that, also where one of them gets other values in the same save. "
                 "Nothing was written: save them one after the other"
             )
-        return _like(error, UniqueConstraintViolation(message, definition.name, definition.fields, pairs))
+        return like(error, UniqueConstraintViolation(message, definition.name, definition.fields, pairs))
     return error
 
 
@@ -81,7 +81,7 @@ async def _explain_length(
         f"{key!r} has {size} bytes in ({', '.join(definition.fields)}), and the index {definition.name!r} of "
         f"{table.collection!r} holds some 2,700 at most. Nothing was written: shorten the value, or index other fields"
     )
-    return _like(error, IndexedValueTooLongException(message, definition.name, definition.fields, key))
+    return like(error, IndexedValueTooLongException(message, definition.name, definition.fields, key))
 
 
 def explain_refused_patch(context: SessionContext, table: TableStatements, error: Refusal) -> Refusal:
@@ -94,9 +94,9 @@ def explain_refused_patch(context: SessionContext, table: TableStatements, error
                 f"the patch would give a document the same ({fields}) as another one has, which {index} "
                 "refuses. Nothing was written"
             )
-            return _like(error, UniqueConstraintViolation(message, definition.name, definition.fields))
+            return like(error, UniqueConstraintViolation(message, definition.name, definition.fields))
         message = f"the patch would give a document more in ({fields}) than {index} holds. Nothing was written"
-        return _like(error, IndexedValueTooLongException(message, definition.name, definition.fields))
+        return like(error, IndexedValueTooLongException(message, definition.name, definition.fields))
     return error
 
 
@@ -132,6 +132,7 @@ def parameters_of(puts: Sequence[Put]) -> tuple[TextArray, ...]:
     )
 
 
-def _like(error: Refusal, made: R) -> R:
+def like(error: RavenException, made: R) -> R:
+    """Return *made* with what the server has called *error*."""
     made.sqlstate = error.sqlstate
     return made

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from docsession._errors import ForeignKeyViolation, RavenException
 from docsession._port import Request, Statement, TextArray
 from docsession._session._context import SessionContext
-from docsession._session._refused_by_index import parameters_of, puts_of
+from docsession._session._refused_by_index import like, parameters_of, puts_of
 from docsession._sql._definitions import Definition, Kind
 from docsession._sql._flush import Delete, Operation
 from docsession._sql._objects import referred_documents, unreferred_documents
@@ -49,7 +49,7 @@ def explain_reference_of_query(context: SessionContext, error: ForeignKeyViolati
             f"a document of {table.collection!r} refers in ({field}) to what is not in {_place(definition)}, or would "
             f"not be there any more: the foreign key {definition.name!r} refuses that. Nothing was written"
         )
-        return _like(error, ForeignKeyViolation(message, definition.name, definition.fields))
+        return like(error, ForeignKeyViolation(message, definition.name, definition.fields))
     return error
 
 
@@ -62,7 +62,7 @@ def _of_puts(
         f"foreign key {definition.name!r} refuses that. Nothing was written: make that row first, or change the "
         "field"
     )
-    return _like(error, ForeignKeyViolation(message, definition.name, definition.fields, ids))
+    return like(error, ForeignKeyViolation(message, definition.name, definition.fields, ids))
 
 
 def _of_deletions(
@@ -75,7 +75,7 @@ def _of_deletions(
         f"{pairs[0][1]!r} for one, and the foreign key {definition.name!r} keeps that so. Nothing was written: "
         "delete or change those first, or with them"
     )
-    return _like(error, ForeignKeyViolation(message, definition.name, definition.fields, ids))
+    return like(error, ForeignKeyViolation(message, definition.name, definition.fields, ids))
 
 
 def _declared(
@@ -112,8 +112,3 @@ def _verb(ids: Sequence[str]) -> str:
 def _place(definition: Definition) -> str:
     assert definition.references is not None  # noqa: S101  # a foreign key has them
     return ".".join(definition.references)
-
-
-def _like(error: ForeignKeyViolation, made: ForeignKeyViolation) -> ForeignKeyViolation:
-    made.sqlstate = error.sqlstate
-    return made
