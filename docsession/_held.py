@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 from psycopg.pq import TransactionStatus
 
@@ -16,21 +16,28 @@ _Owner: TypeAlias = "tuple[int, int, ReferenceType[asyncio.Task[Any]] | None]"
 """Process, thread and task."""
 
 _OPEN: Final = frozenset({TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR})
-_lock: Final = threading.Lock()
-_held: Final[WeakKeyDictionary[Any, _Owner]] = WeakKeyDictionary()
+
+# There is no lock: a garbage collection comes in the middle of anything, and ends streams that nobody has read to their
+# end, which let go of theirs. Each step is one of the dict's own, which others see done or not done.
+_held: Final[dict[int, tuple[ReferenceType[Any], _Owner]]] = {}
+"""By `id` of the connection."""
 
 
 def hold(connection: Any) -> None:
     """Remember that whoever calls has one of psycopg's connections, perhaps in a transaction."""
-    owner = _caller()
-    with _lock:
-        _held[connection] = owner
+    key = id(connection)
+
+    def forget(gone: ReferenceType[Any]) -> None:
+        found = _held.get(key)
+        if found is not None and found[0] is gone:
+            _held.pop(key, None)
+
+    _held[key] = ref(connection, forget), _caller()
 
 
 def let_go(connection: Any) -> None:
     """Forget it, before others get the connection."""
-    with _lock:
-        _held.pop(connection, None)
+    _held.pop(id(connection), None)
 
 
 @contextmanager
@@ -46,9 +53,8 @@ def holding(connection: Any) -> Iterator[None]:
 def pids_of_caller() -> list[int]:
     """Return the processes of servers in which whoever calls is in the middle of a transaction, or of a stream."""
     caller = _caller()
-    with _lock:
-        own = [connection for connection, owner in _held.items() if owner == caller]
-    return [each.pgconn.backend_pid for each in own if each.pgconn.transaction_status in _OPEN]
+    own = [reference() for reference, owner in list(_held.values()) if owner == caller]
+    return [each.pgconn.backend_pid for each in own if each is not None and each.pgconn.transaction_status in _OPEN]
 
 
 def _caller() -> _Owner:
