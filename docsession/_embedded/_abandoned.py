@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 from docsession._embedded._account import server_account
-from docsession._embedded._locks import is_free, open_lock, release, try_lock
+from docsession._embedded._locks import is_at, is_free, open_lock, release, try_lock
 from docsession._embedded._places import Place, find_place
 from docsession._embedded._postmaster import is_postmaster, read_pid_file
 from docsession._errors import EmbeddedServerException
@@ -31,7 +32,10 @@ def remove_abandoned(directory: Path) -> bool:
     except (EmbeddedServerException, OSError):
         return False
     try:
-        if not try_lock(starting, shared=False) or not _remove(place):
+        if not try_lock(starting, shared=False):
+            return False
+        # Somebody may have removed it meanwhile, and somebody else have begun anew: then this is no lock any more.
+        if not is_at(starting, place.start_lock) or not _remove(place):
             return False
     finally:
         release(starting)
@@ -55,7 +59,8 @@ def _end_server(place: Place) -> bool:
     """End the server without care for its data; False where it goes on, as one in another container does."""
     found = read_pid_file(place.data)
     if found is not None and is_postmaster(found[0].pid, place.data):
-        os.kill(found[0].pid, signal.SIGQUIT)
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(found[0].pid, signal.SIGQUIT)
     deadline = time.monotonic() + _QUIT_SECONDS
     while not is_free(place.server_lock):
         if time.monotonic() > deadline:

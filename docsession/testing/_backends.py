@@ -21,7 +21,7 @@ from docsession._errors import (
 )
 from docsession._executors._url import parse_url
 from docsession.testing._databases import PostgresServer
-from docsession.testing._leftovers import remove_abandoned_directories, temporary_directory
+from docsession.testing._leftovers import is_temporary, remove_abandoned_directories, temporary_directory
 
 BACKENDS: Final = ("embedded", "url", "testcontainers")
 
@@ -94,7 +94,7 @@ def _embedded(version: int, directory: str | Path | None, options: Mapping[str, 
     except EmbeddedServerException:
         remove()
         raise
-    if server.data_directory != place.resolve():
+    if server.data_directory != place.resolve() and is_temporary(place):
         (place / "elsewhere").touch()  # where the server's user can enter; not empty, so that it is looked for
 
     def stop() -> None:

@@ -7,14 +7,16 @@ with their process, however that ends.
 <temporary directory>/
     docsession-tests.<random>/      an embedded server
     docsession-tests-owners.<uid>/  0700
-        place                       a random name of this directory, which lock files of other machines do not have
+        place                       a random name, a part of what tells this directory from those of other machines
         <owner>                     held by a process that has databases on a server
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
 import re
 import secrets
 import stat
@@ -45,6 +47,11 @@ def temporary_directory() -> Path:
     made = Path(tempfile.gettempdir()) / f"{_PREFIX}{secrets.token_hex(6)}"
     made.mkdir(mode=0o700)
     return made
+
+
+def is_temporary(directory: Path) -> bool:
+    """Whether a directory was made to be removed after the run, here or by the plugin of pytest."""
+    return _DIRECTORY.fullmatch(directory.name) is not None and directory.is_dir()
 
 
 def remove_abandoned_directories() -> None:
@@ -118,11 +125,24 @@ def _own_place() -> tuple[Path, str]:
         raise PermissionError(f"{directory} is somebody else's")
     path = directory / _PLACE
     with exclusive(path, _PATIENCE):
-        place = path.read_text(encoding="ascii")
-        if not place:
-            place = secrets.token_hex(6)
-            path.write_text(place, encoding="ascii")
-    return directory, place
+        name = path.read_text(encoding="ascii")
+        if not name:
+            name = secrets.token_hex(6)
+            path.write_text(name, encoding="ascii")
+    return directory, _place_of(directory, name)
+
+
+def _place_of(directory: Path, name: str) -> str:
+    """Return what tells a directory from its copies: an image that it is a part of may run many times at once.
+
+    Locks in one say nothing of those who are at work in another. Where in doubt, as after a restart, they differ.
+    """
+    found = directory.stat()
+    start = ""
+    with contextlib.suppress(OSError):
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    told = f"{name} {platform.node()} {start} {found.st_dev} {found.st_ino}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def _tidy(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run that was killed leaves behind, and what the next one makes of it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,6 +9,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import psycopg
@@ -15,7 +17,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from docsession._embedded import _holders
+from docsession._embedded import EmbeddedServer, _abandoned, _holders
+from docsession._embedded._abandoned import remove_abandoned
 from docsession._embedded._account import server_account
 from docsession._embedded._places import find_place
 from docsession.testing import start_server
@@ -145,6 +148,30 @@ class TestDirectories:
             assert place.start_lock.exists()
         assert len(found) == 2
 
+    def test_one_that_was_removed_and_made_anew_meanwhile_stays(self, monkeypatch):
+        with server_directory() as directory:
+            place = find_place(directory, 18, server_account())
+            place.start_lock.touch()
+            open_lock = _abandoned.open_lock
+
+            def come_too_late(path):
+                opened = open_lock(path)
+                if path == place.start_lock:
+                    path.unlink()
+                    path.touch()
+                return opened
+
+            monkeypatch.setattr(_abandoned, "open_lock", come_too_late)
+            assert not remove_abandoned(directory)
+            assert place.start_lock.exists()
+
+    def test_one_that_the_user_has_named_is_left_alone_where_its_server_is_elsewhere(self, monkeypatch, tmp_path):
+        """As that of root is, which the server's user cannot enter."""
+        there = SimpleNamespace(url="postgresql:///postgres", data_directory=tmp_path / "there", stop=lambda: None)
+        monkeypatch.setattr(EmbeddedServer, "start", lambda *_, **__: there)
+        start_server("embedded", directory=tmp_path / "named").stop()
+        assert list(tmp_path.iterdir()) == []
+
 
 class TestDatabases:
     def test_those_of_a_run_that_was_killed_are_dropped_by_the_next(self, server, direct_url):
@@ -172,6 +199,21 @@ class TestDatabases:
         old, young = since(8 * 24 * 3600), since(6 * 24 * 3600)
         server.make_database().drop()
         assert schemas(direct_url) & {old, young} == {young}
+
+    def test_those_of_a_copy_of_this_machine_are_those_of_another(self, monkeypatch, tmp_path):
+        """As of an image with a directory of temporary files that runs in several containers at once."""
+        name = f"test_{os.urandom(6).hex()}"
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "one"))
+        (tmp_path / "one").mkdir()
+        owner, neighbour = Owner.claim(), Owner.claim()
+        shutil.copytree(tmp_path / "one", tmp_path / "other")
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "other"))
+        copied = Owner.claim()
+        assert not copied.has_abandoned(name, owner.comment)
+        owner.end()
+        assert neighbour.has_abandoned(name, owner.comment)
+        for each in (neighbour, copied):
+            each.end()
 
     def test_no_others_are(self, server, schema, direct_url):
         comment = "docsession tests: place 0123456789ab, owner 0123456789ab, since 7"
