@@ -6,6 +6,7 @@ be done, and the last line says why.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from copy import copy
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from docsession._cli_indexes import indexes
 from docsession._cli_inspect import config, databases, shell
 from docsession._cli_migrate import current, downgrade, history, upgrade
 from docsession._cli_revise import check, revision, sql
+from docsession._documents._naming import PROGRAM
 from docsession._errors import DocSessionError
 from docsession._migrate._project import Project
 
@@ -82,6 +84,9 @@ def commands_for(find: Callable[[str | None], Project]) -> click.Group:
     @click.option("--store", metavar="NAME", help="One of several stores of the settings.  [default: the default one]")
     @click.pass_context
     def group(ctx: click.Context, store: str | None) -> None:
+        program = ctx.command_path if store in {None, "default"} else f"{ctx.command_path} --store {shlex.quote(store)}"
+        token = PROGRAM.set(program)
+        ctx.call_on_close(lambda: PROGRAM.reset(token))
         ctx.obj = find(store)
 
     group.__doc__ = main.help

@@ -27,7 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from docsession._conventions import DocumentConventions
 from docsession._documents._mapping import DocumentMapping, Mappings
-from docsession._documents._naming import check_database
+from docsession._documents._naming import PROGRAM, check_database
 from docsession._embedded import EmbeddedServer
 from docsession._errors import DocSessionError, InvalidArgumentException
 from docsession._faces._store import DocumentStore
@@ -46,6 +46,11 @@ from docsession._migrate._project import (
     needs_of,
     unmarked_of,
 )
+
+
+def autogenerate_command() -> str:
+    """Return the command that writes a revision with what models declare, as it is called here."""
+    return f"{PROGRAM.get()} revision --autogenerate"
 
 
 class Failed(click.ClickException):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from docsession._cli_common import Setting, on_databases
+from docsession._cli_common import Setting, autogenerate_command, on_databases
 from docsession._errors import PermissionDeniedException
 from docsession._migrate import Target
 from docsession._migrate._index_advice import index_advice
@@ -51,7 +51,7 @@ def _advice(target: Target, models: Sequence[Model] | None) -> Iterator[str]:
         yield f"which indexes queries lack cannot be told: {error}"
         return
     if found:
-        yield "queries that no index serves; declare what follows, `docsession revision --autogenerate` does the rest:"
+        yield f"queries that no index serves; declare what follows, `{autogenerate_command()}` does the rest:"
     for each in found:
         milliseconds = each.seconds * 1000 / each.queries
         queries = "query" if each.queries == 1 else "queries"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
-from docsession._cli_common import Setting, on_databases
+from docsession._cli_common import Setting, autogenerate_command, on_databases
 from docsession._documents._naming import command_line
 from docsession._errors import InvalidArgumentException
 from docsession._migrate import Standing, Target, current, drift, write_sql
@@ -17,8 +16,6 @@ from docsession._migrate._project import lines_of
 from docsession._migrate._revise import Written, autogenerate, write_revision
 from docsession._migrate._scripts import LIBRARY
 from docsession._migrate._steps import range_of
-
-REVISE: Final = "docsession revision --autogenerate"
 
 
 @click.command()
@@ -42,7 +39,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
         if not found:
             found += [_missing(setting, target, *each) for each in missing_collections(target, collections)]
         if not found:
-            found += [f"{line}; run `{REVISE}`" for line in declared_drift(target, needs)]
+            found += [f"{line}; run `{autogenerate_command()}`" for line in declared_drift(target, needs)]
         for text in found or ["no difference"]:
             click.echo(f"{target.database}: {text}")
         differs = differs or bool(found)
@@ -54,7 +51,7 @@ def check(ctx: click.Context, setting: Setting) -> None:
 
 def _missing(setting: Setting, target: Target, collection: str, table: str) -> str:
     has_revisions = len(lines_of(setting.project)) > 1
-    command = REVISE if has_revisions else None
+    command = autogenerate_command() if has_revisions else None
     command = command or command_line("upgrade", target.database, [collection])
     return f"table {table}: is missing, for the collection {collection} of the models; run `{command}`"
 

@@ -7,12 +7,16 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
 
 from docsession._errors import InvalidArgumentException, InvalidArgumentTypeException
 
 if TYPE_CHECKING:
     import inflect
+
+PROGRAM: Final = ContextVar("PROGRAM", default="docsession")
+"""How the commands that run now are called: a framework has them under a name of its own, on its own settings."""
 
 MAX_NAME_BYTES = 63
 """How long PostgreSQL lets an identifier be, in bytes of UTF-8."""
@@ -153,7 +157,7 @@ def check_database(name: object) -> str:
 
 def command_line(name: str, database: str, collections: Iterable[str] = ()) -> str:
     """Return a command that a user is to run, as in `docsession upgrade --database shop`, quoted for a shell."""
-    words = ["docsession", name, *_option("--database", database)]
+    words = [PROGRAM.get(), name, *_option("--database", database)]
     for collection in collections:
         words += _option("--collection", collection)
     return " ".join(words)

@@ -176,7 +176,9 @@ class TestCommand:
 
     def test_upgrade_and_check(self, migrating, url, database):
         """On the stores of the settings, with the documents of the apps."""
-        assert manage("docsession", "check")[0] == 1
+        code, printed = manage("docsession", "check")
+        assert code == 1
+        assert f"run `manage.py docsession upgrade --database {database}" in printed.replace("'", "")
         code, printed = manage("docsession", "upgrade", "--all-collections")
         assert code == 0
         assert f"{database}: the collection Customers is in the table customers" in printed

@@ -39,6 +39,16 @@ def test_of_several_stores_one_is_named(command, postgres_url, database):
     assert (code, output) == (3, "Error: DOCSESSION has no store 'x'; there are: 'default', 'other' [ds220]\n")
 
 
+def test_what_is_to_be_run_is_said_in_the_applications_words(command, postgres_url, database):
+    """`docsession upgrade` itself knows nothing of its settings. (Flask's test runner takes the application's name.)"""
+    settings = {name: {"URL": postgres_url, "DATABASE": database} for name in ("default", "other")}
+    _, of_the_default = command("current", settings=settings)
+    assert "docsession --store other upgrade" not in of_the_default
+    assert f"run `shop docsession upgrade --database {database}`" in of_the_default.replace("'", "")
+    _, of_another = command("--store", "other", "current", settings=settings)
+    assert f"run `shop docsession --store other upgrade --database {database}`" in of_another.replace("'", "")
+
+
 def test_the_store_of_the_application_stays_open(make_app):
     app, docs = make_app()
     with app.app_context():
