@@ -65,13 +65,19 @@ class TestOverlappingSaves:
             for i in range(counters):
                 session.store(Counter(), f"counters/{i}")
             session.save_changes()
-        said = crowd.do("increment", {"urls": postgres_url, "database": database}, seconds=2, counters=counters)
+        said = []
+        for _ in range(20):  # a busy machine takes longer to as many saves
+            said += crowd.do("increment", {"urls": postgres_url, "database": database}, seconds=1, counters=counters)
+            conflicts = sum(each["conflicts"] for each in said)
+            saved = sum(sum(each["acknowledged"].values()) for each in said)
+            if conflicts > 10 and saved > 100:
+                break
+        assert conflicts > 10
+        assert saved > 100
         with DocumentStore(postgres_url, database) as store, store.open_session() as session:
             stored = {f"counters/{i}": session.load(f"counters/{i}", Counter).count for i in range(counters)}
         acknowledged = {key: sum(each["acknowledged"][key] for each in said) for key in stored}
         assert stored == acknowledged
-        assert sum(stored.values()) > 100
-        assert sum(each["conflicts"] for each in said) > 0
 
 
 def highest(rows, collection):
@@ -214,7 +220,7 @@ class TestForks:
         # Python warns of forks beside threads; the child here uses none of its parent's.
         quiet = "ignore:This process:DeprecationWarning"
         command = [sys.executable, "-W", quiet, "-c", FORK, face.name, postgres_url, database, closing]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert (result.returncode, result.stderr) == (0, "")
         mine, theirs = result.stdout.split()
         # The child knows nothing of its parent's range of numbers, and the parent still has it.

@@ -388,7 +388,7 @@ with DocumentStore(*sys.argv[1:]) as store, store.open_session() as session:
 def test_a_forked_child_that_closes_the_session_leaves_its_parents_transaction_alone(postgres_url, database, rows):
     # Python warns of forks beside threads; the child here uses none of its parent's.
     command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", FORK, postgres_url, database]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert rows.ids("items") == ["items/1", "items/2"]
 

@@ -291,7 +291,7 @@ def test_ctrl_c_says_which_databases_were_not_begun(project, new_database, serve
     ):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=120)[0]
     assert process.returncode == 130
     assert f"stopped at {names[0]}; done: none; not begun: {names[1]}\n" in output
     assert "Aborted!" in output

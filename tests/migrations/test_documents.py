@@ -287,7 +287,7 @@ class TestInterruption:
             assert run.poll() is None, run.communicate()
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
-        output, errors = run.communicate(timeout=30)
+        output, errors = run.communicate(timeout=120)
         assert (run.returncode, output) == (INTERRUPTED, ""), errors
         assert "then interrupted\nRun the command again to go on; --after 'orders/" in errors
         assert 3 <= len([each for each in stored().values() if each[1]]) < 100
