@@ -186,8 +186,10 @@ finish
 leg "$newer_python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
 leg "$newer_python, Debian's PostgreSQL 15: everything else" on_debian_15
-leg "$newer_python, embedded PostgreSQL 16: what depends on the server" on_embedded_16
-leg "$python, PostgreSQL in containers" in_containers
+# Containers are mostly waited for, above all where the engine has to be installed first.
+begin "$newer_python, embedded PostgreSQL 16: what depends on the server" on_embedded_16
+begin "$python, PostgreSQL in containers" in_containers
+finish
 printf '\n==== What was run\n'
 printf '%s\n' "${report[@]}"
 printf 'follows  %s, embedded PostgreSQL 18: whole suite\n\n' "$python"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PATIENCE = 60
+PATIENCE = 240
 """Seconds after which a program that does not start, or does not stop, is killed."""
 
 
