@@ -219,7 +219,12 @@ def check_fits(form: Form, value: object, label: str) -> None:
     """
     wire: object = None
     if value is not None:
-        shape_of_value(form, value, label)
+        try:
+            shape_of_value(form, value, label)
+        except InvalidArgumentTypeException as error:
+            if form.untyped:
+                raise
+            raise _misfit(label, form, value, "cannot become") from error
         wire = _wire(form, value)
     special = set(_recorded_types(form, value).values())
     if special:
@@ -268,9 +273,11 @@ def _bind_instant(value: dt.datetime) -> Timestamp:
     return Timestamp((value - _EPOCH) // _MICROSECOND)
 
 
-def _misfit(label: str, form: Form, value: object) -> InvalidArgumentTypeException:
+def _misfit(
+    label: str, form: Form, value: object, verdict: str = "is never equal to"
+) -> InvalidArgumentTypeException:
     name = type(value).__qualname__
     article = "an" if name[0] in "aeiouAEIOU" else "a"
     return InvalidArgumentTypeException(
-        f"{label} holds {form.label}, so it is never equal to {article} {name} ({value!r:.60})"
+        f"{label} holds {form.label}, so it {verdict} {article} {name} ({value!r:.60})"
     )

@@ -18,7 +18,7 @@ from docsession._errors import (
 from docsession._port import Request, Row, Rows, Statement, TextArray
 from docsession._query._patches import PatchOperation, operations_of
 from docsession._query._query import Specification, but
-from docsession._session._asking import Asking
+from docsession._session._asking import Asking, mapping_for
 from docsession._session._changes import is_changed, renew, take_back
 from docsession._session._context import SessionContext
 from docsession._session._journal import Entry, undo_write
@@ -68,11 +68,13 @@ class Changing:
         return self._asking.answers.entities(rows, table, mapping, but(asked, no_tracking=True))
 
     async def _patch(self, asked: Specification, function: Callable[[Any], object], *, returning: bool) -> list[Any]:
+        # Before anything is asked, so that a wrong one is refused where there is no document yet, too.
+        id_key = mapping_for(asked, self._context.mappings).codec.id_key
+        operations = operations_of(asked.root, function, id_key)
         found = await self._prepare(asked, "patch")
         if found is None:
             return []
         table, mapping = found
-        operations = operations_of(asked.root, function, mapping.codec.id_key)
         rows = await self._send(table, self._statement(asked, table, mapping, operations, returning=returning))
         known = self._context.map
         for key, *row in rows:

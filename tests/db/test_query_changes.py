@@ -355,10 +355,15 @@ class TestPatch:
         ],
     )
     async def test_what_is_no_change_is_refused(self, store, operations):
-        await save(store, *jobs(1))
+        """Where no document is stored, too: there the mistake would wait for the first one."""
         async with store.open_session() as session:
             with pytest.raises(InvalidArgumentException):
                 await session.query(Job).patch(operations)
+
+    async def test_a_value_of_another_type_says_what_it_cannot_become(self, store):
+        async with store.open_session() as session:
+            with pytest.raises(InvalidArgumentException, match=r"count holds int, so it cannot become a str \('1'\)"):
+                await session.query(Job).patch(lambda job: set_(job.count, "1"))
 
     async def test_pages_are_not_changed(self, store):
         async with store.open_session() as session:
