@@ -273,11 +273,7 @@ def _bind_instant(value: dt.datetime) -> Timestamp:
     return Timestamp((value - _EPOCH) // _MICROSECOND)
 
 
-def _misfit(
-    label: str, form: Form, value: object, verdict: str = "is never equal to"
-) -> InvalidArgumentTypeException:
+def _misfit(label: str, form: Form, value: object, verdict: str = "is never equal to") -> InvalidArgumentTypeException:
     name = type(value).__qualname__
     article = "an" if name[0] in "aeiouAEIOU" else "a"
-    return InvalidArgumentTypeException(
-        f"{label} holds {form.label}, so it {verdict} {article} {name} ({value!r:.60})"
-    )
+    return InvalidArgumentTypeException(f"{label} holds {form.label}, so it {verdict} {article} {name} ({value!r:.60})")

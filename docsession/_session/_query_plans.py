@@ -8,7 +8,7 @@ import msgspec
 
 from docsession._port import Statement
 from docsession._query._query import Specification
-from docsession._session._asking import Asking, check_result
+from docsession._session._asking import Asking, check_result, mapping_for
 from docsession._session._context import SessionContext
 from docsession._session._index_use import why_not_by_index
 from docsession._session._query_values import QueryPlan, QuerySql
@@ -21,9 +21,10 @@ _LOOKUPS_PREFERRED: Final = (*_INDEXES_PREFERRED, ("enable_indexscan", "off"), (
 class QueryPlans:
     """Shows how queries of one session are asked."""
 
-    __slots__ = ("_asking",)
+    __slots__ = ("_asking", "_context")
 
     def __init__(self, context: SessionContext) -> None:
+        self._context = context
         self._asking = Asking(context)
 
     async def sql(self, asked: Specification) -> QuerySql:
@@ -45,7 +46,10 @@ class QueryPlans:
         async def plan(asked: Specification) -> None:
             found = await self._asking.find(asked, counts=False)
             if found is None:
-                raise AssertionError(f"the collection of the query has no table yet: {asked!r:.200}")
+                collection = mapping_for(asked, self._context.mappings).collection
+                raise AssertionError(
+                    f"the collection {collection!r} has no table yet, and so no index: store a document"
+                )
             statement = self._asking.compiler(*found).documents(asked)
             explain = [
                 Statement(b"EXPLAIN (FORMAT %b) %b" % (form, statement.sql), statement.params, statement.settings)

@@ -85,7 +85,9 @@ async def test_it_fails_with_the_plan_where_none_does(make_store, build):
 
 async def test_it_takes_a_query_of_a_session_whose_table_is_there(store):
     async with store.open_session() as session:
-        with pytest.raises(AssertionError, match="no table yet"):
+        with pytest.raises(
+            AssertionError, match="the collection 'Parcels' has no table yet, and so no index: store a document"
+        ):
             await claim(session.query(Parcel).where(lambda p: p.town == "a"))
     with pytest.raises(InvalidArgumentTypeException, match="takes a query of a session"):
         assert_uses_index("SELECT 1")
