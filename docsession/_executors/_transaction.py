@@ -178,16 +178,19 @@ class PooledTransaction:
             await self._leave()
             return []
         link = await self._take()
-        request = request or Request((), write=True)
-        frame = Frame([*self._opening(link), *settings_of(request)], (COMMIT,), rescue=ROLLBACK.sql, ends=True)
+        sent = request or Request((), write=True)
+        frame = Frame([*self._opening(link), *settings_of(sent)], (COMMIT,), rescue=ROLLBACK.sql, ends=True)
         try:
-            return await link.finish(link.wire.exchange_framed(request, frame), request)
+            results = await link.finish(link.wire.exchange_framed(sent, frame), sent)
         except LinkLostError as lost:
             raise translate_lost(lost, write=True) from lost.__cause__
         except psycopg.Error as error:
             raise _refused(error) from error
         finally:
             await self._leave()
+        if request is None and sent.cancelled is not None:
+            raise asyncio.CancelledError(*sent.cancelled.args)
+        return results
 
     async def rollback(self) -> None:
         """See `Transaction.rollback`."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from docsession._errors import ConnectionLostException, DocSessionError, UnknownOutcomeException
 from docsession._port import Request, RequestExecutor, Rows
+from docsession._session._delivery import deliver_cancellation
 from docsession._session._observing import Observer
 
 
@@ -41,7 +42,13 @@ class Beside:
 
     async def run(self, operation: str, request: Request) -> list[Rows]:
         """Send *request*, for which *operation* is a name, on a connection of the pool."""
-        return await self._tell(operation, request, self._executor.run)
+        try:
+            results = await self._tell(operation, request, self._executor.run)
+        except DocSessionError as error:
+            deliver_cancellation(request, error)
+            raise
+        deliver_cancellation(request, None)
+        return results
 
     async def run_apart(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 from docsession._documents._mapping import DocumentMapping
 from docsession._errors import (
+    DocSessionError,
     ForeignKeyViolation,
     IndexedValueTooLongException,
     InvalidOperationException,
@@ -21,6 +22,7 @@ from docsession._query._query import Specification, but
 from docsession._session._asking import Asking, mapping_for
 from docsession._session._changes import is_changed, renew, take_back
 from docsession._session._context import SessionContext
+from docsession._session._delivery import deliver, deliver_cancellation
 from docsession._session._journal import Entry, undo_write
 from docsession._session._planning import current_moment
 from docsession._session._refused_by_index import explain_refused_patch
@@ -53,7 +55,9 @@ class Changing:
         if found is None:
             return []
         table, mapping = found
-        rows = await self._send(table, self._asking.compiler(table, mapping).delete(asked, returning=returning))
+        request, rows = await self._send(
+            table, self._asking.compiler(table, mapping).delete(asked, returning=returning)
+        )
         known = self._context.map
         for key, *_ in rows:
             tracked = known.by_id.get(key)
@@ -62,6 +66,7 @@ class Changing:
             known.deleted.pop(key, None)
             known.included.pop(key, None)
             known.missing.add(key)
+        deliver(request)
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
@@ -75,13 +80,14 @@ class Changing:
         if found is None:
             return []
         table, mapping = found
-        rows = await self._send(table, self._statement(asked, table, mapping, operations, returning=returning))
+        request, rows = await self._send(table, self._statement(asked, table, mapping, operations, returning=returning))
         known = self._context.map
         for key, *row in rows:
             known.included.pop(key, None)
             tracked = known.by_id.get(key)
             if tracked is not None and tracked.table is table and row[0] is not None:
                 self._renew(tracked, row)
+        deliver(request)
         if not returning:
             return [row[0] for row in rows]
         rows.sort(key=_id_of)
@@ -136,11 +142,22 @@ class Changing:
             )
         return found
 
-    async def _send(self, table: TableStatements, statement: Statement) -> Rows:
+    async def _send(self, table: TableStatements, statement: Statement) -> tuple[Request, Rows]:
+        request = Request([statement], transaction=True, write=True)
+        try:
+            rows = await self._carry(table, request)
+        except DocSessionError as error:
+            deliver_cancellation(request, error)
+            raise
+        if self._context.journal is None:
+            self._context.has_committed = True
+        return request, rows
+
+    async def _carry(self, table: TableStatements, request: Request) -> Rows:
         context = self._context
         context.requests.count(context.operation)
         try:
-            (rows,) = await context.run(Request([statement], transaction=True, write=True))
+            (rows,) = await context.run(request)
         except UnknownOutcomeException as error:
             raise UnknownOutcomeException(
                 f"the connection to PostgreSQL broke before the {context.operation} of a query was acknowledged: "
@@ -150,8 +167,6 @@ class Changing:
             raise explain_refused_patch(context, table, error) from error
         except ForeignKeyViolation as error:
             raise explain_reference_of_query(context, error) from error
-        if context.journal is None:
-            context.has_committed = True
         return rows
 
     def _renew(self, tracked: Tracked, row: list[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
@@ -263,8 +262,6 @@ async def _write(
             f"the connection to PostgreSQL broke before the answer: whether the compare-exchange value {key!r} was "
             "written is not known. Get it, and compare; sending the operation again with the same index does no harm"
         ) from error
-    if request.cancelled is not None:
-        raise asyncio.CancelledError(*request.cancelled.args)
     if request.unconfirmed:
         raise unconfirmed()
     return results

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
 
 from docsession._errors import (
     ConcurrencyException,
@@ -25,6 +24,7 @@ from docsession._session._cluster import has_values_to_save, unconfirmed
 from docsession._session._conflicts import ConflictFinder
 from docsession._session._context import SessionContext
 from docsession._session._deferred import apply_deferred, undo_deferred
+from docsession._session._delivery import deliver_cancellation, noting
 from docsession._session._event_args import AfterSaveChangesEventArgs
 from docsession._session._journal import Entry, Journal, undo_checks, undo_deletions, undo_write
 from docsession._session._planning import Flush, OutdatedError, Planner, UndoneError, forget_unsaved_deletions
@@ -40,8 +40,6 @@ from docsession._sql._flush import (
 )
 from docsession._sql._joining import status_of
 from docsession._sql._tables import TableStatements
-
-E = TypeVar("E", bound=Exception)
 
 
 class Saver:
@@ -370,20 +368,6 @@ def collections_in(operations: Iterable[Operation]) -> tuple[str, ...]:
     """Return the collections that operations write to, for those who watch requests."""
     tables = [each.table for each in operations]
     return tuple(sorted({table.collection for table in tables if not isinstance(table, CompareExchangeStatements)}))
-
-
-def deliver_cancellation(request: Request, error: Exception | None) -> None:
-    """Cancel the task now that was to be cancelled while the flush was under way."""
-    if request.cancelled is not None:
-        raise asyncio.CancelledError(*request.cancelled.args) from error
-
-
-def noting(request: Request, error: E) -> E:
-    """Return *error*, which matters more than what a handler of `on_succeed_request` raised."""
-    other = request.interrupted
-    if other is not None:
-        error.add_note(f"a handler of on_succeed_request raised {type(other).__qualname__}: {other}")
-    return error
 
 
 def _was_committed(

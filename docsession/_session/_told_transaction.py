@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from docsession._port import Request, Row, Rows, Statement, Transaction
+from docsession._session._delivery import deliver
 from docsession._session._observing import Observer
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class ToldTransaction:
             return await self._transaction.commit()
         end = Request((), write=True)
         results = await self._tell(end, self._transaction.commit)
-        if end.interrupted is not None:
-            raise end.interrupted
+        deliver(end)
         return results
 
     async def rollback(self) -> None:

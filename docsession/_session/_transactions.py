@@ -17,9 +17,10 @@ from docsession._port import Request, Row, Rows, Statement, Transaction
 from docsession._session._attempts import Attempt
 from docsession._session._cluster import unconfirmed
 from docsession._session._context import SessionContext
+from docsession._session._delivery import deliver, deliver_cancellation, noting
 from docsession._session._journal import Journal
 from docsession._session._refused_by_reference import explain_reference
-from docsession._session._saving import collections_in, deliver_cancellation, noting
+from docsession._session._saving import collections_in
 from docsession._session._told_transaction import ToldTransaction
 from docsession._sql._joining import CURRENT_TRANSACTION
 
@@ -186,7 +187,7 @@ class Transactions:
                 raise InvalidOperationException("the transaction has begun; its isolation level cannot be changed now")
             request = await self._on_connection(self._explicit.transaction.savepoint)
             self._marks.append(self._journal.mark())
-            _deliver(request)
+            deliver(request)
             return
         if self._spanning is not None and self._spanning.transaction.is_begun:
             if isolation_level not in {None, self._level}:
@@ -241,7 +242,7 @@ class Transactions:
         if self._marks:
             request = await self._on_connection(transaction.release_savepoint)
             self._marks.pop()
-            _deliver(request)
+            deliver(request)
             return
         journal = self._journal
         xid = None if self._explicit is None else self._explicit.xid
@@ -273,7 +274,7 @@ class Transactions:
         deliver_cancellation(request, late)
         if late is not None:
             raise noting(request, late)
-        _deliver(request)
+        deliver(request)
 
     async def rollback(self) -> None:
         """Undo what was saved since the last `begin()`: it is unsaved again, with its old versions."""
@@ -281,7 +282,7 @@ class Transactions:
         if self._marks and not transaction.has_ended:
             request = await self._on_connection(transaction.rollback_to_savepoint)
             self._undo(self._journal, self._marks.pop())
-            _deliver(request)
+            deliver(request)
             return
         try:
             await transaction.rollback()
@@ -380,10 +381,3 @@ class Transactions:
         attempt = Attempt(operations, moment, journal.clear, undo=lambda: self._undo(journal, 0), xid=xid)
         self._context.attempts.append(attempt)
         self._context.unknown = True
-
-
-def _deliver(request: Request) -> None:
-    """Raise what came in the way of a request that was carried out: a cancellation, or the error of a handler."""
-    deliver_cancellation(request, None)
-    if request.interrupted is not None:
-        raise request.interrupted

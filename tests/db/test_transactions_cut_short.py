@@ -16,11 +16,14 @@ from psycopg.rows import dict_row
 
 from docsession import (
     ConnectionLostException,
+    DocumentConventions,
     DocumentStore,
+    Index,
     InvalidOperationException,
     RavenException,
     SessionOptions,
     UnknownOutcomeException,
+    set_,
 )
 from docsession._port import Request
 from tests.support.documents import read, save
@@ -111,6 +114,55 @@ class TestCancellation:
             assert (await self.cancel(slow, session.advanced.rollback)).cancelled()
             assert session.advanced.has_changes()
             assert await read(store, "items/1", Item) is None
+
+    async def test_a_cancelled_end_of_one_that_has_only_read_cancels(self, face, slow, make_store):
+        if not face.is_async:
+            return
+        store = make_store(slow.url)
+        await save(store, (Item(1), "items/1"))
+        options = SessionOptions(isolation_level="repeatable read")
+        for tells in (False, True):
+            if tells:
+                store.add_on_before_request(lambda args: None)
+            async with store.open_session(session_options=options) as session:
+                await session.load("items/1", Item)
+                assert (await self.cancel(slow, session.save_changes)).cancelled()
+                assert await session.load("items/2", Item) is None
+
+    async def test_a_cancelled_patch_is_finished_and_cancels(self, face, slow, make_store):
+        if not face.is_async:
+            return
+        store = make_store(slow.url)
+        await save(store, (Item(1), "items/1"))
+        async with store.open_session() as session:
+            item = await session.load("items/1", Item)
+
+            def patch():
+                return session.query(Item).patch(lambda each: set_(each.value, 2))
+
+            assert (await self.cancel(slow, patch)).cancelled()
+            assert item.value == 2
+            assert (await self.cancel(slow, session.query(Item).delete)).cancelled()
+            assert await session.load("items/1", Item) is None
+
+    async def test_cancelled_maintenance_finishes_one_step_and_cancels(self, face, slow, make_store):
+        if not face.is_async:
+            return
+        declared = {Item: [Index(lambda item: item.value), Index(lambda item: item.padding)]}
+        store = make_store(slow.url, conventions=DocumentConventions(indexes=declared))
+        other = make_store()
+        await save(other, (Item(1), "items/1"))
+        made = []
+
+        @store.add_on_before_request
+        def note(args):
+            made.append(args.request.is_write)
+            if made.count(True) == 1:
+                asyncio.current_task().cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await store.maintenance.create_indexes(Item)
+        assert made.count(True) == 1
 
     async def test_a_task_that_is_cancelled_anywhere_is_cancelled_and_leaves_all_or_nothing(self, face, make_store):
         if not face.is_async:
