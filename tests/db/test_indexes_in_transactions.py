@@ -17,8 +17,6 @@ from docsession import (
 from docsession._held import pids_of_caller
 from tests.support.documents import save
 
-pytestmark = pytest.mark.direct("which process of the server a transaction is in, which pgbouncer does not tell")
-
 
 @dataclass
 class Crate:
@@ -38,6 +36,7 @@ def declaring(make_store):
     return make_store(conventions=DocumentConventions(indexes={Crate: [Index(lambda c: c.town, name="by_town")]}))
 
 
+@pytest.mark.direct("behind pgbouncer it counts before it has, too")
 async def test_a_transaction_that_has_used_the_table(make_store, declaring):
     await save(make_store(), Crate("Oslo", "crates/1"), Lid(5, "lids/1"))
     async with declaring.open_session() as session:
