@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import psycopg
 
@@ -31,6 +31,7 @@ E = TypeVar("E", bound=RavenException)
 MARKER = re.compile(r"docsession:([a-z]+)(?: (\d+))?")
 
 SCHEMA_IS_MISSING = "Run `docsession upgrade`, or let the convention `auto_create` make tables on first use"
+_REFERENCE_IS_BROKEN: Final = "A row refers to what is not there, or to what is to be deleted: change either"
 RULES: Mapping[str, tuple[type[RavenException], str]] = {
     "08": (ConnectionLostException, "Repeat it"),
     "08007": (ConnectionLostException, "Whether it was committed is not known: look before you repeat it"),
@@ -48,7 +49,9 @@ RULES: Mapping[str, tuple[type[RavenException], str]] = {
         RavenException,
         "The server is read-only, a replica or no longer the primary; nothing was written: repeat it, on the primary",
     ),
-    "23503": (ForeignKeyViolation, "A row refers to what is not there, or to what is to be deleted: change either"),
+    # ON DELETE RESTRICT has a code of its own since PostgreSQL 18.
+    "23001": (ForeignKeyViolation, _REFERENCE_IS_BROKEN),
+    "23503": (ForeignKeyViolation, _REFERENCE_IS_BROKEN),
     "23505": (UniqueConstraintViolation, "Another row has the same values: change them"),
     "3D000": (DatabaseDoesNotExistException, "Create that PostgreSQL database, or name another one in the URL"),
     "3F000": (TableDoesNotExistException, SCHEMA_IS_MISSING),

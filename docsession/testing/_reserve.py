@@ -137,6 +137,12 @@ class KeptConnection(AsyncPooledConnection):
         await super().set_autocommit(value)
 
     @override
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Note the same of one that the user has in a transaction which the session's own requests have begun."""
+        self._was_the_users = True
+        return super().cursor(*args, **kwargs)
+
+    @override
     async def close(self) -> None:
         """Put the connection back."""
         self._put_back()

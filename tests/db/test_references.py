@@ -123,6 +123,17 @@ async def test_a_foreign_key_of_the_applications_is_told_in_postgresqls_words(st
     assert (caught.value.id, caught.value.constraint) == (None, "letters_firm_fkey")
 
 
+async def test_so_is_one_that_restricts_deletions(store, execute):
+    await save_what_is_referred_to(store, execute)
+    execute(
+        'CREATE TABLE {}.badges (firm text COLLATE "C" REFERENCES {}.firms ON DELETE RESTRICT)'.replace("{}", "{0}")
+    )
+    execute("INSERT INTO {}.badges VALUES ('firms/1')")
+    with pytest.raises(ForeignKeyViolation, match="badges_firm_fkey") as caught:
+        await remove(store, "firms/1")
+    assert caught.value.constraint == "badges_firm_fkey"
+
+
 async def test_stored_documents_that_refer_to_nothing_are_named(store, make_store, execute, database):
     await save_what_is_referred_to(store, execute)
     await save(make_store(), Bill("firms/1", 1, "bills/1"), Bill("firms/9", 1, "bills/2"), Bill(None, 9, "bills/3"))

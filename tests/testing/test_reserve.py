@@ -97,12 +97,16 @@ class TestReserve:
         assert in_a_test(database, go_on) == [["a"], ["a"]]
         assert backends(database) == before
 
-    def test_a_connection_that_the_user_had_serves_nobody_else(self, database):
+    @pytest.mark.parametrize("level", [None, "serializable"])
+    def test_a_connection_that_the_user_had_serves_nobody_else(self, database, level):
         async def use(store):
-            session = store.open_session()
-            await session.advanced.begin()
-            await session.advanced.connection.execute("SELECT pg_advisory_lock(4711)")
-            await session.advanced.commit()
+            await save(store)
+            async with store.open_session(session_options=SessionOptions(isolation_level=level)) as session:
+                if level is None:
+                    await session.advanced.begin()
+                await session.query(Order).all()
+                await session.advanced.connection.execute("SELECT pg_advisory_lock(4711)")
+                await (session.advanced.commit() if level is None else session.save_changes())
 
         in_a_test(database, use)
         with psycopg.connect(database.url, options="-c lock_timeout=30s") as connection:
