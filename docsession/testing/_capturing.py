@@ -172,6 +172,7 @@ def assert_requests(
         AssertionError: It was another number.
         InvalidArgumentException: Neither of the two numbers is given, or both, or it is no number.
     """
+    __tracebackhide__ = True  # of pytest, which shows the source of what fails
     if (number is None) == (at_most is None):
         raise InvalidArgumentException("assert_requests() takes a number, or at_most=…: one of the two")
     allowed = number if number is not None else at_most

@@ -596,3 +596,19 @@ class TestProcesses:
         result = suite("", "--fixtures")
         result.stdout.fnmatch_lines_random(["async_document_store*", "document_database*", "document_session*"])
         suite("", "--markers").stdout.fnmatch_lines(["@pytest.mark.docsession(isolation)*"])
+
+
+def test_a_wrong_number_of_requests_is_told_without_the_source_of_what_counts_them(pytester):
+    pytester.makepyfile(
+        """
+        from docsession.testing import assert_requests
+
+        def test_it():
+            with assert_requests(1):
+                pass
+        """
+    )
+    result = pytester.runpytest_inprocess("-q", *QUIET, "-p", "no:asyncio")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E * AssertionError: 0 requests were sent, not 1"])
+    result.stdout.no_fnmatch_line("*_capturing.py*")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
@@ -64,9 +64,10 @@ class JsonForm(DocumentForm[dict[str, Any]]):
             raise ValidationError(_("A document is a JSON object, without its metadata."))
         collection = self.document["@metadata"].get("@collection")
         mapping = _mapping_of(self._settings, str(collection))
-        if mapping is not None:
+        body = _as_json(value)
+        if mapping is not None and body is not None:
             try:
-                mapping.codec.verify(self._key, msgspec.json.encode(value), None)
+                mapping.codec.verify(self._key, body, None)
             except DocSessionError as error:
                 raise ValidationError(str(error)) from error
         return value
@@ -86,6 +87,14 @@ def unchangeable(document: Mapping[str, Any]) -> str | None:
     if not found and _is_plain({name: value for name, value in document.items() if name != "@metadata"}):
         return None
     return _("What this JSON means is said by its metadata, so it is only shown here.")
+
+
+def _as_json(value: dict[str, Any]) -> bytes | None:
+    """Return the JSON again; None where no document can hold it, as the save will tell."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_plain(value: object) -> bool:

@@ -261,6 +261,31 @@ class TestChanges:
         with get_store().open_session() as session:
             assert session.load("things/2")["a"] == 1
 
+    @pytest.mark.parametrize(
+        "value",
+        [r'"\u0000"', r'"\ud800"', "NaN", "1e999", f"{'[' * 900}{']' * 900}", "9" * 5000],
+        ids=lambda value: value[:8],
+    )
+    def test_what_no_document_can_hold_is_refused_where_a_class_is_known(self, browser, rows, value):
+        client = browser("view", "change")
+        content = f'{{"name": "Newer", "city": "Rome", "more": {value}}}'
+        response = client.post(
+            page_of("customers/00"), {"content": content, "change_vector": self.version(client, "customers/00")}
+        )
+
+        assert (response.status_code, b"errorlist" in response.content) == (200, True)
+        assert rows()["customers/00"] == "Name 00"
+
+    def test_a_number_may_be_a_large_one(self, browser, rows):
+        client = browser("view", "change")
+        content = f'{{"name": "Newer", "city": "Rome", "more": {2**70}}}'
+        response = client.post(
+            page_of("customers/00"), {"content": content, "change_vector": self.version(client, "customers/00")}
+        )
+
+        assert response.status_code == 302
+        assert rows()["customers/00"] == "Newer"
+
     def test_what_its_metadata_explain_is_only_shown(self, browser):
         """A subclass, a version of the class, types of values."""
         from datetime import date
