@@ -265,7 +265,9 @@ class Transactions:
             if isinstance(error, DocSessionError):
                 deliver_cancellation(request, error)
             if isinstance(error, ForeignKeyViolation):
-                raise await explain_reference(self._context, operations, error) from error.__cause__
+                explained = await explain_reference(self._context, operations, error)
+                await self.end_saving(failed=True)  # what it has asked is not what the session sees from now on
+                raise explained from error.__cause__
             raise
         self._leave()
         journal.clear()

@@ -13,6 +13,7 @@ from docsession import (
     FullText,
     InvalidArgumentException,
     Promoted,
+    SessionOptions,
     set_,
 )
 from tests.support.documents import read, remove, save
@@ -102,6 +103,21 @@ async def test_a_commit_names_them_and_the_session_goes_on(store, execute):
     assert (await read(store, "bills/1", Bill)).firm == "firms/2"
 
 
+async def test_a_refused_commit_of_an_isolation_level_leaves_no_transaction_behind(store, execute):
+    """What the session asks to tell of the documents is not what its next transaction sees."""
+    await save_what_is_referred_to(store, execute)
+    await save(store, Bill("firms/1", id="bills/1"))
+    async with store.open_session(session_options=SessionOptions(isolation_level="repeatable read")) as session:
+        await session.advanced.begin()
+        bill = await session.load("bills/1", Bill)
+        bill.firm = "firms/9"
+        await session.save_changes()
+        with pytest.raises(ForeignKeyViolation, match="'bills/1'"):
+            await session.advanced.commit()
+        await save(store, Firm("c", "firms/9"))
+        assert (await session.load("firms/9", Firm)).name == "c"
+
+
 async def test_changes_of_queries_name_the_field(store, execute):
     await save_what_is_referred_to(store, execute)
     await save(store, Bill("firms/1", id="bills/1"))
@@ -125,9 +141,7 @@ async def test_a_foreign_key_of_the_applications_is_told_in_postgresqls_words(st
 
 async def test_so_is_one_that_restricts_deletions(store, execute):
     await save_what_is_referred_to(store, execute)
-    execute(
-        'CREATE TABLE {}.badges (firm text COLLATE "C" REFERENCES {}.firms ON DELETE RESTRICT)'.replace("{}", "{0}")
-    )
+    execute("CREATE TABLE {0}.badges (firm text REFERENCES {0}.firms ON DELETE RESTRICT)")
     execute("INSERT INTO {}.badges VALUES ('firms/1')")
     with pytest.raises(ForeignKeyViolation, match="badges_firm_fkey") as caught:
         await remove(store, "firms/1")
