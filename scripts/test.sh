@@ -179,6 +179,18 @@ in_containers() (
     "$bin/python" "${pytest[@]}" -m containers tests/containers
 )
 
+# What frameworks and drivers may be as old as, which only their own bounds say.
+in_lowest_versions() {
+    if [ -z "$oldest" ]; then
+        echo "There is no Python 3.11 here, for which the lowest versions are meant."
+        return 77
+    fi
+    make --no-print-directory lowest
+}
+
+if [ -n "$oldest" ]; then
+    scripts/venv.sh .venv-lowest lowest "$oldest" >/dev/null 2>&1 & # made meanwhile; the leg says what is wrong with it
+fi
 begin "ruff, import contracts" lint
 begin "mypy" types
 begin "documentation" documentation
@@ -186,6 +198,7 @@ finish
 leg "$newer_python, Debian's PostgreSQL 15 behind pgbouncer: tests of sessions" through_pgbouncer
 unpooled=$(printf '%s\n' "${report[@]}" | grep '^NOT RUN .*pgbouncer' || true)
 leg "$newer_python, Debian's PostgreSQL 15: everything else" on_debian_15
+leg "Python 3.11, embedded PostgreSQL 18: the lowest versions that are allowed" in_lowest_versions
 # Containers are mostly waited for, above all where the engine has to be installed first.
 begin "$newer_python, embedded PostgreSQL 16: what depends on the server" on_embedded_16
 begin "$python, PostgreSQL in containers" in_containers
