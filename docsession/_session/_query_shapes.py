@@ -124,6 +124,17 @@ class QueryShapes:
         statements = add_shapes(self._database, JSONB_VERSION + msgspec.json.encode(rows))
         request = Request(statements, transaction=True, write=True, settings=_SETTINGS)
         try:
+            await self._send(request)
+        except Exception:
+            # Of a handler. Whoever has asked a query, and has its answer, is not to pay for that.
+            _log.warning(
+                "a handler of requests raised while the shapes of queries were written in the database %r",
+                self._database,
+                exc_info=True,
+            )
+
+    async def _send(self, request: Request) -> None:
+        try:
             await self._beside.run_apart(
                 "write_query_shapes", request, again=False, answers=(TableDoesNotExistException,)
             )

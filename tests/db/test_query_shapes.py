@@ -14,6 +14,7 @@ from docsession import DocumentConventions, append, contains
 from docsession._query._shapes import shape_from
 from docsession._session import _query_shapes
 from docsession._sql import _query_shapes as statements
+from tests.support.beside import settle
 from tests.support.documents import save
 
 SECRET = "s3cret"
@@ -244,3 +245,20 @@ async def test_a_forked_child_leaves_what_the_parent_has_counted_to_the_parent(m
     await ask(store, lambda q: q.where(author="a").all())
     await store.close()
     assert list(kept()) == [("author equal",)]
+
+
+async def test_a_handler_that_stops_writes_stops_no_query(monkeypatch, make_store, kept, caplog):
+    await save(make_store(), Note("a", id="notes/1"))
+    monkeypatch.setattr(_query_shapes, "INTERVAL", 0.0)
+    store = make_store(conventions=DocumentConventions(record_query_shapes=True))
+
+    @store.add_on_before_request
+    def read_only(args):
+        if args.request.is_write:
+            raise PermissionError
+
+    await ask(store, lambda q: q.where(lambda n: n.title == "a").all())
+    await settle(store.close())
+    assert kept() == {}
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    caplog.clear()
