@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from docsession._documents._mapping import DocumentMapping, Mappings
 from docsession._errors import (
     ConnectionLostException,
+    DocSessionError,
     ForeignKeyViolation,
     IndexedValueTooLongException,
     InvalidArgumentException,
@@ -153,9 +154,7 @@ class IndexBuilder:
         columns = [each for each in definitions if each.kind is Kind.COLUMN]
         missing = await self._drop_others(table, columns)
         if missing:
-            schema = self._database.name
-            await self._run_sql([create_columns(missing, schema, extensions)], _LOCK_TIMEOUT)
-            await self._run_sql(each.comment_on(schema) for each in missing)
+            await self._make_marked([create_columns(missing, self._database.name, extensions)], _LOCK_TIMEOUT, missing)
         # What was built on a column that was made anew is gone, so they come later.
         others = await self._drop_others(table, [each for each in definitions if each.kind is not Kind.COLUMN])
         for definition in others:
@@ -208,7 +207,7 @@ class IndexBuilder:
         schema = self._database.name
         create = definition.create(schema, concurrently=True, extensions=extensions)
         try:
-            await self._run_sql(create, _settings_of(definition))
+            await self._make_marked(create, _settings_of(definition), [definition])
         except (UniqueConstraintViolation, IndexedValueTooLongException) as error:
             # What was begun would be kept up to date with every write, and be of no use.
             await self._run_sql([definition.drop(schema, concurrently=True)])
@@ -218,7 +217,20 @@ class IndexBuilder:
         except ForeignKeyViolation as error:
             await self._run_sql([definition.drop(schema)])
             raise await self._explain_reference(table, definition) from error.__cause__
-        await self._run_sql([definition.comment_on(schema)])
+
+    async def _make_marked(self, create: Iterable[str], settings: Settings, definitions: Iterable[Definition]) -> None:
+        """Make something, and mark it as docsession's own, whatever comes in between: a cancellation, or a handler."""
+        marks = [each.comment_on(self._database.name) for each in definitions]
+        try:
+            await self._run_sql(create, settings)
+            await self._run_sql(marks)
+        except DocSessionError:
+            raise
+        except BaseException:
+            with suppress(DocSessionError):  # it may not have come so far
+                for sql in marks:
+                    await self._executor.run(Request([Statement(sql.encode())], write=True))
+            raise
 
     async def _explain_duplicate(self, table: TableStatements, definition: Definition) -> UniqueConstraintViolation:
         rows = await self._run(Statement(equal_stored_documents(table, definition, self._database.name)))

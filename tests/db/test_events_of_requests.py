@@ -8,6 +8,7 @@ import pytest
 
 from docsession import (
     ConcurrencyException,
+    DocumentConventions,
     Index,
     InvalidArgumentException,
     OptimisticConcurrencyMode,
@@ -305,6 +306,23 @@ class TestThoseOfTheStore:
             await store.maintenance.next_identity_for("invoices")
         store.remove_on_succeed_request(refuse)
         assert await store.maintenance.get_identities() == {"invoices|": 1}
+
+    @pytest.mark.parametrize("event", ["add_on_before_request", "add_on_succeed_request"])
+    async def test_an_index_that_a_handler_cuts_short_is_known_the_next_time(self, make_store, event):
+        await save(make_store(), (User("a"), "users/1"))
+        conventions = DocumentConventions(indexes={User: [Index(lambda user: user.name)]})
+        store = make_store(conventions=conventions)
+        writes = []
+
+        def refuse(args):
+            writes.extend([args] * args.request.is_write)
+            if len(writes) == (2 if event == "add_on_before_request" else 1):  # between the index and its mark
+                raise Refusal
+
+        getattr(store, event)(refuse)
+        with pytest.raises(Refusal):
+            await store.maintenance.create_indexes(User)
+        assert await make_store(conventions=conventions).maintenance.create_indexes(User) == []
 
     async def test_the_store_is_closed_all_the_same(self, make_store, face):
         store = make_store()

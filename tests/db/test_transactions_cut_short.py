@@ -163,6 +163,7 @@ class TestCancellation:
         with pytest.raises(asyncio.CancelledError):
             await store.maintenance.create_indexes(Item)
         assert made.count(True) == 1
+        assert len(await make_store(conventions=store.conventions).maintenance.create_indexes(Item)) == 1
 
     async def test_a_task_that_is_cancelled_anywhere_is_cancelled_and_leaves_all_or_nothing(self, face, make_store):
         if not face.is_async:
