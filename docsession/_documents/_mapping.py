@@ -108,6 +108,10 @@ class Mappings:
         """Let a forked child begin with a free lock."""
         self._lock = threading.RLock()
 
+    def __len__(self) -> int:
+        """How many there are; it only grows."""
+        return len(self._by_class) + len(self._by_collection)
+
     def known(self) -> list[DocumentMapping[Any]]:
         """Return every mapping that was asked for so far."""
         with self._lock:

@@ -20,6 +20,7 @@ from docsession._errors import (
 from docsession._query._access import NOTHING_DECLARED, Access
 from docsession._query._index_ddl import IndexTarget
 from docsession._query._index_definitions import define_all
+from docsession._query._indexes import Index
 from docsession._query._recorder import root_of
 from docsession._sql._definitions import Definition
 
@@ -50,6 +51,7 @@ class DeclaredIndexes:
     def __init__(self, conventions: DocumentConventions) -> None:
         self._conventions = conventions
         self._known: dict[tuple[str, str, frozenset[type]], Declared] = {}
+        self._unique: dict[str, tuple[int, bool]] = {}
 
     def of_collection(self, collection: str, table: str, mappings: Mappings) -> Declared:
         """Return what is declared for a collection: by its class and the subclasses stored in it, and by conventions.
@@ -74,6 +76,17 @@ class DeclaredIndexes:
                 known = Declared(tuple(definitions), access)
             self._known[key] = known
         return known
+
+    def has_unique(self, collection: str, mappings: Mappings) -> bool:
+        """Return True where a unique index is declared for a collection."""
+        number = len(mappings)
+        known = self._unique.get(collection)
+        if known is None or known[0] != number:
+            given = [each for cls in self._stored_in(collection, mappings) for each in self._declared_for(cls)]
+            given += self._conventions.indexes.get(collection, ())
+            known = (number, any(isinstance(each, Index) and each.unique for each in given))
+            self._unique[collection] = known
+        return known[1]
 
     def mappings_with_indexes(self, mappings: Mappings) -> list[DocumentMapping[Any]]:
         """Return how all classes are stored that are known, those of the conventions' indexes among them."""

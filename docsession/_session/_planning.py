@@ -67,6 +67,7 @@ class Flush:
         deletions: Every document deleted that `delete` was called for.
         deferred: The raw commands among all that.
         operations: All that touches rows, in the order of the statements.
+        held: Tables whose rows are locked before they are written; see `compile_flush`.
         guards: Statements that go first: catalogue entries and refusals.
         checked: Ids with a check of their own, which holds for one save.
         values, deleted_values: The compare-exchange values written and deleted, among the operations too.
@@ -86,6 +87,7 @@ class Flush:
         "deleted_values",
         "deletions",
         "guards",
+        "held",
         "is_cluster_wide",
         "moment",
         "operations",
@@ -105,6 +107,7 @@ class Flush:
         self.deferred: list[Deferred] = []
         self.operations: list[Operation] = []
         self.guards: list[Statement] = []
+        self.held: set[TableStatements] = set()
         self.relied: dict[str, int] = {}
         self.checked: list[str] = []
         self.conflicts: list[Conflict] = []
@@ -121,10 +124,12 @@ class Flush:
 
     def request(self) -> Request:
         """Return the one request that carries the flush."""
-        if len(self.operations) == 1 and not self.guards and not self.settings:
+        # One of a known version is updated in the plain way.
+        is_held = self.held and self.operations[0].expected is None
+        if len(self.operations) == 1 and not self.guards and not self.settings and not is_held:
             return Request([compile_single(self.operations[0], self.moment)], write=True)
         return Request(
-            [*self.guards, *compile_flush(self.operations, self.moment)],
+            [*self.guards, *compile_flush(self.operations, self.moment, self.held)],
             transaction=True,
             write=True,
             settings=self.settings,
@@ -171,6 +176,7 @@ class Planner:
         self._place(flush, unplaced, deletions)
         self._plan_puts(flush, writes)
         self._plan_deferred_puts(flush, deferred)
+        self._plan_holds(flush, [*writes, *deferred])
         for deletion in (*deletions, *deferred_deletions):
             await self._plan_deletion(flush, deletion)
         touched = {each.id for each in writes} | {each.id for each in deletions} | known.deferred.keys()
@@ -263,6 +269,15 @@ class Planner:
         for write in writes:
             write.version = flush.moment.version_after(write.expected or 0)
         flush.operations += writes
+
+    def _plan_holds(self, flush: Flush, writes: list[Write]) -> None:
+        declared = self._context.database.declared
+        for write in writes:
+            if write.expected == MUST_NOT_EXIST:
+                continue
+            table = write.table
+            if table not in flush.held and declared.has_unique(table.collection, self._context.mappings):
+                flush.held.add(table)
 
     def _expected(self, tracked: Tracked) -> int | None:
         """Return the version that must be found when *tracked* is written; None checks nothing."""

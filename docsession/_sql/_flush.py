@@ -6,7 +6,7 @@ global order is what keeps flushes that overlap from deadlocking.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -86,11 +86,25 @@ def sort_operations(operations: list[Operation]) -> None:
         operations.sort(key=attrgetter("table.name"))  # stable
 
 
-def compile_flush(operations: Sequence[Operation], moment: Moment) -> list[Statement]:
-    """Return the statements of a flush inside a transaction, guarded where versions are expected."""
+def compile_flush(
+    operations: Sequence[Operation], moment: Moment, held: Collection[TableStatements] = ()
+) -> list[Statement]:
+    """Return the statements of a flush inside a transaction, guarded where versions are expected.
+
+    Args:
+        operations: What is done, sorted.
+        moment: When.
+        held: Tables with unique indexes beside that of the ids. There PostgreSQL's `ON CONFLICT (id)` may overlook a
+            row that others write meanwhile, which then is in its own way, or a deadlock: so it is locked first.
+    """
     statements: list[Statement] = []
+    unheld = set(held)
     for run in _runs(operations):
         first = run[0]
+        if first.table in unheld:
+            unheld.remove(first.table)
+            keys = TextArray(each.id for each in operations if each.table is first.table)
+            statements.append(Statement(first.table.hold, (keys,)))
         if isinstance(first, Put):
             _compile_puts(run, moment, statements)  # type: ignore[arg-type]  # a run is of one kind
         elif isinstance(first, Delete):

@@ -74,6 +74,12 @@ class TableStatements:
         ).encode()
 
     @cached_property
+    def hold(self) -> bytes:
+        """$1 ids: their rows, held against other writers until the transaction ends."""
+        held = f"SELECT id FROM {self.name} WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+        return f"WITH w AS ({held}) SELECT count(*) FROM w".encode()
+
+    @cached_property
     def insert(self) -> bytes:
         """$1 id, $2 data, $3 metadata, $4 version, $5 last_modified."""
         return (

@@ -30,6 +30,31 @@ def texts(operations):
     return [statement.sql.decode() for statement in compile_flush(operations, MOMENT)]
 
 
+class TestHeldRows:
+    """Where indexes beside that of the ids are unique, `ON CONFLICT (id)` is not enough between two writers."""
+
+    def test_rows_are_locked_at_the_first_statement_of_their_table(self):
+        operations = [
+            put("companies/1-A", None),
+            Delete(COMPANIES, "companies/2-A", None),
+            put("companies/3-A", 7),
+            put("orders/1-A", None, ORDERS),
+        ]
+        sort_operations(operations)
+        statements = compile_flush(operations, MOMENT, {COMPANIES})
+        assert statements[0].sql == (
+            b'WITH w AS (SELECT id FROM "db"."companies" WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE) '
+            b"SELECT count(*) FROM w"
+        )
+        assert list(statements[0].params[0]) == ["companies/1-A", "companies/2-A", "companies/3-A"]
+        assert [each.sql for each in statements[1:]] == [each.sql for each in compile_flush(operations, MOMENT)]
+
+    def test_tables_come_in_their_order(self):
+        operations = [put("companies/1-A", None), put("orders/1-A", None, ORDERS)]
+        held = [b"NO KEY UPDATE" in each.sql for each in compile_flush(operations, MOMENT, {ORDERS, COMPANIES})]
+        assert held == [True, False, True, False]
+
+
 class TestOneDocumentAlone:
     """A flush of one document is one plain statement, without a transaction or a guard."""
 

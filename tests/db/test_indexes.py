@@ -37,6 +37,7 @@ from docsession import (
     set_,
 )
 from docsession._sql._definitions import DEFINITIONS, Kind
+from docsession.testing import capture_requests
 from tests.support.documents import save
 
 
@@ -322,6 +323,30 @@ class TestUnique:
             with pytest.raises(IndexedValueTooLongException, match="'orders_company_idx' of 'Orders'") as caught:
                 await session.query(Order).patch(lambda order: set_(order.company, long))
             assert caught.value.fields == ("company",)
+
+    async def test_a_document_is_locked_before_it_is_written_over(self, store):
+        """PostgreSQL's `ON CONFLICT (id)` may overlook a row that others write, which then is in its own way."""
+        await save(store, User("a@x.org", id="users/1"), Order("companies/1-A", id="orders/1"))
+
+        async def locks(*entities, check=False):
+            async with store.open_session() as session:
+                session.advanced.use_optimistic_concurrency = check
+                for entity in entities:
+                    if entity.id is None:
+                        await session.store(entity)
+                        continue
+                    found = await session.load(entity.id, type(entity))
+                    for name, value in vars(entity).items():
+                        setattr(found, name, value)
+                with capture_requests() as requests:
+                    await session.save_changes()
+            return any("FOR NO KEY UPDATE" in each for each in requests[-1].statements)
+
+        assert await locks(User("b@x.org", id="users/1"))
+        assert await locks(User("c@x.org", id="users/1"), User("d@x.org"), check=True)
+        assert not await locks(User("e@x.org", id="users/1"), check=True)
+        assert not await locks(User("f@x.org"))
+        assert not await locks(Order("companies/2-A", id="orders/1"))
 
     async def test_null_and_missing_are_no_values(self, store):
         await save(store, User(None, id="users/1"), User(None, id="users/2"))
