@@ -130,9 +130,9 @@ in_halves() {
 }
 
 # Nearly all tests of sessions run on Debian's PostgreSQL 15 through a pooler, the others (marked `direct`, each with the
-# reason) without one; where there is no pgbouncer, all do without.
+# reason) without one; where there is no pgbouncer, all do without. Each on one of the two faces.
 through_pgbouncer() {
-    in_halves scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh \
+    DOCSESSION_TEST_FACES=alternate in_halves scripts/with-postgresql-15.sh scripts/with-pgbouncer.sh \
         "$newer/python" "${pytest[@]}" -m "pooler or not (direct or soak or citus)" tests/db
 }
 
@@ -163,7 +163,7 @@ on_embedded_16() {
     if printf '%s\n' "${report[@]}" | grep -q '^NOT RUN .*PostgreSQL 15: everything else'; then
         tests=(tests)
     fi
-    DOCSESSION_TEST_MAJOR=16 "$newer/python" "${pytest[@]}" "${parallel[@]}" "${tests[@]}"
+    DOCSESSION_TEST_FACES=alternate DOCSESSION_TEST_MAJOR=16 "$newer/python" "${pytest[@]}" "${parallel[@]}" "${tests[@]}"
 }
 
 # In a subshell, since what starts the engine has variables of its own for those who use it. Where a folder beside this
